@@ -1,0 +1,162 @@
+"""The acts of credits: give one, take one back."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Any
+
+from django.conf import settings
+from pydantic import Field
+
+from careline.acts.declare import ActType, Done, Id, Input, Locks, Minor, Scene, ShortWords
+from careline.domain.credits import operations, queries
+from careline.domain.credits.rules import Evidence
+from careline.domain.ledger import queries as ledger
+from careline.foundation.act import Act
+from careline.foundation.calendar import add_months, civil_date
+from careline.foundation.money import shown
+from careline.foundation.refusal import refuse
+
+
+class Grant(Input):
+    """A credit before tax, in minor units. `bill_line` is the charge that was wrong, where the reason asks for it."""
+
+    account: Id
+    amount: Minor
+    reason: ShortWords
+    bill_line: Id | None = None
+    words: Annotated[str, Field(max_length=400)] = ""
+
+
+class Reverse(Input):
+    account: Id
+    credit: Annotated[str, Field(min_length=4, max_length=40)]
+    words: Annotated[str, Field(min_length=1, max_length=400)]
+
+
+def grant_facts(scene: Scene, act: Act, given: Grant) -> dict[str, Any]:
+    reason = scene.rulebook.reasons["credit"].get(given.reason)
+    if reason is None:
+        raise refuse("INVALID", "Choose a reason of the list.", fields={"reason": "Choose one."})
+    room = queries.room(
+        limits=scene.rulebook.limits,
+        reason=reason,
+        role=act.who.role,
+        staff_id=int(act.who.id) if act.who.id.isdigit() else None,
+        account_id=given.account,
+        bill_line_id=given.bill_line,
+        at=act.at,
+        day=civil_date(act.at, settings.CARRIER_ZONE),
+    )
+    line = ledger.bill_line(given.bill_line) if given.bill_line else None
+    oldest = add_months(civil_date(act.at, settings.CARRIER_ZONE), -scene.rulebook.limits["credit"]["backdate"]["cycles"] - 1)
+    return {
+        "credit": {
+            "amount": given.amount,
+            "reason": given.reason,
+            "eventRoom": room.event,
+            "reasonRoom": room.reason,
+            "windowRoom": max(room.window, 0),
+            "dayRoom": max(room.day, 0),
+            "dayCountRoom": max(room.count, 0),
+            "lineRoom": room.line if room.line is not None else 10**10,
+            "needsLine": reason["evidence"] == Evidence.BILL_LINE,
+            "hasLine": line is not None and line.bill.account_id == given.account,
+            "tooOld": line is not None and line.bill.issued_on < oldest,
+        }
+    }
+
+
+OPENING = {
+    "credit": {
+        "amount": 0,
+        "reason": "",
+        "eventRoom": 1,
+        "reasonRoom": 1,
+        "windowRoom": 1,
+        "dayRoom": 1,
+        "dayCountRoom": 1,
+        "lineRoom": 1,
+        "needsLine": False,
+        "hasLine": True,
+        "tooOld": False,
+    }
+}
+
+
+def grant(act: Act, given: Grant, scene: Scene) -> Done:
+    policy = scene.rulebook.reasons["credit"][given.reason]
+    row = operations.grant(
+        act=act,
+        account_id=given.account,
+        amount_minor=given.amount,
+        reason=given.reason,
+        policy=policy,
+        bill_line_id=given.bill_line,
+        day=civil_date(act.at, settings.CARRIER_ZONE),
+    )
+    tax = row.total_minor - row.amount_minor
+    with_tax = f" and {shown(tax)} tax" if tax else ""
+    return Done(
+        f"Credit {row.number}: {shown(row.amount_minor)}{with_tax}, {policy['title'].lower()}",
+        {"credit": row.number, "amount": row.amount_minor, "total": row.total_minor},
+        data={"amount": row.amount_minor, "total": row.total_minor, "reason": row.reason},
+        payload={"words": given.words} if given.words else None,
+    )
+
+
+def reverse_facts(scene: Scene, act: Act, given: Reverse) -> dict[str, Any]:
+    row = queries.grant(given.credit)
+    if row is None or row.account_id != given.account:
+        raise refuse("NOT_FOUND", f"There is no credit {given.credit} on this account.")
+    own_days = scene.rulebook.limits["credit"]["reverse"]["own_days"]
+    return {
+        "reversal": {
+            "mine": str(row.granted_by_id) == act.who.id or str(row.asked_by_id) == act.who.id,
+            "fresh": act.at - row.at <= timedelta(days=own_days),
+        }
+    }
+
+
+def reverse(act: Act, given: Reverse, scene: Scene) -> Done:
+    row = operations.reverse(act=act, number=given.credit)
+    return Done(
+        f"Credit {given.credit} taken back by {row.number}: {shown(-row.total_minor)}",
+        {"credit": row.number, "total": row.total_minor},
+        data={"reverses": given.credit},
+        payload={"words": given.words},
+    )
+
+
+def _account(given: Any) -> Locks:
+    return Locks(accounts=(given.account,))
+
+
+def _spends(given: Any) -> Locks:
+    return Locks(accounts=(given.account,), spending="credit")
+
+
+ACTS = [
+    ActType(
+        "credits.grant",
+        "Grant a credit",
+        Grant,
+        grant,
+        locks=_spends,
+        facts=grant_facts,
+        opening=OPENING,
+        amount="credit.amount",
+        key="c",
+        on_page=True,
+    ),
+    ActType(
+        "credits.reverse",
+        "Take a credit back",
+        Reverse,
+        reverse,
+        locks=_account,
+        facts=reverse_facts,
+        opening={"reversal": {"mine": True, "fresh": True}},
+        on_page=True,
+    ),
+]

@@ -1,0 +1,141 @@
+"""What an act is: declared once, and from that come the form, the API endpoint, the tool for agents, and practice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, SecretStr, WithJsonSchema
+
+from careline.foundation.act import NO_BASIS, Act, Basis, Who
+from careline.foundation.refusal import Refusal
+from careline.foundation.rulebook import Rulebook
+
+# Ids are opaque: text in JSON, whole numbers inside.
+Id = Annotated[int, Field(gt=0, lt=2**63), PlainSerializer(str), WithJsonSchema({"type": "string", "pattern": "^[0-9]+$"})]
+Minor = Annotated[int, Field(gt=0, le=10**10)]
+Words = Annotated[str, Field(max_length=4000)]
+ShortWords = Annotated[str, Field(max_length=200)]
+Secret = SecretStr
+
+
+class Input(BaseModel):
+    """The typed input of an act. Unknown fields are refused; text is trimmed."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+
+@dataclass(frozen=True, slots=True)
+class BasisRef:
+    """What a door says of the basis; `perform` looks at the row itself, under its lock."""
+
+    kind: str = "none"
+    id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Locks:
+    """Which rows a deed locks, from immutable columns: accounts, and the kind of daily limit that it spends."""
+
+    accounts: tuple[int, ...] = ()
+    spending: str = ""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What stands under the locks when a deed is judged and done."""
+
+    rulebook: Rulebook
+    basis: Basis = NO_BASIS
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    contact: Any = None
+    request: Any = None
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a deed came to: the sentence for the journal, what the door may show, and what is personal.
+
+    `say` names no customer and carries no free text. `show` goes to the door and into the stored outcome. `pending`:
+    the act's `call` has to run before it is done. `chain`: another chain than the account's own. `once`: shown in the
+    first answer and stored nowhere (a new token). `also`: other acts done within this one, each with a line of its own.
+    """
+
+    say: str
+    show: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    payload: dict[str, Any] | None = None
+    pending: bool = False
+    work: dict[str, Any] = field(default_factory=dict)
+    chain: str = ""
+    refusal: Refusal | None = None
+    once: dict[str, Any] = field(default_factory=dict)
+    also: tuple[tuple[str, Done], ...] = ()
+
+
+@dataclass(frozen=True)
+class ActType:
+    """One row of the act table.
+
+    `locks(input)`: what is locked. `facts(scene, act, input)`: what the policy needs beside the basis; `opening`: the
+    same record with numbers that no limit stops, for asking whether the act can be opened at all. `do` runs in a
+    savepoint; `call` runs with no transaction open and gets what `do` left in `work` and the input; `settle` runs in a
+    second transaction under the same locks; `recall` is `call` for the reconciler, from `work` alone. `chooses` names
+    the input field with the account that the deed moves a contact to. `amount`: the money field that can be bisected.
+    """
+
+    code: str
+    title: str
+    input: type[Input]
+    do: Callable[[Act, Any, Scene], Done]
+    locks: Callable[[Any], Locks] = lambda _: Locks()
+    facts: Callable[[Scene, Act, Any], dict[str, Any]] | None = None
+    opening: Mapping[str, Any] | None = None
+    call: Callable[[Mapping[str, Any], Any], Any] | None = None
+    recall: Callable[[Mapping[str, Any]], Any] | None = None
+    settle: Callable[[Act, Mapping[str, Any], Any, Scene], Done] | None = None
+    chooses: str = ""
+    amount: str = ""
+    key: str = ""
+    on_page: bool = False
+    house: str = "house"
+
+    def __post_init__(self) -> None:
+        if (self.call is None) != (self.settle is None):
+            raise TypeError(f"{self.code}: call and settle belong together")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a door gets back. `status`: done, refused, pending, or invalid (the input; no key was used)."""
+
+    status: str
+    say: str
+    show: Mapping[str, Any] = field(default_factory=dict)
+    refusal: Refusal | None = None
+
+    @property
+    def ok(self) -> bool:
+        return self.status == "done"
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "status": self.status,
+            "say": self.say,
+            "show": dict(self.show),
+            "refusal": self.refusal.as_json() if self.refusal else None,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Outcome:
+        refusal = data.get("refusal")
+        return cls(data["status"], data["say"], data["show"], Refusal.from_json(refusal) if refusal else None)
+
+
+Clock = Callable[[], datetime]
+__all__ = [
+    "ActType", "BasisRef", "Clock", "Done", "Id", "Input", "Locks", "Minor", "Outcome", "Scene", "Secret",
+    "ShortWords", "Who", "Words",
+]

@@ -1,0 +1,414 @@
+"""`perform`: the only way from a door to a change.
+
+One transaction: lock (accounts by id, the basis row, the daily limit, document counters, chain heads: always in this
+order) -> the time -> was this request key used before? -> is the basis for this account? -> facts under the locks ->
+authority -> the deed, in a savepoint -> journal -> outbox -> commit. A refusal is a result: it commits with its line.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
+from django.utils import timezone
+from pydantic import SecretStr, ValidationError
+
+from careline.acts import table
+from careline.acts.declare import ActType, BasisRef, Done, Input, Locks, Outcome, Scene
+from careline.domain.approvals import operations as approvals
+from careline.domain.contacts import operations as contacts
+from careline.domain.contacts import queries as contact_queries
+from careline.domain.customers import operations as customers
+from careline.domain.customers import queries as customer_queries
+from careline.domain.journal import operations as journal
+from careline.domain.journal import queries as journal_queries
+from careline.domain.journal import rules as journal_rules
+from careline.domain.rulebook import queries as rulebooks
+from careline.domain.staff import operations as staff
+from careline.foundation import cards
+from careline.foundation.act import NO_BASIS, Act, Basis, Level, Who
+from careline.foundation.authority import Question, Rule, Verdict
+from careline.foundation.calendar import civil_date
+from careline.foundation.refusal import Refusal, Refused, WayOn
+from careline.foundation.rulebook import Rulebook
+
+log = logging.getLogger("careline.authority")
+
+# Each kind of basis but the contact has one fixed level; a request carries the level it was asked at.
+FIXED = {"sign_in": Level.VERIFIED, "job": Level.VERIFIED, "none": Level.NONE}
+
+
+class _LostRace(Exception):
+    """Somebody else spent this request key in this very moment; run again and find their outcome."""
+
+
+def perform(
+    code: str,
+    data: Mapping[str, Any] | Input,
+    *,
+    who: Who,
+    key: str,
+    basis: BasisRef = BasisRef(),  # noqa: B008 - frozen
+    why: str = "",
+    at: datetime | None = None,
+) -> Outcome:
+    """Do one act for a principal. `key` is the request key: the same key and input twice is one deed and one answer.
+
+    `at` is now unless the demo carrier lives through its past. Raises KeyError for a code that is not in the table.
+    """
+    kind = table.act(code)
+    try:
+        given = data if isinstance(data, Input) else kind.input.model_validate(dict(data))
+    except ValidationError as fault:
+        return _invalid(kind, fault)
+    card = _card_in(given)
+    if card:
+        return Outcome("invalid", cards.MESSAGE, refusal=Refusal("CARD_NUMBER", cards.MESSAGE, fields={card: cards.MESSAGE}))
+    if not 8 <= len(key) <= 80:
+        say = "Send a request key of 8 to 80 characters that you have not used before."
+        return Outcome("invalid", say, refusal=Refusal("INVALID", say, fields={"key": say}))
+    digest = _digest(kind, given)
+    for attempt in (1, 2):
+        try:
+            outcome, pending = _first(kind, given, digest, who, key, basis, why, at)
+            break
+        except _LostRace:
+            if attempt == 2:
+                raise
+        except (OperationalError, InterfaceError):
+            # After an error at COMMIT the request key says whether the deed is there.
+            connection.close()
+            spent = journal_queries.spent_key(principal=who.key, key=key)
+            if spent is None or spent.digest != digest:
+                raise
+            return Outcome.from_json(spent.outcome)
+    if pending is None:
+        return outcome
+    assert kind.call is not None
+    answer = kind.call(pending.work, given)
+    return settle(kind, who=who, key=key, basis=basis, work=pending.work, answer=answer, why=why, at=at)
+
+
+def _first(
+    kind: ActType,
+    given: Input,
+    digest: str,
+    who: Who,
+    key: str,
+    ref: BasisRef,
+    why: str,
+    at: datetime | None,
+) -> tuple[Outcome, Done | None]:
+    rulebook = rulebooks.current()
+    with transaction.atomic():
+        locks = kind.locks(given)
+        found = customers.lock_accounts(locks.accounts) if locks.accounts else set()
+        scene, now = _scene(kind, ref, who, rulebook, given, at)
+        day = civil_date(now, settings.CARRIER_ZONE)
+        if locks.spending and who.kind in ("Staff", "Agent"):
+            staff.lock_spending(staff_id=int(who.id), kind=locks.spending, day=day)
+        act = Act(who, now, why, key, scene.basis, rulebook=rulebook.digest)
+        spent = journal_queries.spent_key(principal=who.key, key=key)
+        if spent is not None:
+            return _again(spent, digest), None
+        refusal = _mismatch(kind, given, locks, found, scene) or judge(kind, scene, act, given)
+        done: Done | None = None
+        if refusal is None:
+            try:
+                with transaction.atomic():
+                    done = kind.do(act, given, scene)
+                refusal = done.refusal
+            except Refused as no:
+                refusal = no.refusal
+        if refusal is not None:
+            outcome = Outcome("refused", refusal.say, refusal=refusal)
+            _write(kind, act, scene, "refused", f"{kind.title}: {refusal.say}", {"rule": refusal.rule, "code": refusal.code})
+        else:
+            assert done is not None
+            status = "pending" if done.pending else "done"
+            outcome = Outcome(status, done.say, done.show)
+            for code, other in done.also:
+                _write(table.act(code), act, scene, "done", other.say, {**other.data, **_shown(other)}, other.payload)
+            _write(kind, act, scene, status, done.say, {**done.data, **_shown(done)}, done.payload, done.chain)
+        state = "pending" if done is not None and refusal is None and done.pending else "done"
+        work = ""
+        if state == "pending" and done is not None:
+            work = journal_rules.canonical({"work": done.work, "basis": [ref.kind, ref.id], "why": why})
+        try:
+            with transaction.atomic():
+                journal.claim_key(act=act, digest=digest, code=kind.code, outcome=outcome.as_json(), state=state, work=work)
+        except IntegrityError:
+            raise _LostRace from None
+    if done is not None and done.once and refusal is None:
+        outcome = replace(outcome, show={**outcome.show, **done.once})
+    return outcome, done if state == "pending" else None
+
+
+def settle(
+    kind: ActType,
+    *,
+    who: Who,
+    key: str,
+    basis: BasisRef,
+    work: Mapping[str, Any],
+    answer: Any,
+    why: str = "",
+    at: datetime | None = None,
+) -> Outcome:
+    """Finish a pending deed with what the outside call answered, in a transaction of its own under the same locks.
+
+    Called by `perform` and by the reconciler; whoever comes second finds the outcome of the first.
+    """
+    assert kind.settle is not None
+    rulebook = rulebooks.current()
+    with transaction.atomic():
+        accounts = tuple(work.get("accounts", ()))
+        if accounts:
+            customers.lock_accounts(accounts)
+        scene, now = _scene(kind, basis, who, rulebook, None, at)
+        act = Act(who, now, why, key, scene.basis, rulebook=rulebook.digest)
+        spent = journal_queries.spent_key(principal=who.key, key=key)
+        if spent is None or spent.state == "done":
+            return Outcome.from_json(spent.outcome) if spent else Outcome("refused", "This was never begun.")
+        try:
+            with transaction.atomic():
+                done = kind.settle(act, work, answer, scene)
+        except Refused as no:
+            done = Done(f"{kind.title}: {no.refusal.say}", refusal=no.refusal)
+        if done.pending:
+            return Outcome("pending", done.say, done.show)
+        status = "refused" if done.refusal else "done"
+        outcome = Outcome(status, done.refusal.say if done.refusal else done.say, done.show, done.refusal)
+        _write(kind, act, scene, status, done.say, {**done.data, **_shown(done)}, done.payload, done.chain)
+        journal.settle_key(act=act, outcome=outcome.as_json())
+    return outcome
+
+
+def judge(kind: ActType, scene: Scene, act: Act, given: Any) -> Refusal | None:
+    """Ask authority with the real facts; None is yes. A fault in the question is a no and an alarm."""
+    facts = {"basis": dict(scene.facts)}
+    if kind.facts is not None:
+        facts |= kind.facts(scene, act, given)
+    verdict = scene.rulebook.authority.decide(
+        Question(act.who, kind.code, resource(act.basis.account_id), facts)
+    )
+    if verdict.allowed:
+        return None
+    return refusal_of(kind.code, verdict, scene.rulebook, act.who, who_could=lambda: _who_could(kind, scene, act, given))
+
+
+def refusal_of(code: str, verdict: Verdict, rulebook: Rulebook, who: Who, who_could: Any = tuple) -> Refusal:
+    """A verdict's no in words: the rule that said it, who could, and the ways on that the rule names."""
+    authority = rulebook.authority
+    if verdict.fault:
+        log.error("authority could not answer for %s: %s", code, verdict.fault)
+        return Refusal("AUTHORITY", "The policy could not be asked, so the answer is no. Tell your administrator.", rule="fault")
+    if not verdict.rules:
+        roles = authority.roles_with(code)
+        return Refusal("AUTHORITY", "Your role does not have this act.", rule="not-your-role", cite="authority.cedar", who_could=roles)
+    first: Rule = verdict.rules[0]
+    ways = tuple(WayOn(label, act) for label, act in first.ways)
+    return Refusal("AUTHORITY", first.say, rule=first.id, cite=first.cite, who_could=tuple(who_could()), way_on=ways)
+
+
+def _who_could(kind: ActType, scene: Scene, act: Act, given: Any) -> tuple[str, ...]:
+    """The roles above whose fresh holder would be allowed this very deed, on these very facts."""
+    found = []
+    for role in scene.rulebook.authority.higher(act.who.role):
+        if hypothetical(kind, scene, act, given, role):
+            found.append(role)
+    return tuple(found)
+
+
+def hypothetical(kind: ActType, scene: Scene, act: Act, given: Any, role: str) -> bool:
+    """Would a fresh holder of this role be allowed? Asked with a listed principal that is nobody (`role:lead`)."""
+    nobody = Who("Staff", f"role:{role}", role, role)
+    as_if = Act(nobody, act.at, act.why, act.key, act.basis, rulebook=act.rulebook)
+    facts = {"basis": {**scene.facts, "mine": True}}
+    if kind.facts is not None:
+        facts |= kind.facts(scene, as_if, given)
+    return scene.rulebook.authority.decide(
+        Question(nobody, kind.code, resource(act.basis.account_id), facts)
+    ).allowed
+
+
+def most(kind: ActType, scene: Scene, act: Act, given: Any, ceiling: int) -> int:
+    """The largest amount that authority allows, by asking it: bisected, since authority is monotone in the amount."""
+    authority = scene.rulebook.authority
+    base = kind.facts(scene, act, given) if kind.facts else {}
+    record, name = kind.amount.split(".")
+
+    def allowed(amount: int) -> bool:
+        facts = {"basis": dict(scene.facts), **base, record: {**base[record], name: amount}}
+        return authority.decide(Question(act.who, kind.code, resource(act.basis.account_id), facts)).allowed
+
+    low, high = 0, ceiling
+    while low < high:
+        middle = (low + high + 1) // 2
+        if allowed(middle):
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def scene_for_page(row: Any, who: Who, rulebook: Rulebook, at: datetime) -> Scene:
+    """The scene of a contact without locks, for showing what is possible (never for doing it)."""
+    held = contact_queries.standing(row, who=who, at=at, idle_minutes=rulebook.limits["contact"]["idle_minutes"])
+    return Scene(rulebook, held.basis, held.facts, contact=row)
+
+
+def resource(account_id: int | None) -> tuple[str, str]:
+    return ("Account", str(account_id)) if account_id is not None else ("House", "house")
+
+
+def _scene(
+    kind: ActType, ref: BasisRef, who: Who, rulebook: Rulebook, given: Input | None, at: datetime | None
+) -> tuple[Scene, datetime]:
+    """Lock the basis row and say what stands. The clock is read here: after the locks, before anything is judged."""
+    idle = rulebook.limits["contact"]["idle_minutes"]
+    if ref.kind == "contact" and ref.id is not None:
+        row = contacts.lock(ref.id)
+        now = at or timezone.now()
+        if row is None:
+            return Scene(rulebook, NO_BASIS, bare_facts()), now
+        held = contact_queries.standing(row, who=who, at=now, idle_minutes=idle)
+        facts = dict(held.facts)
+        chosen = getattr(given, kind.chooses, None) if kind.chooses and given is not None else None
+        if chosen is not None:
+            # The deed moves the contact to another account: own business is judged for that one.
+            facts["ownBusiness"] = customer_queries.ties_with(chosen, who)
+            facts["admitted"] = row.admitted_account_id == chosen
+        return Scene(rulebook, held.basis, facts, contact=row), now
+    if ref.kind == "request" and ref.id is not None:
+        asked = approvals.lock(ref.id)
+        now = at or timezone.now()
+        if asked is None:
+            return Scene(rulebook, NO_BASIS, bare_facts()), now
+        basis = Basis("request", asked.pk, asked.account_id, asked.level, f"R-{asked.pk}", asked.contact_id)
+        facts = bare_facts(
+            kind="request",
+            level=asked.level,
+            mine=str(asked.asker_id) != who.id,
+            state=asked.contact.state,
+            admitted=asked.contact.admitted_account_id == asked.account_id and asked.account_id is not None,
+            ownBusiness=customer_queries.ties_with(asked.account_id, who) if asked.account_id else "none",
+            **asked.fact_data.get("caller", {}),
+        )
+        return Scene(rulebook, basis, facts, contact=asked.contact, request=asked), now
+    now = at or timezone.now()
+    chosen = getattr(given, kind.chooses, None) if kind.chooses and given is not None else None
+    level = FIXED.get(ref.kind, Level.NONE)
+    account_id = ref.id if ref.kind in ("job", "sign_in") else None
+    facts = bare_facts(kind=ref.kind, level=int(level))
+    if chosen is not None:
+        facts["ownBusiness"] = customer_queries.ties_with(chosen, who)
+    return Scene(rulebook, Basis(ref.kind, ref.id, account_id, level), facts), now
+
+
+def bare_facts(**known: Any) -> dict[str, Any]:
+    """The common facts of every decision, where no contact says them."""
+    return {
+        "kind": "none",
+        "level": 0,
+        "mine": True,
+        "state": "none",
+        "caller": "stranger",
+        "mayMoney": False,
+        "mayService": False,
+        "ownBusiness": "none",
+        "admitted": False,
+    } | known
+
+
+def _mismatch(kind: ActType, given: Input, locks: Locks, found: set[int], scene: Scene) -> Refusal | None:
+    """The basis must be for the account that the deed names; only opening and identifying choose one."""
+    missing = set(locks.accounts) - found
+    if missing:
+        return Refusal("NOT_FOUND", "There is no such account.")
+    if kind.chooses or not locks.accounts or scene.basis.kind in ("none", "job"):
+        return None
+    if set(locks.accounts) != {scene.basis.account_id}:
+        return Refusal(
+            "BASIS_MISMATCH",
+            "This contact is about another account. Reload the page and look again.",
+            rule="basis-mismatch",
+            cite="DESIGN section 4",
+        )
+    return None
+
+
+def _again(spent: journal_queries.Spent, digest: str) -> Outcome:
+    if not hmac.compare_digest(spent.digest, digest):
+        say = "This request key was used before with other words. Nothing was done."
+        return Outcome("refused", say, refusal=Refusal("KEY_REUSED", say, rule="key-reused"))
+    return Outcome.from_json(spent.outcome)
+
+
+def _write(
+    kind: ActType,
+    act: Act,
+    scene: Scene,
+    outcome: str,
+    say: str,
+    data: dict[str, Any],
+    payload: dict[str, Any] | None = None,
+    chain: str = "",
+) -> None:
+    account_id = act.basis.account_id
+    chain = chain or (journal_rules.account_chain(account_id) if account_id is not None else kind.house)
+    journal.record(journal_rules.Entry(chain, act, kind.code, outcome, say, data, payload))
+
+
+def _shown(done: Done) -> dict[str, Any]:
+    """References that the journal keeps beside the sentence; never what is only for the door's eyes."""
+    return {k: v for k, v in done.show.items() if k in ("credit", "payment", "contact", "request", "link", "charge")}
+
+
+def _digest(kind: ActType, given: Input) -> str:
+    """What a request key is bound to. Secret fields are left out: not even their digest is kept."""
+    secret = {n for n in type(given).model_fields if isinstance(getattr(given, n), SecretStr)}
+    body = journal_rules.canonical([kind.code, given.model_dump(mode="json", exclude=secret)])
+    return hmac.new(settings.DIGEST_KEY, body.encode(), hashlib.sha256).hexdigest()
+
+
+def _card_in(given: Input) -> str:
+    """The first text field with a payment card number in it, or nothing."""
+    for name, value in given.model_dump().items():
+        if isinstance(value, str) and cards.card_numbers(value):
+            return name
+    return ""
+
+
+_PLAIN = {
+    "missing": "This is needed.",
+    "string_too_short": "This is needed.",
+    "greater_than": "Give a number above {gt}.",
+    "less_than_equal": "That is too much; at most {le}.",
+    "string_too_long": "That is too long; at most {max_length} characters.",
+    "extra_forbidden": "This act has no such field.",
+    "int_parsing": "Give a whole number.",
+    "int_type": "Give a whole number.",
+    "date_from_datetime_parsing": "Give a day as YYYY-MM-DD.",
+    "date_parsing": "Give a day as YYYY-MM-DD.",
+    "literal_error": "Choose one of: {expected}.",
+    "enum": "Choose one of: {expected}.",
+}
+
+
+def _invalid(kind: ActType, fault: ValidationError) -> Outcome:
+    fields: dict[str, str] = {}
+    for error in fault.errors(include_url=False, include_input=False):
+        name = str(error["loc"][0]) if error["loc"] else "input"
+        plain = _PLAIN.get(error["type"])
+        text = plain.format(**error.get("ctx", {})) if plain else error["msg"].removeprefix("Value error, ")
+        fields.setdefault(name, text)
+    say = f"{kind.title}: look at {', '.join(fields)}."
+    return Outcome("invalid", say, refusal=Refusal("INVALID", say, fields=fields))

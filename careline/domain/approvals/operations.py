@@ -1,0 +1,102 @@
+"""Asking, answering, withdrawing and expiring requests."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from typing import Any
+
+from careline.domain.approvals import queries, rules
+from careline.domain.approvals.models import Request
+from careline.foundation.act import Act
+from careline.foundation.refusal import refuse
+
+
+def ask(
+    *,
+    act: Act,
+    kind: str,
+    code: str,
+    input: dict[str, Any],
+    title: str,
+    words: str,
+    rule: tuple[str, str, str],
+    roles: tuple[str, ...],
+    facts: dict[str, Any],
+    amount_minor: int | None,
+    account_id: int | None,
+    minutes: int,
+) -> Request:
+    """Write a request down; one waits at a time for a contact and an act."""
+    if Request.objects.filter(
+        contact_id=act.basis.id, code=code, state=rules.State.WAITING, expires_at__gt=act.at
+    ).exists():
+        raise refuse("CONFLICT", "A request for this is waiting already. Withdraw it before you ask again.")
+    return Request.objects.create(
+        kind=kind,
+        code=code,
+        input=json.dumps(input),
+        account_id=account_id,
+        contact_id=act.basis.id,
+        asker_id=int(act.who.id),
+        asked_at=act.at,
+        expires_at=act.at + timedelta(minutes=minutes),
+        title=title,
+        words=words,
+        rule=rule[0],
+        rule_say=rule[1],
+        rule_cite=rule[2],
+        roles=",".join(roles),
+        facts=json.dumps(facts),
+        level=int(act.basis.level),
+        amount_minor=amount_minor,
+    )
+
+
+def lock(request_id: int) -> Request | None:
+    """Lock a request: the basis row of a decision."""
+    Request.objects.select_for_update(no_key=True).filter(pk=request_id).first()
+    return queries.request(request_id)
+
+
+def decide(
+    *, act: Act, request_id: int, state: str, answer: str, granted_minor: int | None = None
+) -> Request:
+    """Answer a waiting request; who comes second is told who was first."""
+    row = Request.objects.select_related("decided_by").get(pk=request_id)
+    now = queries.state_now(row, act.at)
+    if now != rules.State.WAITING:
+        by = f" by {row.decided_by.name}" if row.decided_by else ""
+        raise refuse("CONFLICT", f"This request is not waiting any more: {now}{by}.")
+    row.state, row.answer, row.granted_minor = state, answer, granted_minor
+    row.decided_by_id, row.decided_at = int(act.who.id), act.at
+    row.save(update_fields=["state", "answer", "granted_minor", "decided_by", "decided_at"])
+    return row
+
+
+def withdraw(*, act: Act, request_id: int) -> Request:
+    row = Request.objects.select_for_update(no_key=True).get(pk=request_id)
+    if str(row.asker_id) != act.who.id or queries.state_now(row, act.at) != rules.State.WAITING:
+        raise refuse("CONFLICT", "There is nothing of yours to withdraw here.")
+    row.state = rules.State.WITHDRAWN
+    row.save(update_fields=["state"])
+    return row
+
+
+def end_with_contact(*, act: Act, contact_id: int) -> int:
+    """When the caller is gone, what still waits for an answer expires with the contact."""
+    return Request.objects.filter(contact_id=contact_id, state=rules.State.WAITING).update(
+        state=rules.State.EXPIRED, seen_at=act.at
+    )
+
+
+def expire_due(*, at: datetime) -> int:
+    """Write down what time has decided already."""
+    return Request.objects.filter(state=rules.State.WAITING, expires_at__lte=at).update(state=rules.State.EXPIRED)
+
+
+def mark_seen(*, asker_id: int, at: datetime, contact_id: int | None = None) -> int:
+    rows = Request.objects.filter(asker_id=asker_id, seen_at=None).exclude(state=rules.State.WAITING)
+    if contact_id is not None:
+        rows = rows.filter(contact_id=contact_id)
+    return rows.update(seen_at=at)

@@ -1,0 +1,300 @@
+"""One contact from first ring to wrap-up."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+
+from careline.domain.contacts import queries, rules
+from careline.domain.contacts.models import Code, Contact, FactorCount, FollowUp, Note, Span
+from careline.domain.journal.operations import next_numbers, tell
+from careline.foundation.act import Act
+from careline.foundation.refusal import refuse
+
+
+def lock(contact_id: int) -> Contact | None:
+    """Lock a contact: the basis row of a deed, after its accounts."""
+    Contact.objects.select_for_update(no_key=True).filter(pk=contact_id).first()
+    return queries.contact(contact_id)
+
+
+def _fresh(act: Act) -> Contact:
+    if act.basis.id is None:
+        raise refuse("BASIS_MISMATCH", "This needs a contact. Open one first.")
+    return Contact.objects.get(pk=act.basis.id)
+
+
+def _begin_span(contact: Contact, kind: str, at: datetime) -> None:
+    Span.objects.filter(contact=contact, ended=None).update(ended=at)
+    Span.objects.create(contact=contact, staff_id=contact.holder_id, kind=kind, began=at)
+
+
+def _take(contact: Contact, fields: list[str]) -> None:
+    """Save, or say that this person has a live call already (the constraint decides, not a look before)."""
+    try:
+        with transaction.atomic():
+            contact.save(update_fields=fields)
+    except IntegrityError:
+        raise refuse("CONFLICT", "You have a live call already. End it or hand it over first.") from None
+
+
+def ring(*, act: Act, caller_number: str, channel: str = "voice") -> Contact:
+    """An inbound call that nobody has answered yet."""
+    return Contact.objects.create(
+        reference=next_numbers("contact", "C")[0],
+        channel=channel,
+        caller_number=caller_number,
+        state=rules.State.RINGING,
+        last_active=act.at,
+        began=act.at,
+    )
+
+
+def open_contact(
+    *, act: Act, channel: str, inbound: bool, caller_number: str, reason: str, account_id: int | None, person_id: int | None
+) -> Contact:
+    """A contact that the associate starts, with or without an account."""
+    contact = Contact(
+        reference=next_numbers("contact", "C")[0],
+        channel=channel,
+        inbound=inbound,
+        caller_number=caller_number,
+        reason=reason,
+        state=rules.State.LIVE,
+        holder_id=int(act.who.id),
+        last_active=act.at,
+        began=act.at,
+    )
+    if account_id is not None:
+        contact.choose(account_id, person_id, act.at)
+    try:
+        with transaction.atomic():
+            contact.save(force_insert=True)
+    except IntegrityError:
+        raise refuse("CONFLICT", "You have a live call already. End it or hand it over first.") from None
+    _begin_span(contact, rules.SpanKind.TALK, act.at)
+    return contact
+
+
+def answer(*, act: Act, contact_id: int) -> Contact:
+    """Take a ringing call. Two who answer at once: the second is told who has it."""
+    contact = Contact.objects.select_for_update(no_key=True, of=("self",)).select_related("holder").get(pk=contact_id)
+    if contact.state != rules.State.RINGING:
+        raise refuse("CONFLICT", f"{contact.holder.name if contact.holder else 'Somebody'} has this call already.")
+    contact.state, contact.holder_id, contact.last_active = rules.State.LIVE, int(act.who.id), act.at
+    _take(contact, ["state", "holder", "last_active"])
+    _begin_span(contact, rules.SpanKind.TALK, act.at)
+    return contact
+
+
+def identify(*, act: Act, account_id: int, person_id: int | None) -> Contact:
+    """Choose the account that this contact is about, or move it to the right one: nothing proven any more."""
+    contact = _fresh(act)
+    if contact.state not in rules.TALKING and contact.state != rules.State.WRAP_UP:
+        raise refuse("CONFLICT", "This contact is not open any more.")
+    if contact.state == rules.State.WRAP_UP:
+        raise refuse("CONFLICT", "The caller is gone; the account cannot be changed now.")
+    contact.choose(account_id, person_id, act.at)
+    contact.save(update_fields=["account", "person", "level", "factors", "level_at", "last_active"])
+    return contact
+
+
+def set_person(*, act: Act, person_id: int | None) -> Contact:
+    """Another voice: who is speaking, and nothing proven."""
+    contact = _fresh(act)
+    contact.choose(contact.account_id or 0, person_id, act.at)
+    contact.save(update_fields=["account", "person", "level", "factors", "level_at", "last_active"])
+    return contact
+
+
+def set_reason(*, act: Act, reason: str) -> None:
+    Contact.objects.filter(pk=act.basis.id).update(reason=reason)
+
+
+def touch(*, contact_id: int, at: datetime) -> None:
+    """The level lives 30 minutes from the last look or deed; written at most once a minute."""
+    Contact.objects.filter(pk=contact_id, last_active__lt=at - timedelta(seconds=60)).update(last_active=at)
+
+
+def _move(act: Act, frm: frozenset[str] | set[str], to: str, span: str | None, say: str) -> Contact:
+    contact = _fresh(act)
+    if contact.state not in frm:
+        raise refuse("CONFLICT", say)
+    contact.state, contact.last_active = to, act.at
+    _take(contact, ["state", "last_active"])
+    if span:
+        _begin_span(contact, span, act.at)
+    return contact
+
+
+def hold(*, act: Act) -> Contact:
+    return _move(act, {rules.State.LIVE}, rules.State.HELD, rules.SpanKind.HOLD, "Only a live contact can be put on hold.")
+
+
+def resume(*, act: Act) -> Contact:
+    return _move(act, {rules.State.HELD}, rules.State.LIVE, rules.SpanKind.TALK, "This contact is not on hold.")
+
+
+def drop(*, act: Act) -> Contact:
+    """The line dropped: the contact waits for the caller to come back; nothing is proven then."""
+    contact = _move(act, rules.TALKING, rules.State.DROPPED, None, "This contact is not live.")
+    Span.objects.filter(contact=contact, ended=None).update(ended=act.at)
+    contact.unprove()
+    contact.save(update_fields=["level", "factors", "level_at"])
+    return contact
+
+
+def reconnect(*, act: Act) -> Contact:
+    """The caller is back after a dropped line: the same contact, to be verified again."""
+    return _move(act, {rules.State.DROPPED}, rules.State.LIVE, rules.SpanKind.TALK, "This line was not dropped.")
+
+
+def end(*, act: Act) -> Contact:
+    """The caller is gone: after-call work begins."""
+    contact = _move(
+        act, rules.TALKING | {rules.State.DROPPED}, rules.State.WRAP_UP, rules.SpanKind.WRAP, "This contact has ended already."
+    )
+    contact.ended, contact.offered_to, contact.offered_words = act.at, None, ""
+    contact.save(update_fields=["ended", "offered_to", "offered_words"])
+    return contact
+
+
+def close(
+    *, act: Act, summary: str, disposition: str, root_cause: str, follow_up: str, due_on: date | None, owner_id: int | None
+) -> Contact:
+    """Wrap up: the contact is closed with what happened, why, and what we still owe."""
+    contact = _fresh(act)
+    if contact.state != rules.State.WRAP_UP:
+        raise refuse("CONFLICT", "End the contact before you wrap it up.")
+    contact.state, contact.closed = rules.State.CLOSED, act.at
+    contact.summary, contact.disposition, contact.root_cause, contact.draft = summary, disposition, root_cause, ""
+    contact.save(update_fields=["state", "closed", "summary", "disposition", "root_cause", "draft"])
+    Span.objects.filter(contact=contact, ended=None).update(ended=act.at)
+    if follow_up and due_on:
+        FollowUp.objects.create(
+            account_id=contact.account_id,
+            contact=contact,
+            owner_id=owner_id or int(act.who.id),
+            due_on=due_on,
+            what=follow_up,
+        )
+    return contact
+
+
+def offer(*, act: Act, to_id: int, words: str) -> Contact:
+    """Offer a warm hand-over: the colleague sees it with its summary; the contact stays with its holder until taken."""
+    contact = _fresh(act)
+    if contact.state not in rules.TALKING:
+        raise refuse("CONFLICT", "Only a live contact can be handed over.")
+    if to_id == contact.holder_id:
+        raise refuse("INVALID", "That is you.", fields={"to": "Choose a colleague."})
+    contact.offered_to_id, contact.offered_words = to_id, words
+    contact.save(update_fields=["offered_to", "offered_words"])
+    return contact
+
+
+def accept(*, act: Act) -> Contact:
+    """Take over an offered contact: same voice on the line, so its level stays."""
+    contact = _fresh(act)
+    if contact.offered_to_id != int(act.who.id) or contact.state not in rules.TALKING:
+        raise refuse("CONFLICT", "This contact is not offered to you any more.")
+    contact.holder_id, contact.offered_to_id, contact.last_active = int(act.who.id), None, act.at
+    contact.admitted_by_id = contact.admitted_account_id = None
+    contact.state = rules.State.LIVE
+    _take(contact, ["holder", "offered_to", "state", "last_active", "admitted_by", "admitted_account"])
+    _begin_span(contact, rules.SpanKind.TALK, act.at)
+    return contact
+
+
+def save_draft(*, contact_id: int, holder_id: int, text: str, at: datetime) -> bool:
+    """Keep typed words: the contact row only, no journal line, no key (DESIGN section 4). False: not theirs or closed."""
+    return bool(
+        Contact.objects.filter(~Q(state=rules.State.CLOSED), pk=contact_id, holder_id=holder_id).update(
+            draft=text, draft_at=at
+        )
+    )
+
+
+def count_try(*, act: Act, account_id: int, factor: str, limit: int, lock_hours: int) -> bool:
+    """Count a try as failed before it is judged, so that twenty racing guesses count as twenty. True: it locks now.
+
+    Raises a refusal when the factor is locked already. The account is locked, so the tries queue up.
+    """
+    row, _ = FactorCount.objects.get_or_create(account_id=account_id, factor=factor)
+    if rules.lockout(row.failures, row.locked_until, limit, act.at).is_locked(act.at):
+        raise refuse("LOCKED", "This way of verifying is locked for now.", rule=f"{factor}-locked")
+    locks = row.fail(act.at, limit, lock_hours)
+    row.save(update_fields=["failures", "locked_until"])
+    return locks
+
+
+def prove(*, act: Act, account_id: int, factor: str, level: int) -> Contact:
+    """A factor was proven: the level rises and the factor's failures are forgotten."""
+    FactorCount.objects.filter(account_id=account_id, factor=factor).update(failures=0, locked_until=None)
+    contact = _fresh(act)
+    if contact.account_id != account_id or contact.state not in rules.TALKING:
+        raise refuse("CONFLICT", "The contact moved on while the caller was being verified. Verify again.")
+    contact.prove(factor, level, act.at)
+    contact.save(update_fields=["factors", "level", "level_at", "last_active"])
+    return contact
+
+
+def send_code(*, act: Act, account_id: int, line_id: int, number: str, code: str, minutes: int, sends: int) -> Code:
+    """Send a one-time code to a number of record. The code leaves in the message and is kept as a keyed hash."""
+    if Code.objects.filter(contact_id=act.basis.id, account_id=account_id).count() >= sends:
+        raise refuse("LOCKED", f"{sends} codes were sent in this contact already. Offer a call back.", rule="code-sends")
+    expires = act.at + timedelta(minutes=minutes)
+    row = Code.objects.create(
+        contact_id=act.basis.id,
+        account_id=account_id,
+        line_id=line_id,
+        hash=queries.code_hash(act.basis.id or 0, code),
+        sent_at=act.at,
+        expires_at=expires,
+    )
+    tell(
+        act=act,
+        topic="one_time_code",
+        channel="sms",
+        to=number,
+        body=f"{code} is your code. It works for {minutes} minutes. Tell it only to somebody you called yourself.",
+        about=f"code:{row.pk}",
+        expires_at=expires,
+    )
+    return row
+
+
+def use_code(*, act: Act, code_id: int) -> bool:
+    """Spend a code. False: somebody used it before."""
+    return bool(Code.objects.filter(pk=code_id, used_at=None).update(used_at=act.at))
+
+
+def add_note(*, act: Act, account_id: int, text: str, pinned: bool) -> Note:
+    return Note.objects.create(
+        account_id=account_id,
+        contact_id=act.basis.contact_id,
+        author_id=int(act.who.id),
+        at=act.at,
+        text=text,
+        pinned=pinned,
+    )
+
+
+def pin_note(*, act: Act, note_id: int, pinned: bool) -> None:
+    Note.objects.filter(pk=note_id).update(pinned=pinned)
+
+
+def finish_follow_up(*, act: Act, follow_up_id: int) -> FollowUp:
+    row = FollowUp.objects.select_for_update(no_key=True).filter(pk=follow_up_id, owner_id=int(act.who.id)).first()
+    if row is None:
+        raise refuse("NOT_FOUND", "This follow-up is not yours.")
+    row.done_at = row.done_at or act.at
+    row.save(update_fields=["done_at"])
+    return row
+
+
+def admit(*, act: Act, contact_id: int, account_id: int, by_id: int) -> None:
+    """A second person lets the holder open what is their own business."""
+    Contact.objects.filter(pk=contact_id).update(admitted_by_id=by_id, admitted_account_id=account_id)

@@ -1,0 +1,104 @@
+"""Giving credits and taking them back. Authority was asked before; what cannot be true is refused here."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from careline.domain.credits import queries, rules
+from careline.domain.credits.models import Grant, GrantPart
+from careline.domain.journal.operations import next_numbers
+from careline.domain.ledger import operations as ledger
+from careline.domain.ledger import queries as ledger_queries
+from careline.domain.staff import operations as staff
+from careline.foundation.act import Act
+from careline.foundation.refusal import refuse
+
+
+def grant(
+    *,
+    act: Act,
+    account_id: int,
+    amount_minor: int,
+    reason: str,
+    policy: dict[str, Any],
+    bill_line_id: int | None,
+    day: date,
+) -> Grant:
+    """Credit an account: the grant, its tax lines, its ledger entry, and what it uses of the granter's day."""
+    line = ledger_queries.bill_line(bill_line_id) if bill_line_id else None
+    if line is not None:
+        if line.bill.account_id != account_id:
+            raise refuse("INVALID", "That charge is on another account's bill.", fields={"bill_line": "Choose a charge of this account."})
+        if queries.credited_on_line(line.pk) + amount_minor > line.amount_minor:
+            raise refuse("CONFLICT", "A charge cannot be credited beyond what was charged.", rule="never-below-charge")
+    label = f"{policy['title']}" + (f": {line.label}" if line else "")
+    made = rules.parts(
+        amount_minor=amount_minor,
+        label=label,
+        line_id=line.pk if line else None,
+        line_minor=line.amount_minor if line else 0,
+        taxes=queries.tax_lines(line.pk) if line else (),
+        tax_rule=policy["tax"],
+    )
+    total = sum(p.amount_minor for p in made)
+    number = next_numbers("credit", "CR")[0]
+    entry = ledger.post_credit(
+        act=act,
+        account_id=account_id,
+        amount_minor=total,
+        reference=number,
+        label=label[:120],
+        bill_id=line.bill_id if line else None,
+    )
+    row = Grant.objects.create(
+        number=number,
+        account_id=account_id,
+        contact_id=act.basis.contact_id,
+        reason=reason,
+        amount_minor=amount_minor,
+        total_minor=total,
+        bill_line=line,
+        asked_by_id=int((act.asked_by or act.who).id),
+        granted_by_id=int(act.who.id),
+        at=act.at,
+        entry=entry,
+    )
+    GrantPart.objects.bulk_create(
+        GrantPart(grant=row, kind=p.kind, label=p.label, amount_minor=p.amount_minor, bill_line_id=p.bill_line_id)
+        for p in made
+    )
+    staff.spend(act=act, staff_id=int(act.who.id), kind="credit", day=day, amount_minor=amount_minor)
+    return row
+
+
+def reverse(*, act: Act, number: str) -> Grant:
+    """Take a credit back, exactly: same amounts, same taxes, the bills open again. Limits that it used stay used."""
+    given = queries.grant(number)
+    if given is None:
+        raise refuse("NOT_FOUND", f"There is no credit {number}.")
+    if given.reverses_id is not None:
+        raise refuse("CONFLICT", "That is itself a reversal. Give a new credit instead.")
+    taken = next_numbers("credit", "CR")[0]
+    entry = ledger.reverse_entry(act=act, entry_id=given.entry_id, reference=taken, label=f"Taken back: {given.number}")
+    row = Grant.objects.create(
+        number=taken,
+        account_id=given.account_id,
+        contact_id=act.basis.contact_id,
+        reason=given.reason,
+        amount_minor=-given.amount_minor,
+        total_minor=-given.total_minor,
+        bill_line=given.bill_line,
+        asked_by_id=int((act.asked_by or act.who).id),
+        granted_by_id=int(act.who.id),
+        at=act.at,
+        entry=entry,
+        reverses=given,
+    )
+    parts = GrantPart.objects.filter(grant=given).order_by("pk")
+    GrantPart.objects.bulk_create(
+        GrantPart(grant=row, kind=p.kind, label=p.label, amount_minor=-p.amount_minor, bill_line_id=p.bill_line_id)
+        for p in parts
+    )
+    return row
+

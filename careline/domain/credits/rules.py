@@ -1,0 +1,76 @@
+"""What a credit is made of, and what limits it. Amounts are whole minor units."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from careline.foundation.money import share
+
+
+class Evidence(StrEnum):
+    NONE = "none"
+    BILL_LINE = "bill_line"
+
+
+class TaxRule(StrEnum):
+    NONE = "none"
+    PROPORTIONAL = "proportional"
+
+
+@dataclass(frozen=True, slots=True)
+class TaxLine:
+    """A tax that was charged on the credited line: `charged_minor` at `rate_ppm` (parts per million)."""
+
+    bill_line_id: int
+    label: str
+    charged_minor: int
+    credited_minor: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One line of a credit: the credit itself, or a tax that it takes back."""
+
+    kind: str
+    label: str
+    amount_minor: int
+    bill_line_id: int | None
+
+
+def parts(
+    *, amount_minor: int, label: str, line_id: int | None, line_minor: int, taxes: Sequence[TaxLine], tax_rule: str
+) -> list[Part]:
+    """The lines of a credit of `amount_minor` before tax.
+
+    A credit on a taxed line takes its tax back in the same proportion, as lines of their own, and never more tax than
+    was charged and not yet taken back (a credit of the whole line takes back the whole of each tax).
+    """
+    made = [Part("credit", label, amount_minor, line_id)]
+    if tax_rule == TaxRule.PROPORTIONAL and line_minor > 0:
+        for tax in taxes:
+            back = min(share(tax.charged_minor, amount_minor, line_minor), tax.charged_minor - tax.credited_minor)
+            if back > 0:
+                made.append(Part("tax", tax.label, back, tax.bill_line_id))
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How much room each limit leaves (minor units; `count`: whole credits)."""
+
+    event: int
+    reason: int
+    window: int
+    day: int
+    count: int
+    line: int | None
+
+    @property
+    def most(self) -> int:
+        """The most that every limit allows together, never below zero."""
+        if self.count <= 0:
+            return 0
+        bounds = [self.event, self.reason, self.window, self.day]
+        return max(min([*bounds, self.line] if self.line is not None else bounds), 0)

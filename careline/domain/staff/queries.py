@@ -1,0 +1,78 @@
+"""Who works here, what they may spend, and whose token this is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from careline.domain.staff.models import Spending, Staff, Team, Token
+from careline.foundation.act import Who
+
+
+def person(staff_id: int | str) -> Staff | None:
+    return Staff.objects.filter(pk=staff_id).select_related("team").first()
+
+
+def by_username(username: str) -> Staff | None:
+    return Staff.objects.filter(username__iexact=username).first()
+
+
+def everybody() -> list[Staff]:
+    return list(Staff.objects.select_related("team").order_by("name"))
+
+
+def colleagues(role_names: tuple[str, ...]) -> list[Staff]:
+    """Active people with one of these roles, by name: who a contact can be handed to."""
+    return list(Staff.objects.filter(is_active=True, role__in=role_names).order_by("name"))
+
+
+def teams() -> list[Team]:
+    return list(Team.objects.order_by("name"))
+
+
+def tokens_of(staff_id: int) -> list[Token]:
+    return list(Token.objects.filter(owner_id=staff_id).order_by("-created_at"))
+
+
+def all_tokens() -> list[Token]:
+    return list(Token.objects.select_related("owner").order_by("owner__name", "-created_at"))
+
+
+@dataclass(frozen=True)
+class Bearer:
+    """Who holds a living token, and for which acts (`*`: all that the role has)."""
+
+    who: Who
+    scope: frozenset[str]
+
+    def covers(self, code: str) -> bool:
+        return "*" in self.scope or code in self.scope
+
+
+def bearer(secret: str, at: datetime) -> Bearer | None:
+    """Whose token this is, or None when it is unknown, expired, revoked, or its owner is switched off."""
+    token = Token.objects.filter(hash=Token.hash_of(secret)).select_related("owner").first()
+    if token is None or not token.alive(at) or not token.owner.is_active:
+        return None
+    return Bearer(token.owner.who, frozenset(token.scope.split()))
+
+
+@dataclass(frozen=True)
+class Used:
+    """What one person used of a daily limit: minor units and how many times."""
+
+    amount_minor: int
+    count: int
+
+
+def used(staff_id: int | None, kind: str, day: date) -> Used:
+    """None: a fresh holder of the role, who has used nothing."""
+    row = Spending.objects.filter(staff_id=staff_id, kind=kind, day=day).first() if staff_id else None
+    return Used(row.amount_minor, row.count) if row else Used(0, 0)
+
+
+def limit(table: Mapping[str, Any], role: str) -> int:
+    """One number of a limits table for a role; a role that the table does not name has none."""
+    return int(table.get(role, 0))
