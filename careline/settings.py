@@ -83,6 +83,7 @@ def database() -> dict[str, Any]:
 
 DEBUG = False
 DEMO = flag("DEMO")
+DEMO_PASSWORD = "careline demo"
 TLS = flag("TLS")
 SECRET_KEY = secret("web_key")
 JOURNAL_KEY = secret("journal_key").encode()
@@ -138,7 +139,10 @@ TEMPLATES = [
         "DIRS": [ROOT / "careline" / "doors" / "web" / "templates"],
         "OPTIONS": {
             "environment": "careline.doors.web.render.environment",
-            "context_processors": ["careline.doors.web.render.desk"],
+            "context_processors": [
+                "django.contrib.messages.context_processors.messages",
+                "careline.doors.web.render.desk",
+            ],
         },
     },
     # allauth's and Django's own code asks for this backend; no page of ours is drawn with it.
@@ -200,6 +204,7 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "/static/"
 STATIC_ROOT = HOME / "static"
+STATICFILES_DIRS = [ROOT / "careline" / "doors" / "web" / "static"]
 STORAGES = {"staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"}}
 MESSAGE_STORAGE = "django.contrib.messages.storage.cookie.CookieStorage"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 512_000

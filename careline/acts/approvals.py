@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
@@ -13,7 +14,7 @@ from careline.domain.approvals.rules import Kind, State
 from careline.domain.contacts import operations as contacts
 from careline.domain.customers import queries as customers
 from careline.domain.journal import rules as journal
-from careline.foundation.act import Act
+from careline.foundation.act import Act, Who
 from careline.foundation.money import shown
 from careline.foundation.refusal import refuse
 
@@ -143,7 +144,7 @@ def decide(act: Act, given: Decide, scene: Scene) -> Done:
     from careline.acts.perform import judge
 
     asked = scene.request
-    if asked is None:
+    if asked is None or asked.pk != given.request:
         raise refuse("NOT_FOUND", "There is no such request.")
     if act.who.role not in asked.role_list:
         raise refuse("AUTHORITY", "This request was not asked of your role.", rule="not-asked-of-you", who_could=tuple(asked.role_list))
@@ -154,6 +155,8 @@ def decide(act: Act, given: Decide, scene: Scene) -> Done:
         operations.decide(act=act, request_id=asked.pk, state=State.DECLINED, answer=given.answer)
         return Done(f"Declined for {asked.asker.name}: {asked.title.lower()}", {"request": str(asked.pk)}, payload=words)
     if asked.kind == Kind.ADMIT:
+        if asked.contact.holder_id != asked.asker_id:
+            raise refuse("CONFLICT", f"{asked.asker.name} does not hold this contact any more. Whoever holds it asks anew.")
         operations.decide(act=act, request_id=asked.pk, state=State.APPROVED, answer=given.answer)
         contacts.admit(act=act, contact_id=asked.contact_id, account_id=asked.account_id, by_id=int(act.who.id))
         return Done(f"Admitted {asked.asker.name} to this account", {"request": str(asked.pk)}, payload=words)
@@ -184,6 +187,11 @@ def decide(act: Act, given: Decide, scene: Scene) -> Done:
 def withdraw(act: Act, given: Withdraw, scene: Scene) -> Done:
     row = operations.withdraw(act=act, request_id=given.request)
     return Done(f"Request withdrawn: {row.title.lower()}", {"request": str(row.pk)})
+
+
+def saw_answers(*, who: Who, at: datetime, contact_id: int | None = None) -> None:
+    """The asker has seen what became of their requests: a mark for the home page, not a deed on an account."""
+    operations.mark_seen(asker_id=int(who.id), at=at, contact_id=contact_id)
 
 
 ACTS = [

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
+from django.conf import settings
 from pydantic import Field, field_validator, model_validator
 
 from careline.acts.declare import ActType, Done, Id, Input, Locks, Scene, ShortWords, Words
 from careline.domain.approvals import operations as approvals
 from careline.domain.contacts import operations, queries
 from careline.domain.customers import queries as customers
+from careline.domain.customers.rules import name_words
 from careline.domain.journal import rules as journal
 from careline.domain.staff import queries as staff
-from careline.foundation import phone
-from careline.foundation.act import Act
+from careline.foundation import cards, phone
+from careline.foundation.act import Act, Who
+from careline.foundation.calendar import civil_date
 from careline.foundation.refusal import refuse
 
 
@@ -57,8 +60,11 @@ class Identify(Input):
 
 
 class Speaker(Input):
+    """Who speaks now, by id or by the name they give. A name that nobody on the account has is a stranger's."""
+
     account: Id
     person: Id | None = None
+    name: ShortWords = ""
 
 
 class Reason(Input):
@@ -125,6 +131,8 @@ def ring(act: Act, given: Ring, scene: Scene) -> Done:
 def open_contact(act: Act, given: Open, scene: Scene) -> Done:
     if not act.who.id.isdigit():
         raise refuse("CONFLICT", "Only somebody who works here can hold a contact.")
+    if given.reason and given.reason not in scene.rulebook.reasons["contact"]:
+        raise refuse("INVALID", "Choose a reason of the list.", fields={"reason": "Choose one."})
     person = _person_on(given.account, given.person) if given.account else None
     contact = operations.open_contact(
         act=act,
@@ -157,8 +165,16 @@ def identify(act: Act, given: Identify, scene: Scene) -> Done:
 
 
 def speaker(act: Act, given: Speaker, scene: Scene) -> Done:
-    contact = operations.set_person(act=act, person_id=_person_on(given.account, given.person))
-    return Done(f"{contact.reference}: another voice on the line, nothing proven", _ref(contact))
+    person = _person_on(given.account, given.person) if given.person else None
+    if given.name:
+        said = set(name_words(given.name))
+        person = next(
+            (p.person_id for p in customers.people_of(given.account) if said and said <= set(name_words(p.person.name))),
+            None,
+        )
+    contact = operations.set_person(act=act, person_id=person)
+    known = "another voice on the line" if person else "somebody who is not on this account"
+    return Done(f"{contact.reference}: {known}, nothing proven", {**_ref(contact), "known": person is not None})
 
 
 def reason(act: Act, given: Reason, scene: Scene) -> Done:
@@ -199,7 +215,7 @@ def wrap_up(act: Act, given: WrapUp, scene: Scene) -> Done:
     }
     if wrong:
         raise refuse("INVALID", "Choose how it ended and what caused it.", fields=wrong)
-    if given.due_on and given.follow_up and given.due_on < act.at.date():
+    if given.due_on and given.follow_up and given.due_on < civil_date(act.at, settings.CARRIER_ZONE):
         raise refuse("INVALID", "A follow-up lies ahead.", fields={"due_on": "Choose a day from today on."})
     if given.owner and (staff.person(given.owner) is None):
         raise refuse("INVALID", "Choose who keeps the promise.", fields={"owner": "Choose a colleague."})
@@ -246,6 +262,18 @@ def finish_follow_up(act: Act, given: FollowUp, scene: Scene) -> Done:
     row = operations.finish_follow_up(act=act, follow_up_id=given.follow_up)
     chain = journal.account_chain(row.account_id) if row.account_id else ""
     return Done("Follow-up done", chain=chain)
+
+
+def keep_draft(*, who: Who, contact_id: int, text: str, at: datetime) -> str | None:
+    """The declared exception to perform: typed words go into the contact's row, with no line and no key.
+
+    Returns None when they are kept, or the sentence that says why not (a card number; not this person's contact).
+    """
+    if cards.card_numbers(text):
+        return cards.MESSAGE
+    if not operations.save_draft(contact_id=contact_id, holder_id=int(who.id), text=text, at=at):
+        return "This contact is not yours any more. Copy your words."
+    return None
 
 
 ACTS = [

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, SecretStr, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, SecretStr, WithJsonSchema, field_validator
 
 from careline.foundation.act import NO_BASIS, Act, Basis, Who
 from careline.foundation.refusal import Refusal
@@ -25,6 +26,15 @@ class Input(BaseModel):
     """The typed input of an act. Unknown fields are refused; text is trimmed."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def plain_text(cls, value: Any) -> Any:
+        """No NUL and no half of a surrogate pair: PostgreSQL and UTF-8 hold neither."""
+        text = json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value
+        if isinstance(text, str) and ("\0" in text or "\\u0000" in text or any("\ud800" <= c <= "\udfff" for c in text)):
+            raise ValueError("There is a character in it that cannot be kept. Type it again.")
+        return value
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,13 @@ from django.db import transaction
 from django.utils import timezone
 
 from careline.acts.declare import Scene
-from careline.acts.perform import bare_facts, refusal_of, resource
-from careline.domain.contacts import operations as contacts
+from careline.acts.perform import bare_facts, refusal_of, resource, stay_awake
+from careline.domain.customers import queries as customers
 from careline.domain.journal import operations as journal
 from careline.domain.journal import queries as journal_queries
 from careline.domain.journal import rules as journal_rules
 from careline.domain.rulebook import queries as rulebooks
+from careline.foundation import cards
 from careline.foundation.act import Act, Basis, Who
 from careline.foundation.authority import Question
 from careline.foundation.refusal import Refusal
@@ -66,15 +67,17 @@ def look(
     facts = {"basis": dict(scene.facts) if scene else bare_facts()}
     verdict = rulebook.authority.decide(Question(who, section, resource(basis.account_id), facts))
     refusal = None if verdict.allowed else refusal_of(section, verdict, rulebook, who)
-    if refusal is None and not every_time and journal_queries.looked(basis=basis.key, code=section, who=who):
-        if scene is not None and scene.contact is not None:
-            _stay_awake(scene.contact, now)
-        return Looked(None, now)
-    say = f"{SAY.get(section, section)}" if refusal is None else f"Was not shown {section}: {refusal.say}"
-    act = Act(who, now, "", "", basis, rulebook=rulebook.digest)
     line_chain = chain or (
         journal_rules.account_chain(basis.account_id) if basis.account_id is not None else journal_rules.HOUSE
     )
+    if refusal is None and not every_time and journal_queries.looked(
+        basis=basis.key, code=section, who=who, chain=line_chain
+    ):
+        if scene is not None:
+            stay_awake(scene, now)
+        return Looked(None, now)
+    say = f"{SAY.get(section, section)}" if refusal is None else f"Was not shown {section}: {refusal.say}"
+    act = Act(who, now, "", "", basis, rulebook=rulebook.digest)
     entry = journal_rules.Entry(
         line_chain,
         act,
@@ -86,11 +89,42 @@ def look(
     )
     with transaction.atomic():
         journal.record(entry)
-    if refusal is None and scene is not None and scene.contact is not None:
-        _stay_awake(scene.contact, now)
+    if refusal is None and scene is not None:
+        stay_awake(scene, now)
     return Looked(refusal, now)
 
 
-def _stay_awake(contact: Any, now: datetime) -> None:
-    if now - contact.last_active > timedelta(seconds=60):
-        contacts.touch(contact_id=contact.pk, at=now)
+@dataclass(frozen=True)
+class Found:
+    """What a search may show before anybody is verified, whether there was more, or why nothing is shown."""
+
+    refusal: Refusal | None
+    hits: tuple[customers.Hit, ...] = ()
+    more: bool = False
+
+
+def search(text: str, *, who: Who, scene: Scene | None = None, at: datetime | None = None) -> Found:
+    """Look for an account. Each search is a line of its own in the house's chain, with the text as its payload; over the
+    rulebook's hourly number it is refused, and the first of those refusals is written too."""
+    now = at or timezone.now()
+    rulebook = scene.rulebook if scene else rulebooks.current()
+    if cards.card_numbers(text):
+        return Found(Refusal("CARD_NUMBER", cards.MESSAGE, fields={"q": cards.MESSAGE}))
+    most = rulebook.limits["search"]["per_hour"]
+    used = journal_queries.count_since(who=who, code="view.search", since=now - timedelta(hours=1))
+    if used >= most:
+        say = f"You searched {most} times within an hour, which is all that one person may. Wait a little, or ask a lead."
+        no = Refusal("TOO_MANY", say, rule="search-per-hour", cite="limits.toml: search.per_hour")
+        if used == most:
+            act = Act(who, now, "", "", scene.basis if scene else Basis("none"), rulebook=rulebook.digest)
+            with transaction.atomic():
+                journal.record(journal_rules.Entry(
+                    journal_rules.HOUSE, act, "view.search", "refused", "Was not shown view.search: " + say, {"rule": no.rule}, None
+                ))
+        return Found(no)
+    hits, more = customers.find(text, rulebook.limits["search"]["results"])
+    looked = look(
+        "view.search", who=who, scene=scene, at=now, every_time=True, chain=journal_rules.HOUSE,
+        data={"hits": len(hits)}, payload={"text": text},
+    )
+    return Found(None, tuple(hits), more) if looked.allowed else Found(looked.refusal)

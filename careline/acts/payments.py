@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from django.conf import settings
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from careline.acts.contacts import number_or_blank
 from careline.acts.declare import ActType, Done, Id, Input, Locks, Minor, Scene, ShortWords
@@ -50,8 +51,8 @@ class GuestLink(Input):
 
 class LinkPaid(Input):
     link: ShortWords
-    provider_reference: ShortWords
-    method: ShortWords
+    provider_reference: Annotated[str, Field(max_length=120)]
+    method: Annotated[str, Field(min_length=1, max_length=60)]
 
 
 def _account(given: Any) -> Locks:
@@ -73,7 +74,9 @@ def begin_take(act: Act, given: Take, scene: Scene) -> Done:
     if method.expires_on and method.expires_on < operations.carrier_day(act.at):
         raise refuse("CONFLICT", f"{method.brand} …{method.last_four} has expired. Send a payment link instead.",
                      way_on=(WayOn("Send a payment link", "payments.send_link"),))
-    key = f"{act.who.key}/{act.key}"[:80]
+    key = f"{act.who.key}/{act.key}"
+    if len(key) > 80:  # cut off, two keys of one principal could become one charge
+        key = hashlib.sha256(key.encode()).hexdigest()
     operations.begin_charge(act=act, account_id=given.account, method=method, amount_minor=given.amount, key=key)
     return Done(
         f"Payment of {shown(given.amount)} with {method.brand} …{method.last_four} is under way",

@@ -12,7 +12,7 @@ import hmac
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -68,10 +68,10 @@ def perform(
         given = data if isinstance(data, Input) else kind.input.model_validate(dict(data))
     except ValidationError as fault:
         return _invalid(kind, fault)
-    card = _card_in(given)
+    card = _card_in(given.model_dump(warnings=False)) or ("why" if cards.card_numbers(why) else "")
     if card:
         return Outcome("invalid", cards.MESSAGE, refusal=Refusal("CARD_NUMBER", cards.MESSAGE, fields={card: cards.MESSAGE}))
-    if not 8 <= len(key) <= 80:
+    if not 8 <= len(key) <= 80 or not key.isprintable():
         say = "Send a request key of 8 to 80 characters that you have not used before."
         return Outcome("invalid", say, refusal=Refusal("INVALID", say, fields={"key": say}))
     digest = _digest(kind, given)
@@ -137,6 +137,7 @@ def _first(
             for code, other in done.also:
                 _write(table.act(code), act, scene, "done", other.say, {**other.data, **_shown(other)}, other.payload)
             _write(kind, act, scene, status, done.say, {**done.data, **_shown(done)}, done.payload, done.chain)
+            stay_awake(scene, now)
         state = "pending" if done is not None and refusal is None and done.pending else "done"
         work = ""
         if state == "pending" and done is not None:
@@ -221,7 +222,9 @@ def refusal_of(code: str, verdict: Verdict, rulebook: Rulebook, who: Who, who_co
 def _who_could(kind: ActType, scene: Scene, act: Act, given: Any) -> tuple[str, ...]:
     """The roles above whose fresh holder would be allowed this very deed, on these very facts."""
     found = []
-    for role in scene.rulebook.authority.higher(act.who.role):
+    authority = scene.rulebook.authority
+    # A role that stands alone (an agent's) has none above it: then those who decide requests could.
+    for role in authority.higher(act.who.role) or authority.roles_with("approvals.decide"):
         if hypothetical(kind, scene, act, given, role):
             found.append(role)
     return tuple(found)
@@ -263,6 +266,15 @@ def scene_for_page(row: Any, who: Who, rulebook: Rulebook, at: datetime) -> Scen
     """The scene of a contact without locks, for showing what is possible (never for doing it)."""
     held = contact_queries.standing(row, who=who, at=at, idle_minutes=rulebook.limits["contact"]["idle_minutes"])
     return Scene(rulebook, held.basis, held.facts, contact=row)
+
+
+def stay_awake(scene: Scene, now: datetime) -> None:
+    """A deed or a look keeps the level of its contact for another while; a level that has ended it never brings back."""
+    row = scene.contact
+    if row is None or scene.basis.kind != "contact" or row.level >= Level.VERIFIED > scene.basis.level:
+        return
+    if now - row.last_active > timedelta(seconds=60):
+        contacts.touch(contact_id=row.pk, at=now)
 
 
 def resource(account_id: int | None) -> tuple[str, str]:
@@ -379,12 +391,13 @@ def _digest(kind: ActType, given: Input) -> str:
     return hmac.new(settings.DIGEST_KEY, body.encode(), hashlib.sha256).hexdigest()
 
 
-def _card_in(given: Input) -> str:
-    """The first text field with a payment card number in it, or nothing."""
-    for name, value in given.model_dump().items():
-        if isinstance(value, str) and cards.card_numbers(value):
-            return name
-    return ""
+def _card_in(value: Any) -> str:
+    """The first field with a payment card number in its text, also deep inside it, or nothing."""
+    if isinstance(value, Mapping):
+        return next((str(name) for name, inner in value.items() if _card_in(inner)), "")
+    if isinstance(value, list | tuple):
+        return next(("text" for inner in value if _card_in(inner)), "")
+    return "text" if isinstance(value, str) and cards.card_numbers(value) else ""
 
 
 _PLAIN = {

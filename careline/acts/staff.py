@@ -40,7 +40,7 @@ class Add(Input):
     name: Annotated[str, Field(min_length=1, max_length=120)]
     role: Role
     email: ShortWords = ""
-    team: ShortWords = ""
+    team: Annotated[str, Field(max_length=80)] = ""
     password: Secret = SecretStr("")
     _strong = field_validator("password")(_strong)
 

@@ -83,21 +83,28 @@ def _wrong(act: Act, account_id: int, factor: str, locked: bool, scene: Scene) -
     return Done(f"{policy['title']}: {'locked after a wrong try' if locked else 'a wrong try'}", refusal=refusal)
 
 
-def _prove(act: Act, account_id: int, factor: str, scene: Scene, number_age: timedelta | None) -> Done:
+def _prove(
+    act: Act, account_id: int, factor: str, scene: Scene, number_age: timedelta | None, person_id: int | None
+) -> Done:
+    """`person_id`: who gave the proof; another voice that came on the line meanwhile gets nothing of it."""
     contact = scene.contact
     hours = scene.rulebook.verification["level"]["strong_number_hours"]
-    proven = [*contact.proven, factor]
-    if number_age is None and set(contact.proven) & rules.POSSESSION:
+    counts = act.basis.level >= Level.VERIFIED  # what was proven before a silence counts no more
+    held = contact.proven if counts else ()
+    if number_age is None and set(held) & rules.POSSESSION:
         number_age = _proven_number_age(act, contact.pk, account_id)
-    level = rules.level_of(proven, number_age, hours)
-    operations.prove(act=act, account_id=account_id, factor=factor, level=int(level))
+    level = rules.level_of([*held, factor], number_age, hours)
+    if counts:  # one more proof never takes away
+        level = max(level, Level(act.basis.level))
+    operations.prove(act=act, account_id=account_id, person_id=person_id, factor=factor, level=int(level))
     title = scene.rulebook.verification[factor]["title"]
     return Done(f"{title}: caller {LEVEL_NAMES[level]}", {"level": int(level)})
 
 
 def _proven_number_age(act: Act, contact_id: int, account_id: int) -> timedelta | None:
-    """How long the number behind the code that was used has been this line's."""
-    used = next((c for c in queries.codes_of(contact_id, account_id) if c.used_at), None)
+    """How long the number that last proved possession (by code or call back) has been its line's."""
+    codes = [c for c in queries.codes_of(contact_id, account_id) if c.used_at]
+    used = max(codes, key=lambda c: (c.used_at, c.pk), default=None)
     return act.at - used.line.number_since if used else None
 
 
@@ -114,7 +121,7 @@ def begin_pin(act: Act, given: CheckPin, scene: Scene) -> Done:
     return Done(
         "PIN is being checked",
         pending=True,
-        work={"accounts": [given.account], "locked": locked},
+        work={"accounts": [given.account], "locked": locked, "person": scene.contact.person_id},
     )
 
 
@@ -128,7 +135,7 @@ def settle_pin(act: Act, work: Mapping[str, Any], right: bool, scene: Scene) -> 
     (account_id,) = work["accounts"]
     if not right:
         return _wrong(act, account_id, "pin", work["locked"], scene)
-    return _prove(act, account_id, "pin", scene, None)
+    return _prove(act, account_id, "pin", scene, None, work["person"])
 
 
 def send_code(act: Act, given: SendCode, scene: Scene) -> Done:
@@ -163,7 +170,7 @@ def check_code(act: Act, given: CheckCode, scene: Scene) -> Done:
     if match is None:
         return _wrong(act, given.account, "code", locked, scene)
     operations.use_code(act=act, code_id=match.pk)
-    return _prove(act, given.account, "code", scene, act.at - match.line.number_since)
+    return _prove(act, given.account, "code", scene, act.at - match.line.number_since, scene.contact.person_id)
 
 
 def call_back(act: Act, given: CallBack, scene: Scene) -> Done:
@@ -175,7 +182,8 @@ def call_back(act: Act, given: CallBack, scene: Scene) -> Done:
         raise refuse("INVALID", "Choose a number of record of this account.", fields={"line": "Choose one."})
     if _locked(act, given.account, "callback", scene):
         raise refuse("LOCKED", policy["locked"], rule="callback-locked", cite=policy["cite"])
-    done = _prove(act, given.account, "callback", scene, act.at - line.number_since)
+    done = _prove(act, given.account, "callback", scene, act.at - line.number_since, scene.contact.person_id)
+    operations.called_back(act=act, account_id=given.account, line_id=line.pk)
     return Done(f"{done.say} at the number ending in {phone.last_four(line.msisdn)}", done.show)
 
 

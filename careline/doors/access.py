@@ -1,6 +1,113 @@
+"""Which route is open to whom. A route that is not listed is closed.
+
+Each route names the act or view that its visitor's role must have; the policy decides again, with all facts, at every
+act and look behind it. PUBLIC: anybody. DEMO: signed in, and the demo only. TOKEN: the API reads the bearer token itself.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import logout
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+
+from careline.domain.rulebook import queries as rulebooks
+
+PUBLIC, SIGNED_IN, DEMO, TOKEN = "public", "signed-in", "demo", "token"
+
+ROUTES: dict[str, str] = {
+    "signin": PUBLIC,
+    "account_login": PUBLIC,
+    "pay": PUBLIC,
+    "health": PUBLIC,
+    "signout": SIGNED_IN,
+    "home": SIGNED_IN,
+    "preferences": SIGNED_IN,
+    "preferences-page": SIGNED_IN,
+    "find": "view.search",
+    "start": "contacts.open",
+    "start-admission": "contacts.open",
+    "answer": "contacts.answer",
+    "ringing": "contacts.answer",
+    "follow-up": "contacts.finish_follow_up",
+    "answers-seen": "approvals.ask",
+    "contact": "view.contact",
+    "contact-do": "view.contact",
+    "draft": "view.contact",
+    "request-part": "approvals.ask",
+    "journal": "view.journal",
+    "approvals": "approvals.decide",
+    "approvals-part": "approvals.decide",
+    "approval": "approvals.decide",
+    "staff": "view.staff",
+    "messages": DEMO,
+    "messages-part": DEMO,
+    "ring": DEMO,
+    "api-docs": SIGNED_IN,
+}
+# Polls are cheap and refresh no idle timer.
+POLLS = {"ringing", "approvals-part", "request-part", "messages-part"}
+
+
 class Access:
-    def __init__(self, get_response):
+    """Decides before the view: who may knock at this route, and whether their session has been idle too long."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
-    def __call__(self, request):
+    def __call__(self, request: HttpRequest) -> HttpResponse:
         return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> HttpResponse | None:
+        match = request.resolver_match
+        assert match is not None
+        if match.namespaces and match.namespaces[0].startswith("api"):
+            return None  # TOKEN: the API authenticates each call by its bearer token, and takes no session
+        need = ROUTES.get(match.url_name or "")
+        if need is None:
+            raise Http404
+        if need == PUBLIC:
+            return None
+        if not request.user.is_authenticated:
+            return _sign_in(request)
+        if self._idle(request, match.url_name or ""):
+            logout(request)
+            return _sign_in(request, "idle")
+        if need == SIGNED_IN:
+            return None
+        if need == DEMO:
+            if settings.DEMO:
+                return None
+            raise Http404
+        if request.user.role not in rulebooks.current().authority.roles_with(need):
+            from careline.doors.web.oops import forbidden
+
+            return forbidden(request)
+        return None
+
+    def _idle(self, request: HttpRequest, route: str) -> bool:
+        """Sessions end when idle. The time of the last request is written at most once a minute, never by a poll."""
+        now, seen = time.time(), request.session.get("seen")
+        if seen is not None and now - seen > settings.IDLE_MINUTES * 60:
+            return True
+        if route not in POLLS and (seen is None or now - seen > 60):
+            request.session["seen"] = now
+        return False
+
+
+def _sign_in(request: HttpRequest, why: str = "") -> HttpResponse:
+    if request.headers.get("X-Careline-Poll"):
+        return HttpResponse(status=401)
+    address = reverse("signin")
+    if request.method == "GET" and request.path != "/":
+        from urllib.parse import quote
+
+        address += f"?next={quote(request.get_full_path())}" + (f"&why={why}" if why else "")
+    elif why:
+        address += f"?why={why}"
+    return redirect(address)

@@ -5,9 +5,11 @@ class Doors(AppConfig):
     name = "careline.doors"
 
     def ready(self) -> None:
+        from django.apps import apps
         from django.db.models.signals import post_migrate
 
-        post_migrate.connect(put_guards_back, sender=self)
+        # Sent once for each app that has models; this one has none. The journal is always there and all tables are by then.
+        post_migrate.connect(put_guards_back, sender=apps.get_app_config("journal"))
 
 
 def put_guards_back(**_: object) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from careline.domain.approvals import queries, rules
 from careline.domain.approvals.models import Request
+from careline.domain.contacts import operations as contacts
 from careline.foundation.act import Act
 from careline.foundation.refusal import refuse
 
@@ -54,7 +55,10 @@ def ask(
 
 
 def lock(request_id: int) -> Request | None:
-    """Lock a request: the basis row of a decision."""
+    """Lock a request, the basis row of a decision, after its contact: whoever ends the contact locks them so too."""
+    contact_id = Request.objects.filter(pk=request_id).values_list("contact_id", flat=True).first()
+    if contact_id is not None:
+        contacts.lock(contact_id)
     Request.objects.select_for_update(no_key=True).filter(pk=request_id).first()
     return queries.request(request_id)
 
@@ -75,8 +79,8 @@ def decide(
 
 
 def withdraw(*, act: Act, request_id: int) -> Request:
-    row = Request.objects.select_for_update(no_key=True).get(pk=request_id)
-    if str(row.asker_id) != act.who.id or queries.state_now(row, act.at) != rules.State.WAITING:
+    row = Request.objects.select_for_update(no_key=True).filter(pk=request_id).first()
+    if row is None or str(row.asker_id) != act.who.id or queries.state_now(row, act.at) != rules.State.WAITING:
         raise refuse("CONFLICT", "There is nothing of yours to withdraw here.")
     row.state = rules.State.WITHDRAWN
     row.save(update_fields=["state"])

@@ -10,7 +10,7 @@ from django.db.models import Q
 from careline.domain.contacts import queries, rules
 from careline.domain.contacts.models import Code, Contact, FactorCount, FollowUp, Note, Span
 from careline.domain.journal.operations import next_numbers, tell
-from careline.foundation.act import Act
+from careline.foundation.act import Act, Level
 from careline.foundation.refusal import refuse
 
 
@@ -118,12 +118,21 @@ def touch(*, contact_id: int, at: datetime) -> None:
     Contact.objects.filter(pk=contact_id, last_active__lt=at - timedelta(seconds=60)).update(last_active=at)
 
 
+def _lapse(contact: Contact, act: Act) -> list[str]:
+    """A level that ended in silence stays ended: a move that wakes the contact must not bring it back. (Wrap-up may
+    read what was shown.) Returns the columns to save."""
+    if not contact.level >= Level.VERIFIED > act.basis.level:
+        return []
+    contact.unprove()
+    return ["level", "factors", "level_at"]
+
+
 def _move(act: Act, frm: frozenset[str] | set[str], to: str, span: str | None, say: str) -> Contact:
     contact = _fresh(act)
     if contact.state not in frm:
         raise refuse("CONFLICT", say)
     contact.state, contact.last_active = to, act.at
-    _take(contact, ["state", "last_active"])
+    _take(contact, ["state", "last_active", *([] if to == rules.State.WRAP_UP else _lapse(contact, act))])
     if span:
         _begin_span(contact, span, act.at)
     return contact
@@ -203,7 +212,10 @@ def accept(*, act: Act) -> Contact:
     contact.holder_id, contact.offered_to_id, contact.last_active = int(act.who.id), None, act.at
     contact.admitted_by_id = contact.admitted_account_id = None
     contact.state = rules.State.LIVE
-    _take(contact, ["holder", "offered_to", "state", "last_active", "admitted_by", "admitted_account"])
+    _take(
+        contact,
+        ["holder", "offered_to", "state", "last_active", "admitted_by", "admitted_account", *_lapse(contact, act)],
+    )
     _begin_span(contact, rules.SpanKind.TALK, act.at)
     return contact
 
@@ -230,12 +242,14 @@ def count_try(*, act: Act, account_id: int, factor: str, limit: int, lock_hours:
     return locks
 
 
-def prove(*, act: Act, account_id: int, factor: str, level: int) -> Contact:
-    """A factor was proven: the level rises and the factor's failures are forgotten."""
+def prove(*, act: Act, account_id: int, person_id: int | None, factor: str, level: int) -> Contact:
+    """A factor was proven by this person: the level rises and the factor's failures are forgotten. Factors whose level
+    had ended in silence count no more."""
     FactorCount.objects.filter(account_id=account_id, factor=factor).update(failures=0, locked_until=None)
     contact = _fresh(act)
-    if contact.account_id != account_id or contact.state not in rules.TALKING:
+    if (contact.account_id, contact.person_id) != (account_id, person_id) or contact.state not in rules.TALKING:
         raise refuse("CONFLICT", "The contact moved on while the caller was being verified. Verify again.")
+    _lapse(contact, act)
     contact.prove(factor, level, act.at)
     contact.save(update_fields=["factors", "level", "level_at", "last_active"])
     return contact
@@ -243,7 +257,7 @@ def prove(*, act: Act, account_id: int, factor: str, level: int) -> Contact:
 
 def send_code(*, act: Act, account_id: int, line_id: int, number: str, code: str, minutes: int, sends: int) -> Code:
     """Send a one-time code to a number of record. The code leaves in the message and is kept as a keyed hash."""
-    if Code.objects.filter(contact_id=act.basis.id, account_id=account_id).count() >= sends:
+    if Code.objects.filter(contact_id=act.basis.id, account_id=account_id).exclude(hash="").count() >= sends:
         raise refuse("LOCKED", f"{sends} codes were sent in this contact already. Offer a call back.", rule="code-sends")
     expires = act.at + timedelta(minutes=minutes)
     row = Code.objects.create(
@@ -264,6 +278,13 @@ def send_code(*, act: Act, account_id: int, line_id: int, number: str, code: str
         expires_at=expires,
     )
     return row
+
+
+def called_back(*, act: Act, account_id: int, line_id: int) -> Code:
+    """Write down which number answered the call back: a code that nobody had to type (no hash, used at once)."""
+    return Code.objects.create(
+        contact_id=act.basis.id, account_id=account_id, line_id=line_id, hash="", sent_at=act.at, expires_at=act.at, used_at=act.at
+    )
 
 
 def use_code(*, act: Act, code_id: int) -> bool:

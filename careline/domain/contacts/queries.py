@@ -15,7 +15,9 @@ from django.db.models import Count, OuterRef, Q
 from careline.domain.contacts import rules
 from careline.domain.contacts.models import Code, Contact, FactorCount, FollowUp, Note, Span
 from careline.domain.customers import queries as customers
+from careline.domain.ledger import queries as ledger
 from careline.foundation.act import Basis, Level, Who
+from careline.foundation.calendar import civil_date
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ def contact(contact_id: int | None = None, *, reference: str | None = None) -> C
         may_money=customers.right_subquery(OuterRef("account_id"), OuterRef("person_id"), "may_money"),
         may_service=customers.right_subquery(OuterRef("account_id"), OuterRef("person_id"), "may_service"),
         right_until=customers.right_subquery(OuterRef("account_id"), OuterRef("person_id"), "until"),
+        card=ledger.card_subquery(OuterRef("account_id")),
+        charge_state=ledger.charge_state_subquery(OuterRef("account_id")),
     )
     wanted = {"reference": reference} if reference is not None else {"pk": contact_id}
     return found.filter(**wanted).first()
@@ -53,7 +57,7 @@ def standing(row: Contact, *, who: Who, at: datetime, idle_minutes: int) -> Stan
     )
     right = getattr(row, "right", None) or "stranger"
     until: date | None = getattr(row, "right_until", None)
-    if until and until < at.date():
+    if until and until < civil_date(at, settings.CARRIER_ZONE):
         right = "stranger"
     own = "none"
     if row.account and row.account.staff_marked:

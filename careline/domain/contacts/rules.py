@@ -124,31 +124,23 @@ class Deed:
     say: str
 
 
-_QUIET = (
-    "contacts.open",
-    "contacts.ring",
-    "contacts.answer",
-    "contacts.hold",
-    "contacts.resume",
-    "contacts.end",
-    "contacts.touch",
-    "contacts.send_code",
-    "approvals.ask",
-    "approvals.decide",
-    "contacts.drop",
-    "contacts.reconnect",
-)
+# Deeds that say nothing about why somebody called or what came of it.
+_QUIET = frozenset(
+    f"contacts.{verb}"
+    for verb in "open ring answer identify hold resume end drop reconnect send_code speaker reason note pin_note".split()
+) | {"approvals.ask", "approvals.decide", "approvals.withdraw"}
+_PROOFS = frozenset({"contacts.check_pin", "contacts.check_code", "contacts.call_back"})
 
 
 def summary(reason: str, deeds: Sequence[Deed]) -> str:
     """A first draft of what happened, from the journal alone: why they called, what was done, what was refused."""
     done = [d.say.rstrip(".") for d in deeds if d.outcome == "done" and d.code not in _QUIET]
-    refused = [d.say.rstrip(".") for d in deeds if d.outcome == "refused" and d.code not in _QUIET]
+    refused = [d.say.rstrip(".") for d in deeds if d.outcome == "refused" and d.code not in _QUIET | _PROOFS]
     parts = [f"Called about: {reason}." if reason else "Called; reason not given."]
     parts += [f"{say}." for say in dict.fromkeys(done)]
     if refused:
         parts.append("Not possible: " + "; ".join(dict.fromkeys(refused)) + ".")
-    if not done:
+    if not any(d.outcome == "done" and d.code not in _QUIET | _PROOFS for d in deeds):
         parts.append("Nothing was changed.")
     return " ".join(parts)
 

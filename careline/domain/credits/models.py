@@ -9,7 +9,7 @@ class Grant(models.Model):
     """A credit, or the reversal of one (`reverses`). `total_minor` includes the taxes taken back."""
 
     append_only = True
-    unique_keys = (("number",), ("reverses_id",))
+    unique_keys = (("number",), ("entry_id",), ("reverses_id",))
 
     number = models.CharField(max_length=40, unique=True)
     account = models.ForeignKey("customers.Account", models.PROTECT, related_name="grants")

@@ -38,6 +38,7 @@ def grant(
         label=label,
         line_id=line.pk if line else None,
         line_minor=line.amount_minor if line else 0,
+        line_credited_minor=queries.credited_on_line(line.pk) if line else 0,
         taxes=queries.tax_lines(line.pk) if line else (),
         tax_rule=policy["tax"],
     )
@@ -65,7 +66,7 @@ def grant(
         entry=entry,
     )
     GrantPart.objects.bulk_create(
-        GrantPart(grant=row, kind=p.kind, label=p.label, amount_minor=p.amount_minor, bill_line_id=p.bill_line_id)
+        GrantPart(grant=row, kind=p.kind, label=p.label[:160], amount_minor=p.amount_minor, bill_line_id=p.bill_line_id)
         for p in made
     )
     staff.spend(act=act, staff_id=int(act.who.id), kind="credit", day=day, amount_minor=amount_minor)

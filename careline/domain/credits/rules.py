@@ -40,17 +40,26 @@ class Part:
 
 
 def parts(
-    *, amount_minor: int, label: str, line_id: int | None, line_minor: int, taxes: Sequence[TaxLine], tax_rule: str
+    *,
+    amount_minor: int,
+    label: str,
+    line_id: int | None,
+    line_minor: int,
+    line_credited_minor: int,
+    taxes: Sequence[TaxLine],
+    tax_rule: str,
 ) -> list[Part]:
-    """The lines of a credit of `amount_minor` before tax.
+    """The lines of a credit of `amount_minor` before tax. `line_credited_minor`: what of the line was credited before.
 
-    A credit on a taxed line takes its tax back in the same proportion, as lines of their own, and never more tax than
-    was charged and not yet taken back (a credit of the whole line takes back the whole of each tax).
+    A credit on a taxed line takes its tax back as lines of their own: as much as brings the tax taken back to its share
+    of all that is then credited of the line. So roundings do not add up: never more tax than was charged, and credits
+    that come to the whole line, in whatever steps, take back the whole of each tax.
     """
     made = [Part("credit", label, amount_minor, line_id)]
     if tax_rule == TaxRule.PROPORTIONAL and line_minor > 0:
         for tax in taxes:
-            back = min(share(tax.charged_minor, amount_minor, line_minor), tax.charged_minor - tax.credited_minor)
+            due = share(tax.charged_minor, min(line_credited_minor + amount_minor, line_minor), line_minor)
+            back = min(due, tax.charged_minor) - tax.credited_minor
             if back > 0:
                 made.append(Part("tax", tax.label, back, tax.bill_line_id))
     return made

@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from careline.domain.customers import rules
-from careline.domain.customers.models import Account, AccountPerson, Line, NameWord, NumberKey, Pin, StaffTie
+from careline.domain.customers.models import (
+    Account,
+    AccountPerson,
+    Consent,
+    Customer,
+    Device,
+    Line,
+    NameWord,
+    NumberKey,
+    Person,
+    Pin,
+    Plan,
+    StaffTie,
+    Usage,
+)
 from careline.foundation import phone
 from careline.foundation.act import Act
 
@@ -51,3 +67,85 @@ def tie_staff(*, act: Act, account_id: int, staff_id: int, tie: str) -> None:
     """Mark an account as a member of staff's own or a relative's."""
     StaffTie.objects.update_or_create(account_id=account_id, staff_id=staff_id, defaults={"tie": tie})
     Account.objects.filter(pk=account_id).update(staff_marked=True)
+
+
+def add_plans_many(*, act: Act, rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Write plans in bulk; returns the id of each by its code."""
+    Plan.objects.bulk_create([Plan(**row) for row in rows], batch_size=2000)
+    return dict(Plan.objects.filter(code__in=[row["code"] for row in rows]).values_list("code", "pk"))
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The ids of one account that was written in bulk, its people and lines in the order they were given."""
+
+    account: int
+    people: tuple[int, ...]
+    lines: tuple[int, ...]
+
+
+def open_accounts_many(*, act: Act, rows: Sequence[Mapping[str, Any]]) -> list[Opened]:
+    """Write whole accounts in bulk: customer, people with their rights, lines with device and usage, PIN, consents.
+
+    A row has `customer` and `account` (columns), `people` (each with `person` and `right`, columns; a person with the
+    same `same_as` word is one person on several accounts), `lines` (columns, `plan_id`, and beside them `device` and
+    `usage`: kind, day, quantity), `pin` (hash and moment, or None) and `consents`. The find box knows them after.
+    """
+    customers = Customer.objects.bulk_create([Customer(**row["customer"]) for row in rows], batch_size=2000)
+    accounts = Account.objects.bulk_create(
+        [Account(customer=c, **row["account"]) for c, row in zip(customers, rows, strict=True)], batch_size=2000
+    )
+    known: dict[str, Person] = {}
+    people: list[list[Person]] = []
+    for customer, row in zip(customers, rows, strict=True):
+        mine = []
+        for one in row["people"]:
+            person = known.get(one.get("same_as", "")) or Person(customer=customer, **one["person"])
+            if one.get("same_as"):
+                known[one["same_as"]] = person
+            mine.append(person)
+        people.append(mine)
+    Person.objects.bulk_create({id(p): p for mine in people for p in mine}.values(), batch_size=2000)
+    AccountPerson.objects.bulk_create(
+        [
+            AccountPerson(account=account, person=person, **one["right"])
+            for account, row, mine in zip(accounts, rows, people, strict=True)
+            for one, person in zip(row["people"], mine, strict=True)
+        ],
+        batch_size=2000,
+    )
+    devices: list[Device] = []
+    lines: list[list[Line]] = []
+    usage: list[Usage] = []
+    for account, row in zip(accounts, rows, strict=True):
+        lines.append([])
+        for given in row["lines"]:
+            columns = {k: v for k, v in given.items() if k not in ("device", "usage")}
+            line = Line(account=account, **columns)
+            if given.get("device"):
+                line.device = Device(**given["device"])
+                devices.append(line.device)
+            lines[-1].append(line)
+            usage += [Usage(line=line, kind=k, day=d, quantity=q) for k, d, q in given.get("usage", ())]
+    Device.objects.bulk_create(devices, batch_size=2000)
+    for mine_lines in lines:
+        for line in mine_lines:
+            line.device_id = line.device.pk if line.device else None
+    Line.objects.bulk_create([line for mine_lines in lines for line in mine_lines], batch_size=2000)
+    for used in usage:
+        used.line_id = used.line.pk
+    Usage.objects.bulk_create(usage, batch_size=2000)
+    Pin.objects.bulk_create(
+        [Pin(account=a, hash=row["pin"][0], set_at=row["pin"][1]) for a, row in zip(accounts, rows, strict=True) if row.get("pin")],
+        batch_size=2000,
+    )
+    Consent.objects.bulk_create(
+        [Consent(account=a, **one) for a, row in zip(accounts, rows, strict=True) for one in row.get("consents", ())],
+        batch_size=2000,
+    )
+    made = [
+        Opened(a.pk, tuple(p.pk for p in mine), tuple(n.pk for n in mine_lines))
+        for a, mine, mine_lines in zip(accounts, people, lines, strict=True)
+    ]
+    index_many(accounts=[o.account for o in made], lines=[pk for o in made for pk in o.lines])
+    return made

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from django.db.models import F, Q, Subquery, Sum
+from django.db.models import F, OuterRef, Q, Subquery, Sum
 from django.db.models.expressions import Combinable
+from django.db.models.functions import Coalesce
 
 from careline.domain.customers import rules
 from careline.domain.customers.models import (
@@ -136,26 +137,22 @@ def people_of(account_id: int) -> list[AccountPerson]:
     )
 
 
-def lines_of(account_id: int) -> list[Line]:
-    return list(
-        Line.objects.filter(account_id=account_id)
-        .select_related("plan", "device")
-        .order_by("status", "activated_on", "pk")
-    )
+def lines_of(account_id: int, since: date | None = None) -> list[Line]:
+    """The account's lines with plan and device; `data_used` (MB) since a day when one is given."""
+    rows = Line.objects.filter(account_id=account_id).select_related("plan", "device")
+    if since is not None:
+        used = (
+            Usage.objects.filter(line=OuterRef("pk"), kind="data", day__gte=since)
+            .values("line")
+            .annotate(total=Sum("quantity"))
+            .values("total")
+        )
+        rows = rows.annotate(data_used=Coalesce(Subquery(used), 0))
+    return list(rows.order_by("activated_on", "pk"))
 
 
 def line(line_id: int) -> Line | None:
     return Line.objects.select_related("plan").filter(pk=line_id).first()
-
-
-def usage_since(account_id: int, since: date) -> dict[tuple[int, str], int]:
-    """What each line used since a day, by (line id, kind)."""
-    rows = (
-        Usage.objects.filter(line__account_id=account_id, day__gte=since)
-        .values("line_id", "kind")
-        .annotate(total=Sum("quantity"))
-    )
-    return {(r["line_id"], r["kind"]): r["total"] for r in rows}
 
 
 def numbers_of_record(account_id: int) -> list[Line]:
@@ -192,9 +189,7 @@ class Signal:
     section: str = ""
 
 
-def signals(
-    *, lines: Sequence[Line], usage: dict[tuple[int, str], int], today: date, at: datetime
-) -> list[Signal]:
+def signals(*, lines: Sequence[Line], at: datetime) -> list[Signal]:
     """Suspended lines, data nearly or all used, a SIM or number changed within two days."""
     found: list[Signal] = []
     for item in lines:
@@ -202,7 +197,7 @@ def signals(
         if item.status == rules.LineStatus.SUSPENDED:
             why = f" ({item.status_reason})" if item.status_reason else ""
             found.append(Signal("line_suspended", f"Line {last} is suspended", f"Since {_day(item.status_since)}{why}.", 90, section="lines"))
-        allowance, used = item.plan.data_mb, usage.get((item.pk, "data"), 0)
+        allowance, used = item.plan.data_mb, getattr(item, "data_used", 0)
         if allowance and item.status == rules.LineStatus.ACTIVE and used >= allowance * 0.9:
             full = used >= allowance
             found.append(

@@ -13,7 +13,7 @@ from django.db.models import Count
 
 from careline.domain.journal import rules
 from careline.domain.journal.models import Chain, Line, Outbox, Payload, RequestKey, Root
-from careline.foundation.act import Who
+from careline.foundation.act import Basis, Who
 
 COLUMNS = ("at", "code", "outcome")
 
@@ -80,14 +80,16 @@ def timeline(
     return [_entry(line, with_payload) for line in lines[:limit]]
 
 
-def of_basis(basis: str) -> list[Entry]:
-    """Everything done and seen on one basis, oldest first: what a wrap-up is drafted from."""
-    return [_entry(line, True) for line in Line.objects.filter(basis=basis).select_related("payload").order_by("pk")]
+def of_bases(bases: Sequence[str]) -> list[Entry]:
+    """Everything done and seen on these bases, oldest first: what a wrap-up is drafted from."""
+    rows = Line.objects.filter(basis__in=bases).select_related("payload").order_by("at", "pk")
+    return [_entry(line, True) for line in rows]
 
 
-def looked(*, basis: str, code: str, who: Who) -> bool:
-    """Did this principal open this section on this basis before?"""
-    return Line.objects.filter(basis=basis, code=code, who=who.key, outcome="looked").exists()
+def looked(*, basis: str, code: str, who: Who, chain: str) -> bool:
+    """Did this principal open this section on this basis before? `chain`: of the account that it shows, for a contact
+    can move to another."""
+    return Line.objects.filter(basis=basis, code=code, who=who.key, outcome="looked", chain__name=chain).exists()
 
 
 def count_since(*, who: Who, code: str, since: datetime) -> int:
@@ -146,7 +148,7 @@ def verify(
     key = settings.JOURNAL_KEY
     seen = 0
     heads: dict[tuple[str, int], str] = {}
-    wanted = {(n, length) for root in Root.objects.all() for n, length, _ in json.loads(root.heads)}
+    wanted = {(n, length) for root in Root.objects.all() for n, length, _ in _heads(root)}
     for chain in Chain.objects.order_by("name").iterator():
         previous, expected = "", 1
         for line in Line.objects.filter(chain=chain).select_related("payload").order_by("seq").iterator(batch):
@@ -158,19 +160,36 @@ def verify(
                 expected = line.seq
             if line.mac != rules.line_mac(key, previous, line.text):
                 yield rules.Fault(chain.name, line.seq, "the line or one before it was changed")
-            content = line.content
-            derived = (rules.moment(line.at), line.code, line.outcome, line.who)
-            said = (content["at"], content["code"], content["outcome"], f"{content['who']['kind']}:{content['who']['id']}")
-            if derived != said or content["chain"] != chain.name or content["seq"] != line.seq:
+            derived = (rules.moment(line.at), line.code, line.outcome, line.who, line.basis, chain.name, line.seq)
+            said, digest = _said(line.text)
+            if derived != said:
                 yield rules.Fault(chain.name, line.seq, "the columns do not say what the text says")
-            if content["payload"]:
-                yield from _payload_faults(chain.name, line, content["payload"])
+            if digest:
+                yield from _payload_faults(chain.name, line, digest)
             if (chain.name, line.seq) in wanted:
                 heads[chain.name, line.seq] = line.mac
             previous, expected = line.mac, expected + 1
         if (chain.length, chain.head) != (expected - 1, previous):
             yield rules.Fault(chain.name, chain.length, f"the head says {chain.length} lines, {expected - 1} are there")
     yield from _root_faults(key, heads, anchors)
+
+
+def _said(text: str) -> tuple[tuple[Any, ...], str]:
+    """What a line's text says of its columns, and the digest of its payload. A text that is no line says nothing."""
+    try:
+        c = json.loads(text)
+        basis = Basis(c["basis"]["kind"], c["basis"]["id"]).key
+        return (c["at"], c["code"], c["outcome"], f"{c['who']['kind']}:{c['who']['id']}", basis, c["chain"], c["seq"]), c["payload"]
+    except (ValueError, KeyError, TypeError):
+        return (), ""
+
+
+def _heads(root: Root) -> list[tuple[str, int, str]]:
+    """The heads that a root names. A root that cannot be read names none; its mac tells on it."""
+    try:
+        return [(str(name), int(length), str(head)) for name, length, head in json.loads(root.heads)]
+    except (ValueError, TypeError):
+        return []
 
 
 def _payload_faults(chain: str, line: Line, digest: str) -> Iterator[rules.Fault]:
@@ -192,12 +211,14 @@ def _root_faults(
         if root.previous != previous or root.mac != rules.root_mac(key, previous, root.heads):
             yield rules.Fault("roots", root.pk, "this root or one before it was changed")
         previous = macs[root.pk] = root.mac
-        for name, length, head in json.loads(root.heads):
+        for name, length, head in _heads(root):
             if heads.get((name, length)) != head:
                 yield rules.Fault(name, length, f"root {root.pk} saw another line {length} here (rewritten or cut off)")
     for text in anchors or ():
         number, _, mac = text.strip().partition(" ")
-        if number and macs.get(int(number)) != mac:
+        if number and not number.isdecimal():
+            yield rules.Fault("roots", None, "a line of the anchor file cannot be read")
+        elif number and macs.get(int(number)) != mac:
             yield rules.Fault("roots", int(number), "the anchor outside knows another root (the journal was rewritten)")
 
 

@@ -11,7 +11,7 @@ class Bill(models.Model):
     """One bill as it was sent. `corrects`: the bill that this one replaces."""
 
     append_only = True
-    unique_keys = (("source_key",), ("number",))
+    unique_keys = (("source_key",), ("number",), ("corrects_id",))
 
     source_key = models.CharField(max_length=80, null=True, unique=True)
     number = models.CharField(max_length=40, unique=True)
@@ -77,7 +77,7 @@ class Payment(models.Model):
     """Money that came in. `returns`: the payment that this one takes back (a returned debit, a chargeback)."""
 
     append_only = True
-    unique_keys = (("source_key",), ("number",))
+    unique_keys = (("source_key",), ("number",), ("returns_id",))
 
     source_key = models.CharField(max_length=80, null=True, unique=True)
     number = models.CharField(max_length=40, unique=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -83,6 +84,8 @@ def reverse_entry(*, act: Act, entry_id: int, reference: str, label: str) -> Ent
         for row in held
         if row["s"]
     )
+    # The bills are open again: other money that waits unapplied pays them, or they would be past due beside it.
+    apply_unapplied_many([entry.account_id], act.at)
     return opposite
 
 
@@ -282,3 +285,32 @@ def settle_link(*, act: Act, reference: str, provider_reference: str, method: st
         link.state = "paid"
         link.save(update_fields=["payment", "state"])
     return link
+
+
+def post_history_many(
+    *,
+    act: Act,
+    methods: Sequence[Mapping[str, Any]] = (),
+    bills: Sequence[Mapping[str, Any]] = (),
+    payments: Sequence[Mapping[str, Any]] = (),
+) -> None:
+    """Write what accounts brought with them, as columns: saved methods, bills with `lines`, payments.
+
+    In a bill's `lines`, `taxes` (the place of another line in the list) makes a line a tax on that line. Bills first,
+    then the payments in the order of their moments: each pays the oldest bill that is open.
+    """
+    PaymentMethod.objects.bulk_create([PaymentMethod(**row) for row in methods], batch_size=2000)
+    made: list[Bill] = []
+    lines: list[tuple[Bill, BillLine]] = []
+    for row in bills:
+        bill = Bill(**{k: v for k, v in row.items() if k != "lines"})
+        made.append(bill)
+        mine: list[BillLine] = []
+        for given in row["lines"]:
+            line = BillLine(**{k: v for k, v in given.items() if k != "taxes"})
+            if given.get("taxes") is not None:
+                line.taxed_line = mine[given["taxes"]]
+            mine.append(line)
+        lines += [(bill, line) for line in mine]
+    post_bills_many(made, lines, act.at)
+    post_payments_many([Payment(**row) for row in sorted(payments, key=lambda p: p["received_at"])], act.at)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from django.db.models import OuterRef, Subquery, Sum
+from django.db.models import OuterRef, Subquery, Sum, Window
+from django.db.models.expressions import Combinable
 from django.db.models.functions import Coalesce
 
 from careline.domain.customers.queries import Signal
@@ -64,6 +65,36 @@ def balance(account_id: int) -> int:
 
 def open_items(bills: Sequence[OpenBill]) -> list[rules.OpenItem]:
     return [rules.OpenItem(b.id, b.due_on, b.open_minor) for b in bills]
+
+
+@dataclass(frozen=True)
+class Statement:
+    """The newest entries, and what all of them sum to (minor units)."""
+
+    entries: list[Entry]
+    balance_minor: int
+
+
+def statement(account_id: int, limit: int = 12) -> Statement:
+    """The newest entries of an account and its balance, in one question."""
+    rows = list(
+        Entry.objects.filter(account_id=account_id)
+        .annotate(total=Window(Sum("amount_minor")))
+        .order_by("-at", "-pk")[:limit]
+    )
+    return Statement(rows, rows[0].total if rows else 0)
+
+
+def card_subquery(account: Combinable) -> Subquery:
+    """For a query of a room above: the last four of the account's first living method."""
+    return Subquery(
+        PaymentMethod.objects.filter(account=account, is_active=True).order_by("pk").values("last_four")[:1]
+    )
+
+
+def charge_state_subquery(account: Combinable) -> Subquery:
+    """For a query of a room above: what became of the newest try to take a payment."""
+    return Subquery(Charge.objects.filter(account=account).order_by("-at", "-pk").values("state")[:1])
 
 
 def entries_of(account_id: int, limit: int = 200) -> list[Entry]:

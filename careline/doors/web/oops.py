@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import logging
+import sys
+import traceback
+from pathlib import Path
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.db import connection
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+
+log = logging.getLogger("careline.web")
 
 
 def page(request: HttpRequest, status: int, title: str, say: str, do: str = "") -> HttpResponse:
-    return render(request, "error.html", {"status": status, "title": title, "say": say, "do": do}, status=status)
+    error = {"title": title, "say": say, "what_to_do": do or None, "refusal": None, "reference": None,
+             "way_on": [{"label": "Back to the desk", "href": "/"}]}
+    return render(request, "error.html", {"error": error}, status=status)
 
 
 def not_found(request: HttpRequest, exception: Any = None) -> HttpResponse:
@@ -17,12 +26,25 @@ def not_found(request: HttpRequest, exception: Any = None) -> HttpResponse:
 
 
 def forbidden(request: HttpRequest, exception: Any = None) -> HttpResponse:
-    return page(request, 403, "Not yours", str(exception or "Your role does not open this."), "Ask a lead if you need it.")
+    return page(request, 403, "Not yours", "Your role does not open this.", "Ask your lead or administrator if you need it for your work.")
 
 
 def broken(request: HttpRequest) -> HttpResponse:
-    return page(request, 500, "Something broke", "Nothing was half done.", "Try again; if it stays, tell your administrator.")
+    """Logs where it broke and the kind of error: never its message or the address, which may carry customer data."""
+    kind, _, trace = sys.exc_info()
+    route = request.resolver_match.url_name if request.resolver_match else "?"
+    steps = " <- ".join(f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in reversed(traceback.extract_tb(trace)[-6:]))
+    log.error("%s at route %s: %s", kind.__name__ if kind else "error", route, steps)
+    request.careline_no_desk = True
+    return page(request, 500, "Something broke", "Nothing was half done: what was saved is saved.", "Try again; if it stays, tell your administrator.")
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     return page(request, 403, "This form is too old", "Nothing was done.", "Reload the page and send it again.")
+
+
+def health(request: HttpRequest) -> HttpResponse:
+    """For a supervisor of processes: 200 when the database answers."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    return JsonResponse({"status": "ok"})

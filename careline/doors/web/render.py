@@ -1,5 +1,161 @@
-def environment(**options):
-    from jinja2 import Environment
-    return Environment(**options)
-def desk(request):
-    return {}
+"""How pages are drawn: the Jinja2 environment, its filters, and what every page has around it."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.templatetags.static import static
+from django.urls import reverse
+from django.utils import timezone
+from jinja2 import Environment
+from markupsafe import Markup
+
+from careline.domain.approvals import queries as approvals
+from careline.domain.contacts import queries as contacts
+from careline.domain.rulebook import queries as rulebooks
+from careline.domain.staff.rules import ROLE_TITLES, initials
+from careline.foundation import phone
+from careline.foundation.money import shown
+
+# Open pages by role: label, route, and the act that a role must have to see it.
+NAV = (
+    ("Home", "home", "contacts.open"),
+    ("People", "staff", "view.staff"),
+)
+DEMO_NAV = (("Messages", "messages"), ("Make it ring", "ring"))
+
+
+def zone() -> ZoneInfo:
+    return ZoneInfo(settings.CARRIER_ZONE)
+
+
+def moment(at: datetime) -> str:
+    """`Dec 4, 10:42 am` in the carrier's zone."""
+    local = at.astimezone(zone())
+    year = f" {local.year}" if local.year != timezone.now().year else ""
+    return f"{local:%b} {local.day}{year}, {clock(at)}"
+
+
+def clock(at: datetime) -> str:
+    local = at.astimezone(zone())
+    return f"{local.hour % 12 or 12}:{local:%M} {'am' if local.hour < 12 else 'pm'}"
+
+
+def day(value: date) -> str:
+    year = f", {value.year}" if value.year != timezone.now().year else ""
+    return f"{value:%b} {value.day}{year}"
+
+
+def ago(at: datetime) -> Markup:
+    """A relative time with the exact one on hover."""
+    seconds = (timezone.now() - at).total_seconds()
+    if seconds < 45:
+        text = "just now"
+    elif seconds < 3570:
+        text = f"{round(seconds / 60)} min ago"
+    elif seconds < 86400:
+        text = f"{round(seconds / 3600)} h ago"
+    elif seconds < 2 * 86400:
+        text = "yesterday"
+    elif seconds < 60 * 86400:
+        text = f"{int(seconds // 86400)} days ago"
+    else:
+        text = day(at.astimezone(zone()).date())
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(at.isoformat(), moment(at), text)
+
+
+def duration(seconds: int) -> str:
+    """`2:41`, `1:02:41`."""
+    minutes, rest = divmod(max(int(seconds), 0), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def environment(**options: Any) -> Environment:
+    env = Environment(**options)
+    env.globals.update(static=static, url=lambda name, *args, **kwargs: reverse(name, args=args, kwargs=kwargs))
+    env.filters.update(
+        money=shown, ago=ago, day=day, moment=moment, phone=phone.shown, last4=phone.last_four, duration=duration
+    )
+    return env
+
+
+def new_key() -> str:
+    """A request key for a form; every answer mints a new one."""
+    return uuid.uuid4().hex
+
+
+def desk(request: HttpRequest) -> dict[str, Any]:
+    """What stands around every page: who I am, the contact in my hand, what waits for me."""
+    user = getattr(request, "user", None)
+    if user is None or not user.is_authenticated or getattr(request, "careline_no_desk", False):
+        return {"desk": None}
+    now = timezone.now()
+    authority = rulebooks.current().authority
+    takes_contacts = user.role in authority.roles_with("contacts.open")
+    row = getattr(request, "careline_contact", None) or (contacts.open_of(user.pk) if takes_contacts else None)
+    route = request.resolver_match.url_name if request.resolver_match else ""
+    nav = [
+        {"label": label, "href": reverse(name), "current": name == route}
+        for label, name, act in NAV
+        if user.role in authority.roles_with(act)
+    ]
+    if settings.DEMO:
+        nav += [{"label": label, "href": reverse(name), "current": name == route} for label, name in DEMO_NAV]
+    decides = user.role in authority.roles_with("approvals.decide")
+    return {
+        "desk": {
+            "staff": {"name": user.name, "role": ROLE_TITLES.get(user.role, user.role), "initials": initials(user.name)},
+            "nav": nav,
+            "contact": _in_hand(row, now) if row is not None and row.state != "closed" else None,
+            "waiting": approvals.count_waiting(user.role, user.pk, now) if decides else None,
+            "demo": settings.DEMO,
+            "keys_on": user.keys_on,
+            "theme": user.theme,
+        }
+    }
+
+
+STATE_LABELS = {"live": "On contact", "held": "On hold", "wrap_up": "Wrap-up", "dropped": "Line dropped", "ringing": "Ringing"}
+TEMPLATE_STATES = {"wrap_up": "wrapup", "dropped": "held"}
+
+
+def _in_hand(row: Any, now: datetime) -> dict[str, Any]:
+    return {
+        "href": reverse("contact", args=[row.reference]),
+        "label": STATE_LABELS.get(row.state, row.state),
+        "since_seconds": int((now - row.began).total_seconds()),
+        "state": TEMPLATE_STATES.get(row.state, row.state),
+    }
+
+
+def page(request: HttpRequest, template: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
+    """The one way to a page or a part of one: request, CSRF and what stands around it included."""
+    response = render(request, template, context, status=status)
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+def part(request: HttpRequest, template: str, context: dict[str, Any], shows: Any) -> HttpResponse:
+    """The answer to a poll: 204 while the place shows what it should (`shows`: what the part is made of)."""
+    now_shows = digest(shows)
+    seen = request.headers.get("X-Careline-Seen") or request.GET.get("seen", "")
+    if seen == now_shows:
+        response = HttpResponse(status=204)
+    else:
+        response = render(request, template, context)
+    response["Cache-Control"] = "no-store"
+    response["X-Careline-Seen"] = now_shows
+    return response
+
+
+def digest(shows: Any) -> str:
+    """A short name for what a part shows; goes into the address of its poll."""
+    return hashlib.sha256(repr(shows).encode()).hexdigest()[:16]

@@ -10,8 +10,13 @@ from allauth.account.views import LoginView, LogoutView
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.http import urlencode
 
 from careline.acts.perform import perform
+from careline.domain.staff import queries as staff
+from careline.domain.staff.rules import ROLE_TITLES
+from careline.doors.web import forms
 
 
 class Adapter(DefaultAccountAdapter):
@@ -36,12 +41,38 @@ class SignIn(LoginView):
         errors = [str(e) for e in form.non_field_errors()] + [
             str(e) for field in form.errors if field != "__all__" for e in form.errors[field]
         ]
+        login = form.data.get("login", "") if form.is_bound else ""
+        address = reverse("signin")
+        if self.request.GET.get("next"):
+            address += "?" + urlencode({"next": self.request.GET["next"]})
+        shape = forms.form(
+            "signin", "Sign in", "Sign in", address,
+            [
+                forms.field("login", "Sign-in name", value=login, autocomplete="username"),
+                forms.field("password", "Password", "secret", autocomplete="current-password"),
+            ],
+            key=None,
+        )
+        why = {"idle": "You were away for a while, so the desk closed. Sign in again; nothing is lost."}
         return context | {
-            "error": " ".join(errors) or None,
-            "username": form.data.get("login", "") if form.is_bound else "",
-            "next": self.request.GET.get("next", ""),
-            "demo": settings.DEMO,
+            "signin": {
+                "title": "Sign in",
+                "text": why.get(self.request.GET.get("why", "")),
+                "error": " ".join(errors) or None,
+                "forms": [shape],
+                "demo": _demo() if settings.DEMO else None,
+            }
         }
+
+
+def _demo() -> dict[str, Any]:
+    """The demo's people, on the page itself; never outside the demo."""
+    people = [
+        {"name": p.name, "role": ROLE_TITLES.get(p.role, p.role), "username": p.username}
+        for p in staff.everybody()
+        if p.is_active and p.role not in ("agent", "service")
+    ]
+    return {"hint": f"Everybody's password is “{settings.DEMO_PASSWORD}”.", "people": people, "form": None}
 
 
 def sign_out(request: HttpRequest) -> HttpResponse:

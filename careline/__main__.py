@@ -1,0 +1,276 @@
+"""The command line `careline`: one parser; the work stands in doors/jobs.
+
+Exit codes: 0 done; 1 it could not be done, or a check found something; 2 the command was given wrongly.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+
+from careline.doors.jobs.stop import Stop
+
+Main = Callable[[argparse.Namespace], int]
+RAW = argparse.RawDescriptionHelpFormatter
+
+
+def _job(module: str, function: str) -> Main:
+    """A command whose module is imported when it runs: `careline --help` needs neither Django nor a database."""
+
+    def run(options: argparse.Namespace) -> int:
+        _open_house()
+        main: Main = getattr(import_module(f"careline.doors.jobs.{module}"), function)
+        return main(options)
+
+    return run
+
+
+def _open_house() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "careline.settings")
+    import django
+
+    try:
+        django.setup()
+    except PermissionError as fault:
+        home = os.environ.get("CARELINE_HOME", "var")
+        raise Stop(
+            f"The folder {home} cannot be used ({fault.filename}: {fault.strerror}). "
+            "Run this as its owner, or set CARELINE_HOME to a folder of your own."
+        ) from fault
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog="careline",
+        description="Careline, the care desk of a wireless carrier.",
+        formatter_class=RAW,
+        epilog="examples:\n"
+        "  careline demo                       a made-up carrier on http://127.0.0.1:8000/\n"
+        "  careline migrate && careline serve  your own desk (the data goes to CARELINE_HOME, ./var unless set)\n"
+        "  careline serve --help               what one command takes\n\n"
+        "exit codes: 0 done, 1 could not be done or a check found something, 2 given wrongly",
+    )
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True, dest="command")
+
+    def command(name: str, help_: str, main: Main | None, epilog: str = "") -> argparse.ArgumentParser:
+        made = commands.add_parser(
+            name,
+            help=help_,
+            description=help_[0].upper() + help_[1:] + ".",
+            formatter_class=RAW,
+            epilog=f"examples:\n{epilog}" if epilog else None,
+        )
+        if main is not None:
+            made.set_defaults(main=main)
+        return made
+
+    serve = command(
+        "serve",
+        "run the desk: the web server and the worker beside it, until Ctrl-C",
+        _job("serving", "main"),
+        "  careline serve\n  careline serve --host 0.0.0.0 --port 8080 --workers 4   behind a TLS proxy",
+    )
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine only)")
+    serve.add_argument("--port", type=_port, default=8000, help="port to listen on (default: 8000)")
+    serve.add_argument("--workers", type=_count, default=None, metavar="N", help="web processes (default: one per processor, 2 to 4)")
+    serve.add_argument("--no-worker", action="store_true", help="do not start the worker (it runs elsewhere)")
+
+    command(
+        "migrate",
+        "make or update the database, its guards, the first rulebook and the static files; safe to repeat",
+        _job("setup", "main"),
+        "  careline migrate\n  CARELINE_DATABASE_URL=postgresql://user@host/name careline migrate",
+    )
+    command("demo", "fill an empty house with a made-up carrier and serve it", None, "  careline demo\n  careline demo --help")
+    command("import", "read accounts, bills and payments of a carrier from files", None, "  careline import --help")
+
+    verify = command(
+        "verify-journal",
+        "prove that no journal line was edited, removed, reordered or rewritten",
+        _job("journals", "verify"),
+        "  careline verify-journal\n  careline verify-journal --anchor /mnt/elsewhere/anchors.txt",
+    )
+    verify.add_argument(
+        "--anchor", metavar="FILE", help="the anchors that were kept outside (default: CARELINE_ANCHORS, or CARELINE_HOME/anchors.txt)"
+    )
+    command(
+        "anchor",
+        "write an anchor of the journal now and append it to the anchor file (the worker does it every five minutes)",
+        _job("journals", "anchor"),
+        "  careline anchor",
+    )
+    command(
+        "worker",
+        "send what is queued, finish what was interrupted, anchor the journal (`careline serve` starts one by itself)",
+        _job("worker", "main"),
+        "  careline worker        beside `careline serve --no-worker`; two at once do no harm",
+    )
+    _people(command)
+    _rulebook(command)
+    return top
+
+
+def _people(command: Callable[..., argparse.ArgumentParser]) -> None:
+    user = command(
+        "user",
+        "the people and machines that work here: add, list, role, on, off, password",
+        None,
+        "  careline user add ana --name 'Ana Silva' --role associate\n"
+        "  careline user list\n"
+        "  careline user role ana expert\n"
+        "  careline user off ana\n"
+        "  printf '%s' \"$NEW\" | careline user password ana --password-stdin",
+    )
+    verbs = user.add_subparsers(title="what to do", metavar="VERB", required=True)
+
+    def verb(name: str, help_: str, function: str) -> argparse.ArgumentParser:
+        made = verbs.add_parser(name, help=help_, description=help_[0].upper() + help_[1:] + ".")
+        made.set_defaults(main=_job("people", function))
+        return made
+
+    add = verb("add", "add somebody; the password is asked without showing it", "add")
+    add.add_argument("username", help="the sign-in name")
+    add.add_argument("--name", required=True, help="the name that colleagues see")
+    add.add_argument(
+        "--role", required=True, help="trainee, associate, expert, lead, supervisor, administrator, agent or service"
+    )
+    add.add_argument("--email", default="")
+    add.add_argument("--team", default="", help="made when it is not there yet")
+    how = add.add_mutually_exclusive_group()
+    how.add_argument("--password-stdin", action="store_true", help="read the password from the first line of standard input")
+    how.add_argument("--no-password", action="store_true", help="signs in by token only (agents and services always do)")
+    verb("list", "everybody, with role and whether they are switched on", "everybody")
+    role = verb("role", "change somebody's role", "role")
+    role.add_argument("username")
+    role.add_argument("role")
+    for name, help_ in (("on", "let somebody sign in again"), ("off", "switch somebody off; what they did stays")):
+        verb(name, help_, name).add_argument("username")
+    password = verb("password", "set somebody's password", "password")
+    password.add_argument("username")
+    password.add_argument("--password-stdin", action="store_true", help="read it from the first line of standard input")
+
+    token = command(
+        "token",
+        "tokens for the API: issue, list, revoke",
+        None,
+        "  careline token issue bot --label 'IVR' --scope 'contacts.ring payments.link_paid' --days 30\n"
+        "  careline token list\n"
+        "  careline token revoke 4",
+    )
+    verbs = token.add_subparsers(title="what to do", metavar="VERB", required=True)
+    issue = verb("issue", "make a token; its secret is printed once and kept nowhere", "issue")
+    issue.add_argument("username", help="whose token it is; it can do what their role can")
+    issue.add_argument("--label", required=True, help="what it is for")
+    issue.add_argument("--scope", default="*", help="codes of acts, parted by spaces (default: * for all of the role)")
+    issue.add_argument("--days", type=_count, default=90, help="how long it lives, at most 400 (default: 90)")
+    verb("list", "tokens and whether they are alive", "tokens").add_argument("username", nargs="?", help="of one person only")
+    verb("revoke", "end a token now", "revoke").add_argument("token", type=_count, help="its number in `careline token list`")
+
+
+def _rulebook(command: Callable[..., argparse.ArgumentParser]) -> None:
+    rulebook = command(
+        "rulebook",
+        "the carrier's policy: show what is in force, check a folder, take it into force",
+        None,
+        "  careline rulebook show\n"
+        "  careline rulebook check rulebook/ours\n"
+        "  careline rulebook activate rulebook/ours --by ada --second sam",
+    )
+    verbs = rulebook.add_subparsers(title="what to do", metavar="VERB", required=True)
+    show = verbs.add_parser("show", help="the files and the digest of what is in force")
+    show.add_argument("file", nargs="?", help="print this file of it, for example limits.toml")
+    show.set_defaults(main=_job("rulebooks", "show"))
+    check = verbs.add_parser("check", help="read a folder as the desk would; nothing changes")
+    check.add_argument("folder")
+    check.set_defaults(main=_job("rulebooks", "check"))
+    activate = verbs.add_parser("activate", help="check a folder and take it into force; running desks follow in seconds")
+    activate.add_argument("folder")
+    activate.add_argument("--by", required=True, metavar="USERNAME", help="who asks for it")
+    activate.add_argument("--second", required=True, metavar="USERNAME", help="the second person who said yes")
+    activate.set_defaults(main=_job("rulebooks", "activate"))
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError("give a number from 1 to 65535")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError("give a whole number from 1")
+    return int(text)
+
+
+def _with_own_arguments(name: str, rest: Sequence[str]) -> tuple[Main, argparse.Namespace]:
+    """`import` and `demo` bring their own arguments; their modules are read only when they are asked for."""
+    if name == "demo":
+        os.environ["CARELINE_DEMO"] = "1"
+    _open_house()
+    from careline.doors.jobs import demos
+
+    folder = "importing" if name == "import" else "demo"
+    cli = import_module(f"careline.doors.jobs.{folder}.cli")
+    own = argparse.ArgumentParser(prog=f"careline {name}", description=(cli.__doc__ or "").strip(), formatter_class=RAW)
+    main: Main = cli.main
+    if name == "demo":
+        demos.add_arguments(own)
+        main = demos.around(cli.main)
+    cli.add_arguments(own)
+    return main, own.parse_args(rest)
+
+
+def run(argv: Sequence[str]) -> int:
+    if argv and argv[0] in ("import", "demo"):
+        main, options = _with_own_arguments(argv[0], argv[1:])
+    else:
+        options = parser().parse_args(argv)
+        main = options.main
+    return main(options)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; every fault is one line that says what to do (CARELINE_TRACE=1 shows where it came from)."""
+    os.umask(0o077)
+    argv = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return run(argv)
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as fault:
+        if os.environ.get("CARELINE_TRACE") == "1":
+            raise
+        say, code = _plain(fault)
+        print(f"careline: {say}", file=sys.stderr)
+        return code
+
+
+def _plain(fault: Exception) -> tuple[str, int]:
+    """One line for a person at a terminal. What is unexpected is named by its class only: its text may be a customer's."""
+    if isinstance(fault, Stop):
+        return str(fault), fault.code
+    name = type(fault).__name__
+    module = type(fault).__module__
+    if module == "careline.foundation.rulebook" or (isinstance(fault, LookupError) and "careline migrate" in str(fault)):
+        return str(fault), 1
+    if module == "django.db.utils" and name in ("OperationalError", "ProgrammingError"):
+        first = (str(fault).strip().splitlines() or [""])[0]
+        if "no such table" in first or "does not exist" in first and "relation" in first:
+            return "The database is empty or too old. Run: careline migrate", 1
+        if "locked" in first:
+            return "The database is busy. Wait a moment and try again.", 1
+        return f"The database does not answer ({first[:200]}). Check CARELINE_DATABASE_URL and CARELINE_HOME.", 1
+    if isinstance(fault, OSError) and fault.strerror:
+        return f"{fault.filename or 'A file'}: {fault.strerror}.", 1
+    return f"Something unexpected broke ({name}). Nothing was half done; CARELINE_TRACE=1 in front of the command shows where.", 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

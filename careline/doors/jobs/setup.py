@@ -1,0 +1,135 @@
+"""`careline migrate`: everything a database needs before the desk opens on it. Safe to repeat; quick when all is there."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import tempfile
+import time
+import uuid
+from pathlib import Path
+
+from django.conf import settings
+from django.contrib.staticfiles.finders import get_finders
+from django.core.management import call_command
+from django.db import connection, transaction
+from django.db.migrations.executor import MigrationExecutor
+from django.utils import timezone
+
+from careline.doors.jobs import guards
+from careline.domain.journal import operations as journal
+from careline.domain.journal import rules as journal_rules
+from careline.domain.rulebook import operations as rulebook_operations
+from careline.domain.rulebook import queries as rulebooks
+from careline.foundation.act import NO_BASIS, Act, Who
+from careline.foundation.rulebook import Rulebook
+
+SETUP = Who("Job", "setup", "Setup", "job")
+
+
+def main(options: argparse.Namespace) -> int:
+    start = time.monotonic()
+    done = migrate(say=print)
+    print(f"{'Ready' if done else 'Nothing to do: everything was there'} ({time.monotonic() - start:.1f} s).")
+    return 0
+
+
+def migrate(say: object = None) -> list[str]:
+    """Bring database, guards, rulebook and static files up to date. Returns what had to be done."""
+    done: list[str] = []
+
+    def tell(text: str) -> None:
+        done.append(text)
+        if callable(say):
+            say(text)
+
+    waiting = unapplied()
+    if waiting:
+        if callable(say):
+            say(f"Database: {waiting} migrations to apply …")
+        call_command("migrate", verbosity=0, interactive=False)
+        tell("Database: up to date.")
+    if settings.CACHES["default"]["LOCATION"] not in connection.introspection.table_names():
+        call_command("createcachetable", verbosity=0)
+        tell("Database: cache table made.")
+    if waiting or guards.missing():
+        tell(f"Guards: {guards.install()} triggers hold the append-only tables.")
+    digest = first_rulebook()
+    if digest:
+        tell(f"Rulebook: {digest[:12]} from {settings.RULEBOOK_FOLDER} is in force.")
+    if collect_static():
+        tell("Static files: collected.")
+    return done
+
+
+def unapplied() -> int:
+    """How many migrations this database still waits for."""
+    executor = MigrationExecutor(connection)
+    return len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+
+
+def first_rulebook() -> str | None:
+    """Take the rulebook folder into force when the house has none; its digest, or None when there was one."""
+    now = timezone.now()
+    if rulebooks.digest_at(now) is not None:
+        return None
+    book = Rulebook.from_folder(settings.RULEBOOK_FOLDER)
+    act = Act(SETUP, now, "A new house", uuid.uuid4().hex, NO_BASIS, rulebook=book.digest)
+    with transaction.atomic():
+        digest = rulebook_operations.activate(act=act, rulebook=book, from_at=now, seconded_by=SETUP.key)
+        journal.record(
+            journal_rules.Entry(
+                journal_rules.HOUSE, act, "rulebook.activate", "done",
+                f"Rulebook {digest[:12]} in force, the first of this house", {"rulebook": digest},
+            )
+        )  # fmt: skip
+    return digest
+
+
+def _static_digest() -> str:
+    seen = hashlib.sha256(str(settings.STORAGES["staticfiles"]).encode())
+    for finder in get_finders():
+        for path, storage in finder.list([]):
+            at = os.stat(storage.path(path))
+            seen.update(f"{path} {at.st_size} {at.st_mtime_ns}\n".encode())
+    return seen.hexdigest()
+
+
+def static_is_current() -> bool:
+    """Were the static files collected since one of them last changed?"""
+    stamp = Path(settings.STATIC_ROOT) / ".collected"
+    return stamp.exists() and stamp.read_text() == _static_digest() and (stamp.parent / "staticfiles.json").exists()
+
+
+def collect_static() -> bool:
+    """Collect the static files unless they are current."""
+    if static_is_current():
+        return False
+    call_command("collectstatic", verbosity=0, interactive=False)
+    (Path(settings.STATIC_ROOT) / ".collected").write_text(_static_digest())
+    return True
+
+
+def problems() -> list[str]:
+    """What keeps the desk from opening on this house; each line says what to do."""
+    found = []
+    try:
+        Path(settings.HOME).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=settings.HOME):
+            pass
+    except OSError as fault:
+        return [f"The folder {settings.HOME} cannot be written ({fault.strerror}). Run as its owner or set CARELINE_HOME."]
+    waiting = unapplied()
+    if waiting:
+        return [f"The database in use waits for {waiting} migrations. Run: careline migrate"]
+    missing = guards.missing()
+    if missing:
+        found.append(f"{len(missing)} guards of the append-only tables are missing (first: {missing[0]}). Run: careline migrate")
+    try:
+        rulebooks.current()
+    except LookupError:
+        found.append("No rulebook is in force. Run: careline migrate")
+    if not static_is_current():
+        found.append("The static files were not collected since they changed. Run: careline migrate")
+    return found

@@ -1,0 +1,535 @@
+"""The account on one page: asks the rooms once each and puts the answers into the shapes that the templates draw."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+from django.urls import reverse
+from django.utils import timezone
+
+from careline.acts import table
+from careline.acts.declare import Scene
+from careline.acts.perform import refusal_of, resource, scene_for_page
+from careline.domain.approvals import queries as approvals
+from careline.domain.approvals.rules import State as RequestState
+from careline.domain.contacts import queries as contacts
+from careline.domain.credits import queries as credits
+from careline.domain.customers import queries as customers
+from careline.domain.journal import queries as journal
+from careline.domain.journal import rules as journal_rules
+from careline.domain.ledger import queries as ledger
+from careline.domain.ledger import rules as ledger_rules
+from careline.doors.web import forms
+from careline.doors.web.render import clock, digest, zone
+from careline.foundation import phone
+from careline.foundation.act import Level, Who
+from careline.foundation.authority import Question
+from careline.foundation.calendar import bill_period
+from careline.foundation.money import shown
+
+SECTIONS = (("money", "Money", "m"), ("lines", "Lines", "l"), ("time", "Timeline", "t"), ("notes", "Notes", "w"))
+LANGUAGES = {"en": "English", "es": "Spanish", "zh": "Chinese", "vi": "Vietnamese", "fr": "French", "ko": "Korean",
+             "tl": "Tagalog", "ar": "Arabic", "ru": "Russian", "de": "German", "pt": "Portuguese", "ht": "Haitian Creole"}
+GROUPS = (
+    ("Money", ("credits.grant", "payments.take", "payments.send_link", "credits.reverse")),
+    ("Contact", ("contacts.note", "contacts.hand_over")),
+)
+# Letters of acts; they must not collide with the page's own (see the templates).
+KEYS = {"credits.grant": "c", "payments.take": "p", "payments.send_link": "k", "credits.reverse": "r", "contacts.hand_over": "o"}
+LABELS = {
+    "credits.grant": "Grant a credit",
+    "payments.take": "Take a payment",
+    "payments.send_link": "Send a payment link",
+    "credits.reverse": "Take a credit back",
+    "contacts.note": "Add a note",
+    "contacts.hand_over": "Hand over",
+}
+
+
+@dataclass
+class ContactPage:
+    """One contact as its holder sees it now. Each question is asked once, and only when the page shows the answer."""
+
+    scene: Scene
+    who: Who
+    at: datetime
+
+    @property
+    def row(self) -> Any:
+        return self.scene.contact
+
+    @property
+    def account_id(self) -> int:
+        return int(self.row.account_id)
+
+    @property
+    def today(self) -> date:
+        return self.at.astimezone(zone()).date()
+
+    @cached_property
+    def cycle(self) -> tuple[date, date]:
+        return bill_period(self.row.account.bill_day, self.today)
+
+    @cached_property
+    def lines(self) -> list[Any]:
+        return customers.lines_of(self.account_id, self.cycle[0])
+
+    @cached_property
+    def bills(self) -> list[ledger.OpenBill]:
+        return ledger.bills_of(self.account_id, 18)
+
+    @cached_property
+    def statement(self) -> ledger.Statement:
+        return ledger.statement(self.account_id)
+
+    @cached_property
+    def standing(self) -> ledger_rules.Standing:
+        return ledger_rules.standing(ledger.open_items(self.bills), self.statement.balance_minor, self.today)
+
+    @cached_property
+    def charges(self) -> list[Any]:
+        return ledger.charges_of(self.account_id) if self.row.charge_state == "declined" else []
+
+    @cached_property
+    def people(self) -> list[Any]:
+        return customers.people_of(self.account_id)
+
+    @cached_property
+    def notes(self) -> list[Any]:
+        return contacts.notes_of(self.account_id)
+
+    @cached_property
+    def requests(self) -> list[Any]:
+        return approvals.of_contact(self.row.pk)
+
+    def url(self, query: str = "") -> str:
+        return forms.contact_address(self.row.reference, query)
+
+    def do_url(self, code: str) -> str:
+        return reverse("contact-do", args=[self.row.reference, code])
+
+    # -- the header ---------------------------------------------------------------------------------------------
+
+    def contact(self) -> dict[str, Any]:
+        row, level = self.row, Level(self.scene.basis.level)
+        names = {0: "none", 1: "identified", 2: "wrapup", 3: "verified", 4: "strong"}
+        labels = {0: "No account", 1: "Not verified", 2: "Wrap-up", 3: "Verified", 4: "Strong"}
+        titles = {"pin": "PIN", "code": "code", "callback": "call back"}
+        how = " and ".join(titles[f] for f in row.proven)
+        idle = self.scene.rulebook.limits["contact"]["idle_minutes"]
+        proven = level >= Level.VERIFIED
+        if level == Level.IDENTIFIED and row.level >= Level.VERIFIED and row.state in ("live", "held"):
+            how = f"over after {idle} quiet minutes: verify again"
+        elif not proven:
+            how = ""
+        held = row.state == "held"
+        return {
+            "id": str(row.pk),
+            "state": {"wrap_up": "wrapup", "dropped": "held"}.get(row.state, row.state),
+            "channel": {"voice": "call", "chat": "chat", "message": "chat"}.get(row.channel, "none"),
+            "caller_number": row.caller_number or None,
+            "since_seconds": int((self.at - row.began).total_seconds()),
+            "held_seconds": None,
+            "level": names[level],
+            "level_label": labels[level],
+            "level_how": f"{how}, {clock(row.level_at)}" if proven and row.level_at else how or None,
+            "level_ends": f"ends after {idle} quiet minutes" if proven else None,
+            "strong": {"label": "prove one more factor", "href": self.url("?verify=more")}
+            if level == Level.VERIFIED and row.state in ("live", "held")
+            else None,
+            "hold": {
+                "label": "Take off hold" if held else "Hold",
+                "action": self.do_url("contacts.resume" if held else "contacts.hold"),
+                "key": forms.new_key(),
+            }
+            if row.state in ("live", "held")
+            else None,
+            "end_href": self.url("?act=contacts.end") if row.state in ("live", "held", "dropped") else None,
+            "note_href": self.url("?section=notes"),
+            "journal_href": reverse("journal", args=[row.reference]) if level >= Level.WRAP_UP else None,
+        }
+
+    def who_calls(self) -> dict[str, Any] | None:
+        row = self.row
+        if row.account_id is None:
+            return None
+        customer = row.account.customer
+        seen = self.scene.basis.level >= Level.WRAP_UP
+        name = row.person.name if row.person and not seen else customer.name
+        language = LANGUAGES.get(customer.language, customer.language) if customer.language not in ("", "en") else None
+        caller = {"holder": "caller is the holder", "authorized": f"caller is {row.person.name if row.person else 'authorized'}, authorized"}
+        flags = []
+        if seen and row.account.staff_marked:
+            flags.append({"text": "staff account", "state": "risk"})
+        if seen and self.row.account.status != "active":
+            flags.append({"text": self.row.account.status, "state": "bad"})
+        return {
+            "name": name,
+            "account_reference": row.account.reference,
+            "language": f"prefers {language}" if language else None,
+            "needs": [n.strip() for n in customer.needs.split(";") if n.strip()],
+            "since": str(customer.since.year) if seen and customer.since else None,
+            "caller_is": caller.get(self.scene.facts["caller"]) if seen else None,
+            "lines_count": len(self.lines) if seen and "lines" in self.__dict__ else None,
+            "locks": ["locked against SIM change"] if seen and row.account.change_lock else [],
+            "flags": flags,
+        }
+
+    # -- before verification ------------------------------------------------------------------------------------
+
+    def verify(self, results: dict[str, Any] | None = None, query: str = "", outcome: Any = None, more: bool = False) -> dict[str, Any]:
+        row = self.row
+        shape: dict[str, Any] = {"title": "", "text": None, "say_aloud": None, "find": None, "factors": [], "outcome": None, "ways": []}
+        if outcome is not None:
+            shape["outcome"] = {"say": outcome.say, "state": "ok" if outcome.ok else "bad"}
+        if row.state == "dropped":
+            shape["title"] = "The line dropped"
+            shape["text"] = "When the caller is back, take up this contact and verify again. Call back the number of record if they do not return."
+            shape["ways"] = [self._way("The caller is back", "Same contact, same clock.", "contacts.reconnect", "Take it up")]
+            return shape
+        if row.account_id is None:
+            shape["title"] = "Which account?"
+            shape["text"] = "Find it by what the caller says. Somebody who is no customer yet can be helped without one."
+            shape["find"] = {"action": self.url(), "query": query, "results": results}
+            shape["ways"] = [
+                {"title": "Not a customer yet", "text": "Answer what is general; say the reason, then end the contact.", "href": self.url("?act=contacts.reason"), "form": None}
+            ]
+            return shape
+        if query or results is not None:
+            shape["title"] = "Another account?"
+            shape["text"] = "The contact moves to the account you choose; nothing proven moves with it."
+            shape["find"] = {"action": self.url("?move=1"), "query": query, "results": results}
+            shape["ways"] = [{"title": "Back", "text": "Stay with this account.", "href": self.url(), "form": None}]
+            return shape
+        policy = self.scene.rulebook.verification
+        stranger = self.scene.facts["caller"] == "stranger"
+        shape["title"] = "Who is speaking?" if stranger else ("Prove one more factor" if more else "Verify the caller")
+        shape["text"] = (
+            "Choose who is calling. Somebody who is not on the account can only pay by a link."
+            if stranger
+            else "One factor verifies. Two of different kinds, one of them a number of record, make it strong."
+        )
+        if not stranger:
+            shape["factors"] = self._factors(policy)
+            shape["say_aloud"] = policy["pin"]["say"] if any(f["code"] == "pin" and f["forms"] for f in shape["factors"]) else None
+        shape["ways"] = self._ways(stranger)
+        if more:
+            shape["ways"].insert(0, {"title": "Back to the account", "text": "The caller is verified already.", "href": self.url(), "form": None})
+        return shape
+
+    def _way(self, title: str, text: str, code: str, submit: str, fields: Any = ()) -> dict[str, Any]:
+        return {"title": title, "text": text, "href": None, "form": forms.form(code, title, submit, self.do_url(code), fields)}
+
+    def _ways(self, stranger: bool) -> list[dict[str, Any]]:
+        account = forms.hidden("account", self.account_id)
+        ways = [
+            self._way(
+                "Who is calling?" if stranger else "Somebody else is speaking",
+                "Ask for their name and write it as they say it. Nothing proven stays.",
+                "contacts.speaker",
+                "This is who speaks",
+                [account, forms.field("name", "Their name", "text")],
+            )
+        ]
+        ways += [
+            {"title": "Only wants to pay", "text": "Send a link for an amount they name to a number they give. Nothing of the account is said.",
+             "href": self.url("?act=payments.send_guest_link"), "form": None},
+            {"title": "Another account", "text": "Find the right one; nothing carries over.", "href": self.url("?move=1"), "form": None},
+            {"title": "Cannot prove it", "text": "A store can check a government photo ID. Say so kindly, and end the contact.",
+             "href": self.url("?act=contacts.end"), "form": None},
+        ]
+        return ways
+
+    def _factors(self, policy: dict[str, Any]) -> list[dict[str, Any]]:
+        left = contacts.lockouts(self.account_id, policy, self.at)
+        numbers = customers.numbers_of_record(self.account_id)
+        account = forms.hidden("account", self.account_id)
+        choices = [(n.pk, f"ends {phone.last_four(n.msisdn)}") for n in numbers]
+        texts = [(n.pk, f"ends {phone.last_four(n.msisdn)}") for n in numbers if n.can_text]
+        codes = contacts.codes_of(self.row.pk, self.account_id)
+        waiting = next((c for c in codes if c.used_at is None and c.expires_at > self.at), None)
+        has_pin = customers.pin_hash(self.account_id) is not None
+        shapes = []
+        for factor in ("pin", "code", "callback"):
+            rule, room = policy[factor], left[factor]
+            shape: dict[str, Any] = {
+                "code": factor, "title": rule["title"], "text": None, "state": "ready", "state_label": None,
+                "left": room.left, "left_of": rule["failures"], "forms": [], "refusal": None,
+            }
+            if factor in self.row.proven and self.scene.basis.level >= Level.VERIFIED:
+                shape |= {"state": "passed", "left": None}
+            elif room.is_locked(self.at):
+                until = room.locked_until
+                shape |= {"state": "locked", "left": None}
+                shape["refusal"] = {"say": f"{rule['locked']} It opens again {_when(until, self.at)}.", "rule": f"{factor}-locked", "cite": rule["cite"], "who_could": [], "way_on": []}
+            elif factor == "pin":
+                if has_pin:
+                    shape["text"] = "The PIN that the customer set."
+                    shape["forms"] = [forms.form("contacts.check_pin", "Account PIN", "Check", self.do_url("contacts.check_pin"),
+                                                 [account, forms.field("pin", "PIN, as the caller says it", "secret", inputmode="numeric")])]
+                else:
+                    shape |= {"state": "unavailable", "left": None, "text": "No PIN was ever set on this account."}
+            elif factor == "code":
+                if not texts:
+                    shape |= {"state": "unavailable", "left": None, "text": "No number of record takes texts."}
+                else:
+                    send = forms.form("contacts.send_code", "Send a code" if not waiting else "Send another", "Send the code" if not waiting else "Send another", self.do_url("contacts.send_code"),
+                                      [account, forms.field("line", "To the number that", "choice", texts[0][0], choices=texts)])
+                    if waiting:
+                        shape |= {"state": "waiting", "state_label": f"Sent to the number ending in {phone.last_four(waiting.line.msisdn)}, works until {clock(waiting.expires_at)}"}
+                        shape["forms"] = [forms.form("contacts.check_code", "Enter the code", "Check", self.do_url("contacts.check_code"),
+                                                     [account, forms.field("code", "The digits they read out", "secret", inputmode="numeric")]), send]
+                    else:
+                        shape |= {"text": "A text to a number of record.", "left": None}
+                        shape["forms"] = [send]
+            elif not choices:
+                shape |= {"state": "unavailable", "left": None, "text": "There is no living number to call."}
+            else:
+                shape |= {"text": "Hang up, call the number of record, and press when they pick up.", "left": None}
+                shape["forms"] = [forms.form("contacts.call_back", "Call back", "They picked up", self.do_url("contacts.call_back"),
+                                             [account, forms.field("line", "I called the number that", "choice", choices[0][0], choices=choices)])]
+            shapes.append(shape)
+        return shapes
+
+    # -- the account --------------------------------------------------------------------------------------------
+
+    def probably(self) -> list[dict[str, Any]]:
+        recent = contacts.recent_of_account(self.account_id, self.at - timedelta(days=30), but=self.row.pk)
+        found = customers.signals(lines=self.lines, at=self.at)
+        found += ledger.signals(bills=self.bills, standing=self.standing, charges=self.charges, today=self.today, at=self.at)
+        found += contacts.signals(recent, self.at)
+        states = {"past_due": "bad", "line_suspended": "bad", "payment_failed": "bad", "data_used_up": "risk", "repeat_contact": "risk", "sim_changed": "risk"}
+        links = {"payments.take": "take a payment"}
+        sections = {"money": "look", "lines": "look", "time": "read"}
+        return [
+            {
+                "title": s.title,
+                "text": s.say,
+                "amount": None,
+                "state": states.get(s.code),
+                "href": self.url(f"?act={s.act}") if s.act else self.url(f"?section={s.section or 'money'}"),
+                "link": links.get(s.act) or sections.get(s.section, "look"),
+            }
+            for s in sorted(found, key=lambda s: -s.weight)[:6]
+        ]
+
+    def balance(self) -> dict[str, Any]:
+        standing = self.standing
+        account = self.row.account
+        next_bill = self.cycle[1] + timedelta(days=1)
+        about = sum(line.plan.price_minor for line in self.lines if line.status == "active")
+        return {
+            "balance": standing.balance_minor,
+            "due": standing.next_due_on,
+            "past_due": standing.past_due_minor,
+            "past_due_since": standing.past_due_since,
+            "next_bill": {"on": next_bill, "about": about} if about else None,
+            "autopay": {"last4": self.row.card, "on": standing.next_due_on} if account.autopay and self.row.card else None,
+            "promise": None,
+            "hold": None,
+            "moves": [
+                {"label": "take a payment", "href": self.url("?act=payments.take")},
+                {"label": "send a payment link", "href": self.url("?act=payments.send_link")},
+            ],
+        }
+
+    def line_shapes(self) -> list[dict[str, Any]]:
+        shapes = []
+        for line in sorted(self.lines, key=lambda x: x.status == "cancelled"):
+            allowance = line.plan.data_mb
+            usage = None
+            if allowance and line.status == "active":
+                percent = round(100 * line.data_used / allowance)
+                usage = {
+                    "used": f"{line.data_used / 1024:.1f}", "of": f"{allowance / 1024:g}", "unit": "GB", "percent": percent,
+                    "resets": self.cycle[1] + timedelta(days=1), "seen": None,
+                    "state": "bad" if percent >= 100 else "risk" if percent >= 90 else None,
+                }
+            reason = f": {line.status_reason}" if line.status_reason else ""
+            facts = []
+            if line.status_since and line.status != "active":
+                facts.append((f"{line.status} since", f"{line.status_since:%b} {line.status_since.day}"))
+            if line.device:
+                facts.append(("IMEI", line.device.imei))
+            shapes.append(
+                {
+                    "id": str(line.pk), "number": line.msisdn, "label": line.label or None, "plan": line.plan.name,
+                    "price": line.plan.price_minor, "status": f"{line.status}{reason}",
+                    "state": {"suspended": "bad", "cancelled": "quiet", "pending": "risk"}.get(line.status),
+                    "usage": usage, "device": f"{line.device.make} {line.device.model}" if line.device else None,
+                    "sim": f"{'eSIM' if line.sim_kind == 'esim' else 'SIM'}, ends {line.iccid[-4:]}" if line.iccid else None,
+                    "facts": facts, "moves": [],
+                }
+            )
+        return shapes
+
+    def money(self) -> dict[str, Any]:
+        bills = []
+        for bill in self.bills[:8]:
+            late = bill.open_minor > 0 and bill.due_on < self.today
+            bills.append(
+                {
+                    "on": bill.issued_on, "label": f"{bill.issued_on:%b} {bill.issued_on.day}, {bill.issued_on.year}",
+                    "total": bill.total_minor, "open": bill.open_minor, "due": bill.due_on,
+                    "state": "bad" if late else None,
+                    "status": "past due" if late else "paid" if bill.open_minor <= 0 else "open",
+                    "href": self.url(f"?section=money&bill={bill.id}"),
+                }
+            )
+        moves = [
+            {"at": e.at, "label": e.label, "text": e.reference, "amount": e.amount_minor,
+             "href": self.url(f"?act=credits.reverse&credit={e.reference}") if e.kind == "credit" else None}
+            for e in self.statement.entries
+            if e.kind != "bill"
+        ]
+        return {"change": None, "bills": bills, "moves": moves, "more_href": None}
+
+    def bill(self, bill_id: int) -> dict[str, Any] | None:
+        """One bill opened: each charge with its arithmetic and a way to credit it."""
+        found = next((b for b in self.bills if b.id == bill_id), None)
+        if found is None:
+            return None
+        rows = []
+        for line in ledger.bill_lines(bill_id):
+            last = f" {phone.last_four(line.line.msisdn)}" if line.line else ""
+            how = []
+            if line.proration_den != line.proration_num:
+                how.append(f"{shown(line.unit_price_minor)} × {line.proration_num}/{line.proration_den} days")
+            elif line.quantity != 1:
+                how.append(f"{line.quantity.normalize():f} × {shown(line.unit_price_minor)}")
+            if line.tax_rate_ppm:
+                how.append(f"{line.tax_rate_ppm / 10000:g} %")
+            creditable = line.amount_minor > 0 and line.kind != "tax"
+            rows.append(
+                {
+                    "label": f"{line.label}{last}", "how": ", ".join(how), "amount": line.amount_minor, "tax": line.kind == "tax",
+                    "credit_href": self.url(f"?act=credits.grant&bill_line={line.pk}") if creditable else None,
+                }
+            )
+        return {"bill": found, "rows": rows}
+
+    def timeline(self, before: int | None) -> dict[str, Any]:
+        lines = journal.timeline(journal_rules.account_chain(self.account_id), limit=40, before=before)
+        entries = []
+        for line in lines:
+            words = (line.payload or {}).get("text") or (line.payload or {}).get("summary") or (line.payload or {}).get("words")
+            who = f"{line.who_name}" + (f", asked by {line.asked_by}" if line.asked_by else "")
+            entries.append(
+                {"at": line.at, "title": line.say, "text": words, "who": who,
+                 "amount": None, "state": "risk" if line.outcome == "refused" else None, "href": None, "link": None}
+            )
+        more = self.url(f"?section=time&before={lines[-1].id}") if len(lines) == 40 else None
+        return {"entries": entries, "more_href": more}
+
+    def notes_shape(self, wide: bool, form: dict[str, Any] | None = None) -> dict[str, Any]:
+        notes = [{"text": n.text, "by": n.author.name, "at": n.at, "pinned": n.pinned,
+                  "pin": forms.button("Unpin" if n.pinned else "Pin", self.do_url("contacts.pin_note"),
+                                      account=self.account_id, note=n.pk, pinned="" if n.pinned else "on")} for n in self.notes]
+        recent = [n for n in notes if not n["pinned"]]
+        return {
+            "form": form or self.note_form(),
+            "pinned": [n for n in notes if n["pinned"]],
+            "recent": recent if wide else recent[:3],
+            "more_href": self.url("?section=notes") if not wide and len(recent) > 3 else None,
+        }
+
+    def note_form(self) -> dict[str, Any]:
+        return forms.form(
+            "note", "Note", "Save note", self.do_url("contacts.note"),
+            [
+                forms.hidden("account", self.account_id),
+                forms.field("words", "New note", "textarea", self.row.draft or None, rows=3, maxlength=4000,
+                            placeholder="What the next colleague should know", draft_url=reverse("draft", args=[self.row.reference])),
+                forms.field("pinned", "Pin it to the top", "checkbox", False, required=False),
+            ],
+        )
+
+    def request_shape(self, row: Any) -> dict[str, Any]:
+        state = approvals.state_now(row, self.at)
+        asked_of = "a " + " or ".join(row.role_list)
+        waiting = state == RequestState.WAITING
+        say = {"waiting": "My lead is looking at it right now. It takes about a minute."}.get(state)
+        return {
+            "id": str(row.pk), "title": row.title, "why": row.words or None, "asked_of": asked_of,
+            "since_seconds": int((self.at - row.asked_at).total_seconds()), "state": state,
+            "amount": row.granted_minor, "by": row.decided_by.name if row.decided_by else None, "word": row.answer or None,
+            "say_aloud": say,
+            "fallback": self.scene.rulebook.limits["approval"]["fallback"] if state == RequestState.EXPIRED else None,
+            "withdraw": {"label": "Take it back", "action": self.do_url("approvals.withdraw"), "key": forms.new_key(), "hidden": {"request": row.pk}} if waiting else None,
+            "next": self._admitted(row) if state == RequestState.APPROVED and row.kind == "admit" else [], "poll_url": reverse("request-part", args=[row.pk]) + "?seen=" + digest((state, row.pk)) if waiting else None,
+        }
+
+    def _admitted(self, row: Any) -> list[dict[str, Any]]:
+        """A second person said yes: open the account that they admitted to, unless it is open already."""
+        if row.account_id == self.row.account_id:
+            return []
+        given = row.input_data
+        return [forms.button("Open the account", self.do_url("contacts.identify"), account=given["account"], person=given.get("person") or "")]
+
+    def may(self) -> dict[str, Any]:
+        """What is possible now and why the rest is not, asked of authority in one batch."""
+        authority = self.scene.rulebook.authority
+        kinds = [table.act(code) for _, codes in GROUPS for code in codes]
+        questions = [
+            Question(self.who, k.code, resource(self.account_id), {"basis": dict(self.scene.facts), **(k.opening or {})})
+            for k in kinds
+        ]
+        verdicts = dict(zip((k.code for k in kinds), authority.decide_many(questions), strict=True))
+        groups = []
+        for title, codes in GROUPS:
+            rows = []
+            for code in codes:
+                verdict = verdicts[code]
+                no = None if verdict.allowed else refusal_of(code, verdict, self.scene.rulebook, self.who)
+                rows.append(
+                    {"label": LABELS[code], "href": self.url("?section=notes" if code == "contacts.note" else f"?act={code}") if no is None else None, "key": KEYS.get(code),
+                     "possible": no is None, "why": no.say if no else None,
+                     "who_could": list(no.who_could) if no else []}
+                )
+            groups.append({"title": title, "acts": rows})
+        return {"limits": [], "acts": groups, "people": self._people()}
+
+    def _people(self) -> list[dict[str, Any]]:
+        def words(p: Any) -> str:
+            if p.right == "holder":
+                return "holder"
+            what = [w for w, yes in (("money", p.may_money), ("service", p.may_service)) if yes]
+            until = f" until {p.until:%b} {p.until.day}" if p.until else ""
+            return f"authorized: {' and '.join(what) or 'may ask only'}{until}"
+
+        return [{"name": p.person.name, "may": words(p), "calling": p.person_id == self.row.person_id} for p in self.people]
+
+    def sections(self, current: str) -> list[dict[str, Any]]:
+        return [
+            {"code": code, "label": label, "href": self.url(f"?section={code}"), "key": key, "current": code == current}
+            for code, label, key in SECTIONS
+        ]
+
+
+def _when(until: datetime | None, now: datetime) -> str:
+    if until is None:
+        return "later"
+    local = until.astimezone(zone())
+    day = "today" if local.date() == now.astimezone(zone()).date() else "tomorrow" if (local.date() - now.astimezone(zone()).date()).days == 1 else f"on {local:%b} {local.day}"
+    return f"{day} at {clock(until)}"
+
+
+def page_of(row: Any, who: Who, rulebook: Any) -> ContactPage:
+    """The page of a contact for a principal, now."""
+    now = timezone.now()
+    return ContactPage(scene_for_page(row, who, rulebook, now), who, now)
+
+
+def credit_choices(account_id: int, months: int = 4) -> list[tuple[int, str]]:
+    """The charges that a credit can start from, with what of each is left."""
+    found = []
+    for line in ledger.creditable_lines(account_id, months):
+        left = line.amount_minor - credits.credited_on_line(line.pk)
+        if left > 0:
+            found.append((line.pk, f"{line.bill.issued_on:%b} {line.bill.issued_on.day}: {line.label}, {shown(left)}"))
+    return found
+
+

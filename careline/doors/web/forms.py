@@ -1,0 +1,160 @@
+"""Forms of acts: drawn from a few fields, read back into the act's own input. An act's rules stay in the act."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.http import HttpRequest, QueryDict
+from django.urls import reverse
+
+from careline.acts.declare import BasisRef, Outcome
+from careline.acts.perform import perform
+from careline.doors.web.render import new_key
+from careline.foundation.money import parsed, shown
+from careline.foundation.refusal import Refusal
+
+Field = dict[str, Any]
+
+
+def field(
+    name: str,
+    label: str,
+    kind: str = "text",
+    value: Any = None,
+    *,
+    required: bool = True,
+    choices: Sequence[tuple[Any, str]] = (),
+    hint: str | None = None,
+    placeholder: str | None = None,
+    **more: Any,
+) -> Field:
+    return {
+        "name": name,
+        "label": label,
+        "kind": kind,
+        "value": value,
+        "choices": list(choices),
+        "hint": hint,
+        "error": None,
+        "required": required,
+        "placeholder": placeholder,
+        **more,
+    }
+
+
+def hidden(name: str, value: Any) -> Field:
+    return field(name, name, "hidden", value)
+
+
+def form(
+    code: str,
+    title: str,
+    submit: str,
+    action: str,
+    fields: Sequence[Field] = (),
+    *,
+    key: str | None = "",
+    **more: Any,
+) -> dict[str, Any]:
+    """A form for the template. `key` empty: a new request key; None: a form that carries none."""
+    return {
+        "code": code,
+        "title": title,
+        "action": action,
+        "key": new_key() if key == "" else key,
+        "fields": list(fields),
+        "error": None,
+        "refusal": None,
+        "limit": None,
+        "submit": submit,
+        "cancel_href": None,
+        "consequence": None,
+        "say_aloud": None,
+        **more,
+    }
+
+
+def button(label: str, action: str, **values: Any) -> dict[str, Any]:
+    """One button that posts: a move for the template's `move` macro."""
+    return {"label": label, "action": action, "method": "post", "key": new_key(), "hidden": values or None}
+
+
+def refilled(shape: dict[str, Any], data: Mapping[str, Any], outcome: Outcome, way_on: list[dict[str, Any]]) -> dict[str, Any]:
+    """The same form after an answer that was not yes: what was typed, what is wrong where, and the way on."""
+    no = outcome.refusal
+    errors = dict(no.fields) if no else {}
+    for item in shape["fields"]:
+        if item["kind"] != "secret" and item["name"] in data:
+            item["value"] = data[item["name"]] in ("on", "true") if item["kind"] == "checkbox" else data[item["name"]]
+        item["error"] = errors.pop(item["name"], None)
+    # A field that is not on the form (a hidden one, a whole-form rule) says it at the top.
+    rest = " ".join(errors.values())
+    if outcome.status == "refused" and no is not None and no.code != "INVALID":
+        shape["refusal"] = shown_refusal(no, way_on)
+    elif rest or not any(f["error"] for f in shape["fields"]):
+        shape["error"] = rest or outcome.say
+    return shape
+
+
+def shown_refusal(no: Refusal, way_on: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"say": no.say, "rule": no.rule or no.code.lower(), "cite": no.cite, "who_could": list(no.who_could), "way_on": way_on}
+
+
+class Typed(ValueError):
+    """A field that could not be read; `outcome` says which and what to do."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome.say)
+        self.outcome = outcome
+
+
+def read(data: QueryDict, kinds: Mapping[str, str]) -> dict[str, Any]:
+    """What a person typed as the act's input: money in minor units, ticks as booleans, empty optional fields left out.
+
+    Raises Typed with the first amount that cannot be read.
+    """
+    found: dict[str, Any] = {}
+    for name, kind in kinds.items():
+        text = data.get(name, "")
+        if kind == "checkbox":
+            found[name] = text in ("on", "true", "1")
+        elif not text.strip():
+            continue
+        elif kind == "money":
+            try:
+                found[name] = parsed(text)
+            except ValueError as fault:
+                say = str(fault)
+                raise Typed(Outcome("invalid", say, refusal=Refusal("INVALID", say, fields={name: say}))) from None
+        else:
+            found[name] = text
+    return found
+
+
+def do(
+    request: HttpRequest, code: str, data: Mapping[str, Any], basis: BasisRef | None = None
+) -> Outcome:
+    """Perform an act for the person who is signed in, under the key that their form carried."""
+    return perform(
+        code,
+        data,
+        who=request.user.who,
+        key=request.POST.get("request_key", ""),
+        basis=basis or BasisRef(),
+    )
+
+
+def do_again(request: HttpRequest, code: str, data: Mapping[str, Any], basis: BasisRef | None = None) -> Outcome:
+    """A second act that follows from the first answer of one click; its key is derived from the click's own."""
+    key = (request.POST.get("request_key") or new_key())[:60]
+    return perform(code, data, who=request.user.who, key=f"{key}/{code}"[:80], basis=basis or BasisRef())
+
+
+def dollars(minor: int) -> str:
+    """An amount as a money field holds it: `18.40`."""
+    return shown(minor).replace("$", "").replace(",", "")
+
+
+def contact_address(reference: str, query: str = "") -> str:
+    return reverse("contact", args=[reference]) + query
