@@ -54,9 +54,11 @@ def cheap_pins() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def rulebook_asked_afresh() -> None:
-    """Which rulebook is in force is remembered for two seconds; each test has a database of its own."""
+def nothing_remembered() -> None:
+    """Each test has a database of its own: the rulebook in force is asked afresh, and the sandbox twins of the outside
+    world know no charge and no message of the test before (ids and keys start again)."""
     rulebooks.forget()
+    shutil.rmtree(HOME / "sandbox", ignore_errors=True)
 
 
 @pytest.fixture

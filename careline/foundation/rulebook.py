@@ -88,7 +88,7 @@ class Rulebook:
         """Each role and the role whose permits it also has, lowest first; roles that stand alone come last."""
         ladder = self.limits["roles"]["ladder"]
         below = dict(zip(ladder, [None, *ladder], strict=False))
-        return {**below, **{role: None for role in self.limits["roles"]["apart"]}}
+        return {**below, **dict.fromkeys(self.limits["roles"]["apart"])}
 
     @cached_property
     def authority(self) -> Authority:

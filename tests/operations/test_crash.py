@@ -76,9 +76,9 @@ def crash_everywhere(desk: Desk, code: str, given: dict, whole) -> int:
 
 
 @pytest.mark.parametrize("code", DEEDS)
-def test_a_crash_at_any_statement_leaves_nothing_and_the_same_click_then_does_it_once(house, code):
+def test_a_crash_at_any_statement_leaves_nothing_and_the_same_click_then_does_it_once(committed_house, code):
     maria = open_account()
-    ana = Desk(house["ana"]).take_call(maria)
+    ana = Desk(committed_house["ana"]).take_call(maria)
 
     def whole():
         assert Line.objects.filter(code=code, outcome="done").count() == 1
@@ -89,11 +89,11 @@ def test_a_crash_at_any_statement_leaves_nothing_and_the_same_click_then_does_it
     assert statements >= 10, "the crash was not tried at every statement"
 
 
-def test_a_crash_between_the_charge_and_its_payment_never_takes_money_twice(house):
+def test_a_crash_between_the_charge_and_its_payment_never_takes_money_twice(committed_house):
     """A payment is two transactions with the provider between. After a crash in the second the key is pending, the
     money was taken once, and settling by the key posts it once."""
     maria = open_account()
-    ana = Desk(house["ana"]).take_call(maria)
+    ana = Desk(committed_house["ana"]).take_call(maria)
     method = PaymentMethod.objects.get(account=maria)
     before, given = rows(), {"account": maria.pk, "amount": 500, "method": method.pk}
     seen = set()

@@ -80,7 +80,8 @@ def open_contact(
 
 def answer(*, act: Act, contact_id: int) -> Contact:
     """Take a ringing call. Two who answer at once: the second is told who has it."""
-    contact = Contact.objects.select_for_update(no_key=True, of=("self",)).select_related("holder").get(pk=contact_id)
+    Contact.objects.select_for_update(no_key=True).get(pk=contact_id)
+    contact = Contact.objects.select_related("holder").get(pk=contact_id)  # as it is once the lock is ours
     if contact.state != rules.State.RINGING:
         raise refuse("CONFLICT", f"{contact.holder.name if contact.holder else 'Somebody'} has this call already.")
     contact.state, contact.holder_id, contact.last_active = rules.State.LIVE, int(act.who.id), act.at

@@ -127,7 +127,7 @@ class Deed:
 # Deeds that say nothing about why somebody called or what came of it.
 _QUIET = frozenset(
     f"contacts.{verb}"
-    for verb in "open ring answer identify hold resume end drop reconnect send_code speaker reason note pin_note".split()
+    for verb in ["open", "ring", "answer", "identify", "hold", "resume", "end", "drop", "reconnect", "send_code", "speaker", "reason", "note", "pin_note"]
 ) | {"approvals.ask", "approvals.decide", "approvals.withdraw"}
 _PROOFS = frozenset({"contacts.check_pin", "contacts.check_code", "contacts.call_back"})
 

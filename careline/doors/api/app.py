@@ -16,11 +16,12 @@ from django.core.cache import cache
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.request import UnreadablePostError
 from django.urls import URLPattern, re_path
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 from ninja import Header, NinjaAPI, Query, Schema
-from ninja.errors import AuthenticationError, ValidationError
+from ninja.errors import AuthenticationError, HttpError, ValidationError
 from ninja.security import HttpBearer
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, create_model
 from pydantic_core import CoreSchema, core_schema
@@ -35,9 +36,9 @@ from careline.domain.rulebook import queries as rulebooks
 from careline.domain.staff import queries as staff
 from careline.doors.api import shapes
 from careline.doors.api.problems import CODES, SCHEMA, Problem, answered, documented, problem
-from careline.doors.api.reading import StrictParser, keepable, unkeepable
+from careline.doors.api.reading import StrictParser, keepable, too_large, unkeepable
 from careline.doors.web.render import page
-from careline.foundation.refusal import Refusal
+from careline.foundation.refusal import Refusal, Refused
 
 log = logging.getLogger("careline.api")
 
@@ -81,7 +82,7 @@ def _count_failure(request: HttpRequest) -> None:
         address = "unknown"
     now = int(time.time())
     name = f"api-failures-{address}-{now // 60}"
-    used = cache.get_or_set(name, 0, 120)
+    used = int(cache.get_or_set(name, 0, 120) or 0)
     if used >= FAILURES_A_MINUTE:
         raise problem("TOO_MANY", "Too many unknown tokens from this address.", headers={"Retry-After": str(60 - now % 60)})
     cache.set(name, used + 1, 120)
@@ -134,16 +135,13 @@ def _name(code: str) -> str:
 
 
 def envelope(kind: ActType) -> type[BaseModel]:
-    """The body of one act: its basis, why, and its own input under a name that no other act's input has."""
-    named = create_model(f"{_name(kind.code)}Input", __base__=kind.input)
-    named.__doc__ = kind.input.__doc__ if kind.input.__doc__ != kind.input.__mro__[1].__doc__ else None
-    named.model_rebuild(force=True)
+    """The body of one act: its basis, why, and its own input."""
     needs_input = any(f.is_required() for f in kind.input.model_fields.values())
     fields: dict[str, Any] = {
         "basis": (BasisIn | None, None),
         "why": (Annotated[str, Field(max_length=400)], ""),
         "input": (
-            Annotated[dict[str, Any], _Described(named)],
+            Annotated[dict[str, Any], _Described(kind.input)],
             ... if needs_input else Field(default_factory=dict),
         ),
     }
@@ -175,6 +173,8 @@ class Api(NinjaAPI):
 def _plain_spoken(view: Callable[..., Any]) -> Callable[..., Any]:
     def spoken(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         try:
+            if too_large(request):
+                raise problem("TOO_LARGE")
             response = view(request, *args, **kwargs)
         except Exception as fault:
             response = api.on_exception(request, fault)
@@ -209,6 +209,24 @@ def _on_problem(request: HttpRequest, fault: Problem) -> HttpResponse:
     return answered(fault.refusal, act=fault.act, headers=fault.headers)
 
 
+@api.exception_handler(Refused)
+def _on_refused(request: HttpRequest, fault: Refused) -> HttpResponse:
+    """A refusal that an act raised where nothing turned it into an outcome: still a refusal, and nothing was done."""
+    return answered(fault.refusal, act=request.path.rpartition("/")[2])
+
+
+@api.exception_handler(UnreadablePostError)
+def _on_half(request: HttpRequest, fault: UnreadablePostError) -> HttpResponse:
+    return answered(Refusal("BODY", "The request ended before it was whole."))
+
+
+@api.exception_handler(HttpError)
+def _on_unread(request: HttpRequest, fault: HttpError) -> HttpResponse:
+    """ninja wraps what the parser says; whatever else it raises by this class is about reading the request too."""
+    cause = fault.__cause__ or fault.__context__
+    return _on_problem(request, cause if isinstance(cause, Problem) else problem("BODY"))
+
+
 @api.exception_handler(AuthenticationError)
 def _on_no_token(request: HttpRequest, fault: AuthenticationError) -> HttpResponse:
     sent = bool(request.headers.get("Authorization"))
@@ -224,6 +242,8 @@ def _on_invalid(request: HttpRequest, fault: ValidationError) -> HttpResponse:
         where, *loc = (str(part) for part in error["loc"])
         if where == "header":
             return answered(Refusal("KEY_MISSING", CODES["KEY_MISSING"][2], fields={"Idempotency-Key": error["msg"]}))
+        if where == "body" and error["type"] == "missing" and len(loc) == 1:
+            return answered(Refusal("BODY", CODES["BODY"][2]))  # nothing was sent
         loc = loc[1:] if where == "body" else loc
         name = ".".join(loc) or where
         fields.setdefault(name if keepable(name) else where, _PLAIN.get(error["type"]) or error["msg"])
@@ -440,7 +460,7 @@ def docs(request: HttpRequest) -> HttpResponse:
             {
                 "code": code,
                 "title": kind.title,
-                "text": (kind.input.__doc__ or "").strip() if kind.input.__doc__ != kind.input.__mro__[1].__doc__ else "",
+                "text": (kind.input.__doc__ or "").strip(),
                 "roles": authority.roles_with(code),
                 "fields": _field_rows(kind.input.model_json_schema()),
             }
@@ -477,8 +497,3 @@ def _resolved(kind: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
     ref = kind.get("$ref") or (kind.get("allOf") or [{}])[0].get("$ref")
     found: dict[str, Any] = schema["$defs"][ref.rsplit("/", 1)[-1]] if ref else kind
     return found
-
-
-def route_names() -> list[str]:
-    """Every route of this door by the name that `resolver_match.view_name` has, for the list of who may knock."""
-    return [f"api:{u.name}" for u in api.urls[0]]

@@ -180,7 +180,16 @@ class ContactPage:
 
     # -- before verification ------------------------------------------------------------------------------------
 
-    def verify(self, results: dict[str, Any] | None = None, query: str = "", outcome: Any = None, more: bool = False) -> dict[str, Any]:
+    def verify(
+        self,
+        *,
+        results: dict[str, Any] | None = None,
+        query: str = "",
+        outcome: Any = None,
+        more: bool = False,
+        moving: bool = False,
+    ) -> dict[str, Any]:
+        """What stands instead of the account until somebody is proven: find it, verify, or another way."""
         row = self.row
         shape: dict[str, Any] = {"title": "", "text": None, "say_aloud": None, "find": None, "factors": [], "outcome": None, "ways": []}
         if outcome is not None:
@@ -198,10 +207,10 @@ class ContactPage:
                 {"title": "Not a customer yet", "text": "Answer what is general; say the reason, then end the contact.", "href": self.url("?act=contacts.reason"), "form": None}
             ]
             return shape
-        if query or results is not None:
+        if moving or results is not None:
             shape["title"] = "Another account?"
             shape["text"] = "The contact moves to the account you choose; nothing proven moves with it."
-            shape["find"] = {"action": self.url("?move=1"), "query": query, "results": results}
+            shape["find"] = {"action": self.url(), "query": query, "results": results}
             shape["ways"] = [{"title": "Back", "text": "Stay with this account.", "href": self.url(), "form": None}]
             return shape
         policy = self.scene.rulebook.verification
@@ -280,6 +289,7 @@ class ContactPage:
                                       [account, forms.field("line", "To the number that", "choice", texts[0][0], choices=texts)])
                     if waiting:
                         shape |= {"state": "waiting", "state_label": f"Sent to the number ending in {phone.last_four(waiting.line.msisdn)}, works until {clock(waiting.expires_at)}"}
+                        shape["focus"] = True
                         shape["forms"] = [forms.form("contacts.check_code", "Enter the code", "Check", self.do_url("contacts.check_code"),
                                                      [account, forms.field("code", "The digits they read out", "secret", inputmode="numeric")]), send]
                     else:
@@ -292,6 +302,8 @@ class ContactPage:
                 shape["forms"] = [forms.form("contacts.call_back", "Call back", "They picked up", self.do_url("contacts.call_back"),
                                              [account, forms.field("line", "I called the number that", "choice", choices[0][0], choices=choices)])]
             shapes.append(shape)
+        if not any(s.get("focus") for s in shapes):
+            next((s for s in shapes if s["forms"]), {})["focus"] = True
         return shapes
 
     # -- the account --------------------------------------------------------------------------------------------

@@ -130,11 +130,13 @@ def _before(
     query = request.GET.get("q", "")
     results = None
     if query:
-        found = find.search(query[:80], who=request.user.who, scene=desk.scene)
-        results = find.shape(found, query[:80], lambda hit: forms.button("Choose this one", desk.do_url("contacts.identify"), account=hit.account_id, person=hit.person_id or find.holder(hit.account_id) or ""))
-    elif request.GET.get("move") and desk.row.account_id:
-        results = None
-        query = ""
+        text = query[:80]
+
+        def opens(hit: customers.Hit) -> dict[str, Any]:
+            person = hit.person_id or find.holder(hit.account_id) or ""
+            return forms.button("Choose this one", desk.do_url("contacts.identify"), account=hit.account_id, person=person)
+
+        results = find.shape(find.search(text, who=request.user.who, scene=desk.scene), text, opens)
     open_form = wanted if wanted in FORMS and wanted in UNVERIFIED else ""
     if open_form:
         shape = FORMS[open_form](desk, request.GET)
@@ -144,10 +146,14 @@ def _before(
                              "ways": [{"title": shape["title"], "text": "", "href": None, "form": shape},
                                       {"title": "Back to verifying", "text": "Nothing is lost.", "href": desk.url(), "form": None}]}
         return page(request, "contact.html", context, status)
-    moving = bool(request.GET.get("move")) and desk.row.account_id is not None
-    shown_outcome = outcome if outcome is not None and not (outcome.refusal and outcome.refusal.rule == "own-business") else None
-    context["verify"] = desk.verify(results=results if results or moving else None, query=query or ("" if not moving else " "), outcome=shown_outcome, more=more) \
-        if (results or moving) else desk.verify(outcome=shown_outcome, more=more)
+    own_business = outcome is not None and outcome.refusal is not None and outcome.refusal.rule == "own-business"
+    context["verify"] = desk.verify(
+        results=results,
+        query=query,
+        outcome=None if own_business else outcome,
+        more=more,
+        moving=bool(request.GET.get("move")) and desk.row.account_id is not None,
+    )
     if outcome is not None and outcome.refusal is not None and outcome.refusal.fields and code in VERIFY_ACTS:
         # What is wrong is said once, at the field that it is about.
         context["verify"]["outcome"] = None
@@ -543,11 +549,8 @@ def request_part(request: HttpRequest, request_id: int) -> HttpResponse:
     shape = desk.request_shape(row)
     if shape["state"] != "waiting":
         saw_answers(who=request.user.who, at=timezone.now(), contact_id=row.contact_id)
-    from django.middleware.csrf import get_token
-    from django.utils.html import format_html
-
-    csrf = format_html('<input type="hidden" name="csrfmiddlewaretoken" value="{}">', get_token(request))
-    return part(request, "contact/_request.html", {"request": shape, "csrf_input": csrf}, (shape["state"], row.pk))
+    request.careline_no_desk = True
+    return part(request, "contact/_request.html", {"asked": shape}, (shape["state"], row.pk))
 
 
 @require_GET

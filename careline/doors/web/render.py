@@ -147,10 +147,7 @@ def part(request: HttpRequest, template: str, context: dict[str, Any], shows: An
     """The answer to a poll: 204 while the place shows what it should (`shows`: what the part is made of)."""
     now_shows = digest(shows)
     seen = request.headers.get("X-Careline-Seen") or request.GET.get("seen", "")
-    if seen == now_shows:
-        response = HttpResponse(status=204)
-    else:
-        response = render(request, template, context)
+    response = HttpResponse(status=204) if seen == now_shows else render(request, template, context)
     response["Cache-Control"] = "no-store"
     response["X-Careline-Seen"] = now_shows
     return response

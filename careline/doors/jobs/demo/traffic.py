@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from random import Random
 
 from careline.doors.jobs.demo.desk import Known, Run, Seat
+from careline.domain.contacts import queries as contacts
 from careline.domain.ledger import queries as ledger
 from careline.domain.ledger.rules import LineKind
 from careline.foundation.money import shown
@@ -123,8 +124,6 @@ def _plan(seat: Seat, known: Known, rng: Random) -> None:
 
 def _keep(seat: Seat, due: int) -> None:
     """Promises of ordinary traffic are kept, on the day before they are due at the latest, if that day has come."""
-    from careline.domain.contacts import queries as contacts
-
     mine = [f for f in contacts.follow_ups_of(seat.who.id) if seat.known and f.account_id == seat.known.account]
     seat.later(20 * 3600)
     if seat.at < seat.run.now:

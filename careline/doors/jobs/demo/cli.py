@@ -1,0 +1,68 @@
+"""A made-up carrier, Fernline Wireless, with people at the desk, two thousand accounts and eighteen months behind them.
+
+Made once, within a minute; a second `careline demo` starts at once on what is there, `--reset` makes it new.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+from django.conf import settings
+from django.db import connection
+from django.utils import timezone
+
+from careline.doors.jobs import demos, setup
+from careline.doors.jobs.demo import making, stories
+from careline.doors.jobs.stop import Stop
+from careline.domain.staff.rules import ROLE_TITLES
+from careline.foundation import phone
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--accounts", type=_count, default=making.ACCOUNTS, metavar="N", help=f"how many accounts to make (default: {making.ACCOUNTS})"
+    )
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or not len(stories.STORIES) <= int(text) <= 50_000:
+        raise argparse.ArgumentTypeError(f"give a number from {len(stories.STORIES)} (the story accounts) to 50000")
+    return int(text)
+
+
+def main(options: argparse.Namespace) -> int:
+    """Fill the house when it is empty or half made, and say who may sign in. `demos.around` migrates before and serves after."""
+    state = making.state()
+    if state == "begun":
+        print("An earlier making of the demo was stopped half way. It is made again from nothing.")
+        start_over()
+    if state != "made":
+        print(f"Making {settings.CARRIER_NAME} …", flush=True)
+        start = time.monotonic()
+        try:
+            making.make(now=timezone.now(), accounts=options.accounts, say=lambda text: print(text, flush=True))
+        except KeyboardInterrupt:
+            raise Stop("Stopped half way. The next `careline demo` makes it again from nothing.", 130) from None
+        print(f"Made in {time.monotonic() - start:.0f} s.")
+    print(who_signs_in())
+    return 0
+
+
+def start_over() -> None:
+    """Throw a half-made demo away and prepare an empty house; refuses where the database is not ours to delete."""
+    if connection.vendor != "sqlite":
+        raise Stop("This database holds half a demo carrier. Drop it, make an empty one, and run `careline demo` again.")
+    demos.reset()
+    setup.migrate(say=print)
+    demos.mark().write_text("Made by `careline demo`: everything here is made up.\n")
+
+
+def who_signs_in() -> str:
+    """The sign-in names and the password, for the terminal."""
+    rows = [f"  {username:<8}{ROLE_TITLES[role]:<24}{name}" for username, name, role, _ in making.PEOPLE if role not in ("agent", "service")]
+    maria = stories.BY_KEY["maria"]
+    return "\n".join([
+        "", f"Sign in with the password “{settings.DEMO_PASSWORD}” as", *rows, "",
+        f"A call is ringing: {maria.title}, {phone.shown(maria.number)}, PIN {maria.pin}. {len(stories.STORIES)} callers with a story wait on the page “Make a ring”.", "",
+    ])  # fmt: skip

@@ -1,0 +1,172 @@
+"""Making the demo carrier: people, plans, accounts and their past in bulk, then the last 30 days deed by deed.
+
+The house's journal says how far it came: `demo.begin` is its first line, `demo.made` its last. Begun and never made is
+a making that was killed; it is made again from nothing, because a half-lived past cannot be taken up.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from random import Random
+
+from django.conf import settings
+from django.db import connection, transaction
+
+from careline.doors.jobs.demo import carrier, names, stories, traffic
+from careline.doors.jobs.demo.carrier import SEED, House, Stock
+from careline.doors.jobs.demo.desk import DEMO, Known, Run
+from careline.domain.customers import operations as customers
+from careline.domain.journal import operations as journal
+from careline.domain.journal import queries as journal_queries
+from careline.domain.journal import rules as journal_rules
+from careline.domain.ledger import operations as ledger
+from careline.domain.staff import queries as staff
+from careline.foundation import pins
+from careline.foundation.act import NO_BASIS, Act
+
+PEOPLE = (
+    ("tom", "Tom Reyes", "trainee", "North"), ("ana", "Ana Silva", "associate", "North"), ("ben", "Ben Carter", "associate", "North"),
+    ("eva", "Eva Lindqvist", "expert", "North"), ("lena", "Lena Park", "lead", "North"), ("sam", "Sam Osei", "supervisor", "North"),
+    ("ada", "Ada Brandt", "administrator", ""), ("fern", "Fern", "agent", ""), ("payments-provider", "Payment provider", "service", ""),
+)  # fmt: skip
+ACCOUNTS = 2000
+SLICE = 200
+BEGUN, MADE = "demo.begin", "demo.made"
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+Say = Callable[[str], None]
+
+
+def state() -> str:
+    """`none`, `begun` (a making that was killed), or `made`."""
+    for code, word in ((MADE, "made"), (BEGUN, "begun")):
+        if journal_queries.count_since(who=DEMO, code=code, since=LONG_AGO):
+            return word
+    return "none"
+
+
+def make(*, now: datetime, accounts: int = ACCOUNTS, say: Say = lambda _: None) -> Run:
+    """Make the whole carrier as of `now`. The same day and number give the same accounts, money and stories."""
+    rng = Random(SEED)
+    run = Run(now, carrier.day_of(now), uuid.uuid4().hex[:8], rng)
+    clock = _clock(say)
+    with _hasty():
+        _mark(run, BEGUN, "The making of the demo carrier began")
+        _hire(run)
+        hashes = _hashes()
+        clock("the people at the desk")
+        houses = _write_past(run, accounts, hashes, say=clock)
+        lived = _live(run, count=accounts // 5)
+        clock(f"{lived} contacts of the last 30 days, and {len(stories.STORIES)} story accounts")
+        _mark(run, MADE, f"The demo carrier is made: {len(houses)} accounts")
+    return run
+
+
+def _clock(say: Say) -> Say:
+    start = time.monotonic()
+    return lambda text: say(f"  {time.monotonic() - start:5.1f} s  {text}")
+
+
+@contextmanager
+def _hasty() -> Iterator[None]:
+    """No fsync while the carrier is made: nothing in this fresh file is worth one before the last line is written, and
+    what a power cut leaves is thrown away by its missing mark. (A killed process loses nothing that it committed.)"""
+    quick = connection.vendor == "sqlite" and not connection.in_atomic_block
+    if quick:
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA synchronous=OFF")
+    try:
+        yield
+    finally:
+        if quick:
+            with connection.cursor() as cursor:
+                cursor.execute("PRAGMA synchronous=FULL")
+                cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _act(run: Run, at: datetime | None = None) -> Act:
+    return Act(DEMO, at or run.now, "The demo carrier", run.key(), NO_BASIS)
+
+
+def _mark(run: Run, code: str, words: str) -> None:
+    with transaction.atomic():
+        journal.record(journal_rules.Entry(journal_rules.HOUSE, _act(run), code, "done", words))
+
+
+def _hire(run: Run) -> None:
+    """The people and machines, through the live act. Machines have no password: they come with a token."""
+    for k, (username, name, role, team) in enumerate(PEOPLE):
+        at = run.now - timedelta(days=40 if role == "trainee" else 900 - 60 * k)
+        machine = role in ("agent", "service")
+        password = {} if machine else {"password": settings.DEMO_PASSWORD}
+        added = run.must(DEMO, "staff.add", at, username=username, name=name, role=role, team=team, **password)
+        person = staff.person(added.show["staff"])
+        assert person is not None
+        run.staff[username] = person.who
+
+
+def _hashes() -> dict[str, str]:
+    """Hashing is slow on purpose: ordinary accounts share twenty PINs (their hashes too), each story has its own."""
+    ordinary = {str(n): pins.hashed(f"{1000 + 397 * n}", settings.PEPPER) for n in range(20)}
+    return ordinary | {s.pin: pins.hashed(s.pin, settings.PEPPER) for s in stories.STORIES if s.pin}
+
+
+def _write_past(run: Run, accounts: int, hashes: dict[str, str], say: Say) -> list[House]:
+    act, stock = _act(run), Stock(run.rng)
+    with transaction.atomic():
+        plans = customers.add_plans_many(act=act, rows=names.PLANS)
+    named = stories.households(run.today, stock)
+    houses = [*named.values(), *carrier.draft_many(max(accounts - len(named), 0), run.today, run.rng, stock)]
+    for house in houses:
+        carrier.draft_bills(house, run.today)
+        carrier.draft_payments(house, run.days_ago(31) if house.reference in _settled(named) else run.now, run.rng)
+    bills, payments = sum(len(h.bills) for h in houses), sum(len(h.paid) for h in houses)
+    with transaction.atomic():
+        numbers = journal.next_numbers("bill", "B", bills), journal.next_numbers("payment", "PY", payments)
+    carrier.number_documents(houses, *numbers)
+    say(f"{len(houses)} accounts drafted")
+    written: list[Known] = []
+    for start in range(0, len(houses), SLICE):
+        written += _write(run, houses[start : start + SLICE], plans, hashes)
+    say(f"{sum(len(k.lines) for k in written)} lines, {bills} bills and {payments} payments written")
+    run.known = dict(zip(named, written, strict=False))
+    run.ordinary = written[len(named) :]
+    return houses
+
+
+def _settled(named: dict[str, House]) -> set[str]:
+    return set()
+
+
+def _write(run: Run, houses: list[House], plans: dict[str, int], hashes: dict[str, str]) -> list[Known]:
+    """One slice of households, in one transaction: accounts, money, and a line of the journal each."""
+    act = _act(run)
+    moved = run.days_ago(31, "03:00")
+    with transaction.atomic():
+        opened = customers.open_accounts_many(act=act, rows=[carrier.rows_of(h, plans, hashes, run.today, run.rng) for h in houses])
+        methods, bills, payments = carrier.money_rows(houses, [(o.account, o.lines) for o in opened])
+        ledger.post_history_many(act=act, methods=methods, bills=bills, payments=payments)
+        journal.record_many([
+            journal_rules.Entry(
+                journal_rules.account_chain(o.account), _act(run, max(moved, carrier.moment(h.opened_on, _NINE))), "demo.account", "done",
+                f"Brought from the books before: {len(h.lines)} lines, {len(h.bills)} bills, {len(h.paid)} payments",
+            )
+            for o, h in zip(opened, houses, strict=True)
+        ])  # fmt: skip
+    return [Known(h, o.account, o.people, o.lines) for h, o in zip(houses, opened, strict=True)]
+
+
+_NINE = datetime(2000, 1, 1, 9).time()  # noqa: DTZ001 - a time of day
+
+
+def _live(run: Run, count: int) -> int:
+    """The last 30 days in the order in which they happened, then the last hours, then now."""
+    deeds = [*traffic.plan(run, count if run.ordinary else 0), *stories.plan(run)]
+    for _, live in sorted(deeds, key=lambda d: d[0]):
+        live()
+    stories.recent(run)
+    stories.present(run)
+    return len(deeds) + 3
