@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+from django.db import models
 
 from careline.domain.customers import rules
 from careline.domain.customers.models import (
@@ -149,3 +151,112 @@ def open_accounts_many(*, act: Act, rows: Sequence[Mapping[str, Any]]) -> list[O
     ]
     index_many(accounts=[o.account for o in made], lines=[pk for o in made for pk in o.lines])
     return made
+
+
+@dataclass(frozen=True)
+class Imported:
+    """How an entity is imported: its table, what it refers to by source key, and what must be its own."""
+
+    table: type[models.Model]
+    refers: Mapping[str, type[models.Model]] = field(default_factory=dict)
+    own: tuple[str, ...] = ()
+    identity: tuple[str, ...] = ("source_key",)
+
+
+IMPORTED = {
+    "plans": Imported(Plan, {}, ("code",)),
+    "devices": Imported(Device, {}, ("imei",)),
+    "customers": Imported(Customer),
+    "persons": Imported(Person, {"customer": Customer}),
+    "accounts": Imported(Account, {"customer": Customer}, ("reference",)),
+    "people": Imported(AccountPerson, {"account": Account, "person": Person}, (), ("account_id", "person_id")),
+    "lines": Imported(Line, {"account": Account, "plan": Plan, "device": Device}, ("msisdn",)),
+    "usage": Imported(Usage, {"line": Line}, (), ("line_id", "kind", "day")),
+    "consents": Imported(Consent, {"account": Account}),
+    "pins": Imported(Pin, {"account": Account}, (), ("account_id",)),
+}
+
+
+def upsert_many(*, act: Act, entity: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Write rows by the carrier's own keys. Returns, row by row: `written`, `unchanged`, or why it is rejected.
+
+    A row names what it refers to by source key. The find box learns new names and numbers in the same transaction.
+    """
+    spec = IMPORTED[entity]
+    found_ids = {
+        name: dict(table.objects.filter(source_key__in={r[name] for r in rows if r[name]}).values_list("source_key", "pk"))  # type: ignore[attr-defined]
+        for name, table in spec.refers.items()
+    }
+    fates: list[str] = [""] * len(rows)
+    wanted: dict[tuple[Any, ...], tuple[int, dict[str, Any]]] = {}
+    for n, row in enumerate(rows):
+        values = {k: v for k, v in row.items() if k not in spec.refers}
+        for name in spec.refers:
+            values[f"{name}_id"] = found_ids[name].get(row[name]) if row[name] else None
+            if row[name] and values[f"{name}_id"] is None:
+                fates[n] = f"{name}: there is no {name} with the key {row[name]} (not in the files, or rejected)"
+        identity = tuple(values[i] for i in spec.identity)
+        if not fates[n] and identity in wanted:
+            fates[n] = f"the same key came before, in this import ({', '.join(str(i) for i in identity)})"
+        if not fates[n]:
+            wanted[identity] = (n, values)
+    existing = _by_identity(spec, list(wanted))
+    _reject_taken(spec, wanted, existing, fates)
+    new, changed, columns = [], [], set()
+    for identity, (n, values) in wanted.items():
+        if fates[n]:
+            continue
+        row = existing.get(identity)
+        if row is None:
+            new.append(spec.table(**values))
+        elif differs := [k for k, v in values.items() if getattr(row, k) != v]:
+            for k in differs:
+                setattr(row, k, values[k])
+            columns.update(differs)
+            changed.append(row)
+        fates[n] = "unchanged" if row is not None and not differs else "written"
+    spec.table.objects.bulk_create(new, batch_size=1000)  # type: ignore[attr-defined]
+    if changed:
+        spec.table.objects.bulk_update(changed, sorted(columns), batch_size=500)  # type: ignore[attr-defined]
+    _index_touched(entity, [*new, *changed])
+    return fates
+
+
+def _by_identity(spec: Imported, identities: list[tuple[Any, ...]]) -> dict[tuple[Any, ...], Any]:
+    first = spec.identity[0]
+    rows = spec.table.objects.filter(**{f"{first}__in": {i[0] for i in identities}})  # type: ignore[attr-defined]
+    if len(spec.identity) > 2:
+        rows = rows.filter(day__in={i[2] for i in identities})
+    return {tuple(getattr(r, k) for k in spec.identity): r for r in rows}
+
+
+def _reject_taken(
+    spec: Imported, wanted: Mapping[tuple[Any, ...], tuple[int, dict[str, Any]]], existing: Mapping[tuple[Any, ...], Any], fates: list[str]
+) -> None:
+    """What must be a row's own (a reference, an IMEI, a living number) may not be another's already."""
+    for column in spec.own:
+        values = [v[column] for n, v in wanted.values() if not fates[n]]
+        held = spec.table.objects.filter(**{f"{column}__in": values})  # type: ignore[attr-defined]
+        if spec.table is Line:
+            held = held.exclude(status=rules.LineStatus.CANCELLED)
+        owners = {getattr(r, column): r.source_key for r in held}
+        for (key,), (n, row) in wanted.items():
+            if fates[n] or (spec.table is Line and row["status"] == rules.LineStatus.CANCELLED):
+                continue
+            if owners.setdefault(row[column], key) != key:
+                fates[n] = f"{'number' if column == 'msisdn' else column}: another row has it already"
+
+
+def _index_touched(entity: str, rows: Sequence[Any]) -> None:
+    if entity == "lines":
+        index_many(lines=[r.pk for r in rows])
+    elif entity == "people":
+        index_many(accounts=sorted({r.account_id for r in rows}))
+    elif entity == "persons":
+        ids = [r.pk for r in rows]
+        index_many(accounts=sorted(set(AccountPerson.objects.filter(person_id__in=ids).values_list("account_id", flat=True))))
+
+
+def ids_by_key(entity: str, keys: Iterable[str]) -> dict[str, int]:
+    """The ids behind source keys, for rooms above that import their own rows."""
+    return dict(IMPORTED[entity].table.objects.filter(source_key__in=set(keys)).values_list("source_key", "pk"))  # type: ignore[attr-defined]

@@ -63,12 +63,12 @@ class Run:
     def seat(self, name: str, at: datetime) -> Seat:
         return Seat(self, self.staff[name], at)
 
-    def do(self, who: Who, code: str, at: datetime, basis: BasisRef = BasisRef(), **given: Any) -> Outcome:  # noqa: B008
+    def do(self, who: Who, code: str, at: datetime, basis: BasisRef = BasisRef(), /, **given: Any) -> Outcome:  # noqa: B008
         if at > self.now:
             raise DemoFault(f"{code} would lie in the future")
         return perform(code, given, who=who, key=self.key(), basis=basis, at=at)
 
-    def must(self, who: Who, code: str, at: datetime, basis: BasisRef = BasisRef(), **given: Any) -> Outcome:  # noqa: B008
+    def must(self, who: Who, code: str, at: datetime, basis: BasisRef = BasisRef(), /, **given: Any) -> Outcome:  # noqa: B008
         outcome = self.do(who, code, at, basis, **given)
         if not outcome.ok:
             raise DemoFault(f"{code} by {who.name}: {outcome.status}, {outcome.say}")
@@ -101,24 +101,24 @@ class Seat:
         self.at = min(self.at + timedelta(seconds=seconds), self.run.now)
         return self
 
-    def act(self, code: str, *, takes: float = 25, **given: Any) -> Outcome:
+    def act(self, code: str, /, *, takes: float = 25, **given: Any) -> Outcome:
         outcome = self.run.do(self.who, code, self.at, self.basis, **given)
         self.later(takes)
         return outcome
 
-    def must(self, code: str, *, takes: float = 25, **given: Any) -> Outcome:
+    def must(self, code: str, /, *, takes: float = 25, **given: Any) -> Outcome:
         outcome = self.run.must(self.who, code, self.at, self.basis, **given)
         self.later(takes)
         return outcome
 
-    def refused(self, code: str, rule: str, **given: Any) -> Outcome:
+    def refused(self, code: str, rule: str, /, **given: Any) -> Outcome:
         """A deed that this story needs to be refused, by this rule."""
         outcome = self.act(code, **given)
         if outcome.status != "refused" or outcome.refusal is None or outcome.refusal.rule != rule:
             raise DemoFault(f"{code} should be refused by {rule}: {outcome.say} {outcome.refusal}")
         return outcome
 
-    def on(self, code: str, **given: Any) -> Outcome:
+    def on(self, code: str, /, **given: Any) -> Outcome:
         """A deed on the account of the contact in hand."""
         assert self.known is not None
         return self.must(code, account=self.known.account, **given)

@@ -122,7 +122,7 @@ def _write_past(run: Run, accounts: int, hashes: dict[str, str], say: Say) -> li
     houses = [*named.values(), *carrier.draft_many(max(accounts - len(named), 0), run.today, run.rng, stock)]
     for house in houses:
         carrier.draft_bills(house, run.today)
-        carrier.draft_payments(house, run.days_ago(31) if house.reference in _settled(named) else run.now, run.rng)
+        carrier.draft_payments(house, run.now, run.rng)
     bills, payments = sum(len(h.bills) for h in houses), sum(len(h.paid) for h in houses)
     with transaction.atomic():
         numbers = journal.next_numbers("bill", "B", bills), journal.next_numbers("payment", "PY", payments)
@@ -135,10 +135,6 @@ def _write_past(run: Run, accounts: int, hashes: dict[str, str], say: Say) -> li
     run.known = dict(zip(named, written, strict=False))
     run.ordinary = written[len(named) :]
     return houses
-
-
-def _settled(named: dict[str, House]) -> set[str]:
-    return set()
 
 
 def _write(run: Run, houses: list[House], plans: dict[str, int], hashes: dict[str, str]) -> list[Known]:

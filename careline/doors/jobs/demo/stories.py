@@ -15,6 +15,7 @@ from careline.acts.declare import BasisRef
 from careline.doors.jobs.demo import names
 from careline.doors.jobs.demo.carrier import ZONES, House, LineDraft, PersonDraft, Stock, moment
 from careline.doors.jobs.demo.desk import DEMO, Known, Run, Seat
+from careline.domain.contacts import queries as contacts
 from careline.domain.ledger import queries as ledger
 from careline.foundation.calendar import add_months, bill_period
 
@@ -506,6 +507,4 @@ def present(run: Run) -> None:
 
 
 def contacts_of(run: Run, name: str) -> bool:
-    from careline.domain.contacts import queries as contacts
-
     return bool(contacts.all_open_of(run.staff[name].id))

@@ -1,0 +1,49 @@
+"""`careline import`: a carrier's files into this house."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from django.utils import timezone
+
+from careline.doors.jobs.importing import mapping, run
+from careline.doors.jobs.stop import Stop
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("mapping", type=Path, help="the mapping file (TOML): which column is which field; see samples/fernline/mapping.toml")
+    parser.add_argument("--folder", type=Path, help="where the files lie (default: beside the mapping)")
+    parser.add_argument("--out", type=Path, default=Path("import-report"), help="where rejected rows and report.json go (default: ./import-report)")
+    parser.add_argument("--check", action="store_true", help="read and judge every row by itself, write nothing to the house")
+    parser.add_argument("--quiet", action="store_true", help="say only what went wrong")
+
+
+def main(options: argparse.Namespace) -> int:
+    """Import and print the totals. 0: they reconcile; 1: they do not; 2: nothing was begun, and why."""
+    sources = mapping.load(options.mapping, options.folder)
+    began = time.monotonic()
+
+    def say(text: str) -> None:
+        if not options.quiet:
+            print(text, file=sys.stderr, flush=True)
+
+    try:
+        tallies = run.run(sources, out=options.out, at=timezone.now(), check=options.check, say=say)
+    except OSError as fault:
+        raise Stop(f"{fault.filename or options.out}: {fault.strerror}.", 2) from None
+    if not options.quiet:
+        print(f"{'':12}{'read':>9}{'written':>9}{'unchanged':>11}{'rejected':>10}")
+        for entity, t in tallies.items():
+            print(f"{entity:12}{t.read:>9}{t.written:>9}{t.unchanged:>11}{t.rejected:>10}")
+        rows = sum(t.read for t in tallies.values())
+        seconds = time.monotonic() - began
+        print(f"{rows} rows in {seconds:.1f} s ({rows / max(seconds, 0.001):.0f} a second){', nothing written (--check)' if options.check else ''}")
+        if any(t.rejected for t in tallies.values()):
+            print(f"Rejected rows, each with its field and reason: {options.out}/rejected-*.csv")
+    wrong = [e for e, t in tallies.items() if not t.holds]
+    if wrong:
+        print(f"The totals do not reconcile for {', '.join(wrong)}: tell whoever looks after Careline.", file=sys.stderr)
+    return 1 if wrong else 0

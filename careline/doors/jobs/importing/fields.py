@@ -1,0 +1,235 @@
+"""What an imported row may say: each entity's fields and how one value of a real export is read.
+
+A value that cannot be read is a Fault with the field and a sentence that says what to do; the row is then rejected.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from careline.foundation import cards, phone, sim
+from careline.foundation.calendar import add_months
+from careline.foundation.money import parsed
+
+EMPTY = {"", "null", "none", "n/a", "na", "-", "\\n", "nil"}
+YES = {"1", "y", "yes", "true", "t", "on"}
+NO = {"0", "n", "no", "false", "f", "off"}
+
+
+class Fault(ValueError):
+    """Why a row is rejected: the field (or `row`) and the reason."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(reason)
+        self.field, self.reason = field, reason
+
+
+@dataclass(frozen=True)
+class Field:
+    """`kind` is a key of READERS; without `default`, a value is needed."""
+
+    kind: str
+    needed: bool = True
+    default: Any = None
+
+
+def text(raw: str, form: str) -> str:
+    if cards.card_numbers(raw):
+        raise ValueError("a payment card number: exports must carry tokens only")
+    return re.sub(r"\s+", " ", raw).strip()
+
+
+def key(raw: str, form: str) -> str:
+    if len(raw) > 80:
+        raise ValueError("a key has at most 80 characters")
+    return text(raw, form)
+
+
+def money(raw: str, form: str) -> int:
+    """Amounts in major units, with or without sign, symbol and thousands separators; `(5.00)` is negative."""
+    clean = raw.strip()
+    if clean.startswith("(") and clean.endswith(")"):
+        clean = "-" + clean[1:-1]
+    return parsed(clean)
+
+
+def minor(raw: str, form: str) -> int:
+    return whole(raw, form)
+
+
+def whole(raw: str, form: str) -> int:
+    try:
+        return int(raw.replace(",", ""))
+    except ValueError:
+        raise ValueError("not a whole number") from None
+
+
+def decimal(raw: str, form: str) -> Decimal:
+    try:
+        value = Decimal(raw.replace(",", ""))
+    except InvalidOperation:
+        raise ValueError("not a number") from None
+    if not value.is_finite() or abs(value) > 10**11:
+        raise ValueError("not a number that can be counted")
+    return value
+
+
+def boolean(raw: str, form: str) -> bool:
+    word = raw.strip().lower()
+    if word in YES:
+        return True
+    if word in NO:
+        return False
+    raise ValueError("neither yes nor no")
+
+
+def day(raw: str, form: str) -> date:
+    """A day in the mapping's format (ISO without one). `months_ago`: so many months before the import."""
+    if form.startswith("months_ago"):
+        today = date.fromisoformat(form.partition(":")[2])
+        return add_months(today, -whole(raw, ""))
+    try:
+        found = datetime.strptime(raw.strip(), form).date() if form else date.fromisoformat(raw.strip()[:10])  # noqa: DTZ007
+    except ValueError:
+        raise ValueError(f"not a day as {form or 'YYYY-MM-DD'}") from None
+    if not 1990 <= found.year <= 2100:
+        raise ValueError("a day outside 1990 to 2100")
+    return found
+
+
+def moment(raw: str, form: str) -> datetime:
+    try:
+        found = datetime.strptime(raw.strip(), form) if form else datetime.fromisoformat(raw.strip().replace("Z", "+00:00"))  # noqa: DTZ007
+    except ValueError:
+        raise ValueError(f"not a time as {form or 'ISO 8601'}") from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def number(raw: str, form: str) -> str:
+    found = phone.parsed(raw)
+    if found is None:
+        raise ValueError("not a whole phone number")
+    return found
+
+
+def imei(raw: str, form: str) -> str:
+    fault = sim.imei_fault(raw)
+    if fault:
+        raise ValueError(fault)
+    return sim.plain(raw)
+
+
+def iccid(raw: str, form: str) -> str:
+    fault = sim.iccid_fault(raw)
+    if fault:
+        raise ValueError(fault)
+    return sim.plain(raw)
+
+
+def pin_hash(raw: str, form: str) -> str:
+    if not raw.startswith("$argon2id$"):
+        raise ValueError("not a PIN hash of ours ($argon2id$...); leave it empty, and the customer verifies another way")
+    return raw
+
+
+def one_of(*words: str) -> Callable[[str, str], str]:
+    def read(raw: str, form: str) -> str:
+        word = raw.strip().lower()
+        if word not in words:
+            raise ValueError(f"not one of {', '.join(words)}")
+        return word
+
+    return read
+
+
+READERS: dict[str, Callable[[str, str], Any]] = {
+    "text": text, "key": key, "money": money, "minor": minor, "whole": whole, "decimal": decimal, "boolean": boolean,
+    "day": day, "moment": moment, "number": number, "imei": imei, "iccid": iccid, "pin": pin_hash,
+    "line_status": one_of("active", "suspended", "cancelled", "pending"),
+    "account_status": one_of("active", "suspended", "closed"),
+    "right": one_of("holder", "authorized"),
+    "usage_kind": one_of("data", "voice", "text"),
+    "bill_line_kind": one_of("plan", "usage", "fee", "equipment", "discount", "one_off", "tax", "other"),
+    "sim_kind": one_of("sim", "esim"),
+    "customer_kind": one_of("individual", "organization"),
+    "method_kind": one_of("card", "ach"),
+}
+
+optional = {"needed": False}
+ENTITIES: dict[str, dict[str, Field]] = {
+    "plans": {"key": Field("key"), "code": Field("text"), "name": Field("text"), "price": Field("money"),
+              "data_mb": Field("whole", **optional), "voice_minutes": Field("whole", **optional), "texts": Field("whole", **optional)},
+    "devices": {"key": Field("key"), "imei": Field("imei"), "make": Field("text"), "model": Field("text")},
+    "customers": {"key": Field("key"), "name": Field("text"), "kind": Field("customer_kind", False, "individual"),
+                  "since": Field("day", **optional), "language": Field("text", False, "en"), "needs": Field("text", False, ""),
+                  "likes": Field("text", False, ""), "email": Field("text", False, ""), "synthetic": Field("boolean", False, False)},
+    "persons": {"key": Field("key"), "customer": Field("key"), "name": Field("text"), "email": Field("text", False, "")},
+    "accounts": {"key": Field("key"), "customer": Field("key"), "reference": Field("text"), "currency": Field("text", False, "USD"),
+                 "status": Field("account_status", False, "active"), "opened_on": Field("day"), "bill_day": Field("whole", False, 1),
+                 "state": Field("text", False, ""), "zone": Field("text", False, "America/New_York"),
+                 "autopay": Field("boolean", False, False), "change_lock": Field("boolean", False, False)},
+    "people": {"account": Field("key"), "person": Field("key"), "right": Field("right"), "may_money": Field("boolean", False, True),
+               "may_service": Field("boolean", False, True), "until": Field("day", **optional)},
+    "lines": {"key": Field("key"), "account": Field("key"), "number": Field("number"), "label": Field("text", False, ""), "plan": Field("key"),
+              "status": Field("line_status", False, "active"), "status_reason": Field("text", False, ""), "status_since": Field("day", **optional),
+              "number_since": Field("moment"), "activated_on": Field("day"), "device": Field("key", **optional),
+              "iccid": Field("iccid", False, ""), "sim_kind": Field("sim_kind", False, "sim"), "sim_since": Field("moment", **optional),
+              "can_text": Field("boolean", False, True)},
+    "usage": {"line": Field("key"), "kind": Field("usage_kind"), "day": Field("day"), "quantity": Field("whole")},
+    "methods": {"key": Field("key"), "account": Field("key"), "kind": Field("method_kind", False, "card"), "token": Field("text"),
+                "brand": Field("text"), "last_four": Field("text"), "expires_on": Field("day", **optional), "is_active": Field("boolean", False, True)},
+    "consents": {"key": Field("key"), "account": Field("key"), "topic": Field("text"), "channel": Field("text"),
+                 "granted": Field("boolean"), "at": Field("moment"), "source": Field("text", False, "import")},
+    "pins": {"account": Field("key"), "hash": Field("pin"), "set_at": Field("moment")},
+    "bills": {"key": Field("key"), "account": Field("key"), "number": Field("text"), "period_start": Field("day"), "period_end": Field("day"),
+              "issued_on": Field("day"), "due_on": Field("day"), "total": Field("money"), "corrects": Field("key", **optional)},
+    "bill_lines": {"key": Field("key"), "bill": Field("key"), "kind": Field("bill_line_kind"), "label": Field("text"), "line": Field("key", **optional),
+                   "period_start": Field("day", **optional), "period_end": Field("day", **optional), "quantity": Field("decimal", False, Decimal(1)),
+                   "unit_price": Field("money", False, 0), "proration_num": Field("whole", False, 1), "proration_den": Field("whole", False, 1),
+                   "tax_rate_ppm": Field("whole", False, 0), "taxes": Field("key", **optional), "amount": Field("money")},
+    "payments": {"key": Field("key"), "account": Field("key"), "number": Field("text"), "amount": Field("money"), "method": Field("text"),
+                 "received_at": Field("moment"), "provider_reference": Field("text", False, ""), "returns": Field("key", **optional)},
+}
+# The names that our columns have where they differ from the import's field names.
+COLUMNS = {"price": "price_minor", "number": "msisdn", "total": "total_minor", "amount": "amount_minor", "unit_price": "unit_price_minor"}
+
+
+def read_row(entity: str, raw: Mapping[str, str], forms: Mapping[str, str]) -> dict[str, Any]:
+    """A row of an entity from its source values by field name. Raises Fault for the first that cannot be read."""
+    found: dict[str, Any] = {}
+    for name, field in ENTITIES[entity].items():
+        value = (raw.get(name) or "").strip()
+        if value.lower() in EMPTY:
+            if field.needed:
+                raise Fault(name, "this is needed and is empty")
+            found[name] = field.default
+            continue
+        try:
+            found[name] = READERS[field.kind](value, forms.get(name, ""))
+        except ValueError as fault:
+            raise Fault(name, f"{fault}") from None
+        if isinstance(found[name], str) and len(found[name]) > 160 and field.kind != "pin":
+            raise Fault(name, "longer than 160 characters")
+    _together(entity, found)
+    return found
+
+
+def _together(entity: str, row: dict[str, Any]) -> None:
+    """Rules about several fields of one row."""
+    if entity == "methods" and not re.fullmatch(r"\d{4}", row["last_four"]):
+        raise Fault("last_four", "not four digits")
+    if entity == "accounts" and not 1 <= row["bill_day"] <= 31:
+        raise Fault("bill_day", "not a day of a month")
+    if entity == "accounts" and row["currency"] != "USD":
+        raise Fault("currency", f"this house keeps USD, not {row['currency']}")
+    if entity == "bills" and row["period_end"] < row["period_start"]:
+        raise Fault("period_end", "before period_start")
+    if entity == "bill_lines" and row["proration_den"] < 1:
+        raise Fault("proration_den", "below 1")
+    if entity == "payments" and row["amount"] <= 0:
+        raise Fault("amount", "not above zero; a returned payment has `returns` and its own positive amount")

@@ -1,0 +1,172 @@
+"""A carrier's own files come in: every row is written, unchanged, or rejected with its reason; a bill is never edited."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.db.models import Sum
+
+from careline.doors.jobs.importing import mapping, run
+from careline.doors.jobs.stop import Stop
+from careline.domain.customers import queries as customers
+from careline.domain.customers.models import Account, Customer, Line
+from careline.domain.journal import queries as journal
+from careline.domain.ledger import queries as ledger
+from careline.domain.ledger.models import Allocation, Bill, BillLine, Entry, Payment
+from tests.people import TUESDAY, Desk
+
+FERNLINE = Path(settings.ROOT) / "samples" / "fernline"
+
+
+@pytest.fixture
+def fernline(tmp_path):
+    """The sample export in a folder of its own, so that a story may change it."""
+    shutil.copytree(FERNLINE, tmp_path / "fernline")
+    return tmp_path / "fernline"
+
+
+def bring_in(folder, out="out", check=False):
+    return run.run(mapping.load(folder / "mapping.toml", None), out=folder / out, at=TUESDAY, check=check)
+
+
+def rejected(folder, entity, out="out"):
+    path = folder / out / f"rejected-{entity}.csv"
+    return {row["row"]: (row["field"], row["reason"]) for row in csv.DictReader(open(path))} if path.exists() else {}
+
+
+def test_the_sample_carrier_comes_in_and_its_totals_reconcile(house, fernline):
+    tallies = bring_in(fernline)
+    assert all(t.holds for t in tallies.values())
+    assert {e: t.rejected for e, t in tallies.items()} == {
+        "plans": 0, "devices": 2, "customers": 3, "persons": 2, "accounts": 5, "people": 1, "lines": 5, "usage": 2,
+        "methods": 1, "consents": 1, "bills": 2, "bill_lines": 2, "payments": 2,
+    }
+    assert json.loads((fernline / "out" / "report.json").read_text())["accounts"]["written"] == Account.objects.count() == 60
+    assert not list(journal.verify())
+
+
+def test_every_rejected_row_keeps_its_field_its_reason_and_itself_without_the_card_number(house, fernline):
+    bring_in(fernline)
+    reasons = {field for entity in ("accounts", "lines", "customers") for field, _ in rejected(fernline, entity).values()}
+    assert reasons >= {"customer", "reference", "bill_day", "autopay", "row", "number", "plan", "status", "iccid", "name", "since"}
+    assert all(reason for entity in ("bills", "payments", "usage") for _, reason in rejected(fernline, entity).values())
+    kept = (fernline / "out" / "rejected-customers.csv").read_text()
+    assert "Card In Notes" in kept and "4111" not in kept
+
+
+def test_the_same_files_again_change_nothing(house, fernline):
+    first = bring_in(fernline)
+    counts = (Entry.objects.count(), Allocation.objects.count(), BillLine.objects.count())
+    second = bring_in(fernline)
+    assert all(t.written == 0 and t.unchanged == first[e].written for e, t in second.items())
+    assert counts == (Entry.objects.count(), Allocation.objects.count(), BillLine.objects.count())
+
+
+def test_an_import_that_was_killed_is_finished_by_running_it_again(house, fernline, tmp_path, monkeypatch):
+    real = run.ledger.import_bills_many
+    calls = []
+
+    def dies(**given):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return real(**given)
+
+    monkeypatch.setattr(run.ledger, "import_bills_many", dies)
+    with pytest.raises(KeyboardInterrupt):
+        sources = mapping.load(fernline / "mapping.toml", None)
+        monkeypatch.setattr(run, "LARGEST", 20)
+        run.run(sources, out=fernline / "out", at=TUESDAY)
+    assert 0 < Bill.objects.count() < 181
+    monkeypatch.setattr(run.ledger, "import_bills_many", real)
+    bring_in(fernline)
+    assert Bill.objects.count() == 181 and Payment.objects.count() == 105
+    for account in Account.objects.all():
+        # What is open less what is unapplied is what is owed: nothing was allocated twice or lost on the way.
+        open_minor = sum(b.open_minor for b in ledger.bills_of(account.pk))
+        credits = Entry.objects.filter(account=account, kind__in=["payment", "credit"], reversed_by=None)
+        applied = Allocation.objects.filter(account=account).aggregate(s=Sum("amount_minor"))["s"] or 0
+        unapplied = -sum(e.amount_minor for e in credits) - applied
+        assert open_minor - unapplied == ledger.balance(account.pk) and unapplied >= 0
+    assert not list(journal.verify())
+
+
+def test_a_bill_that_differs_from_before_is_rejected_and_a_correction_replaces_it_whole(house, fernline):
+    bring_in(fernline)
+    account = Account.objects.get(source_key="A002")
+    corrected = Bill.objects.get(source_key="B00211C")
+    assert corrected.corrects.source_key == "B00211"
+    assert "B00211" not in {b.number for b in ledger.bills_of(account.pk)}
+    assert Entry.objects.filter(account=account, kind="bill_corrected", amount_minor=-corrected.corrects.total_minor).count() == 1
+    text = (fernline / "bills.csv").read_text()
+    old = Bill.objects.get(source_key="B0039")
+    (fernline / "bills.csv").write_text(text.replace(f"{old.number},2026-09-01,2026-09-30", f"{old.number},2026-09-01,2026-09-29"))
+    again = bring_in(fernline, "again")
+    assert again["bills"].rejected == 3
+    assert any("never edited" in reason for _, reason in rejected(fernline, "bills", "again").values())
+    old.refresh_from_db()
+    assert old.period_end.day == 30
+
+
+def test_a_returned_payment_opens_its_bills_again(house, fernline):
+    bring_in(fernline)
+    account = Account.objects.get(source_key="A001")
+    returned = Payment.objects.get(source_key="Y00110R")
+    assert returned.returns.source_key == "Y00110"
+    october = Bill.objects.get(source_key="B00110")
+    assert next(b for b in ledger.bills_of(account.pk) if b.id == october.pk).open_minor == october.total_minor
+
+
+def test_a_contact_is_handled_on_what_was_imported(house, fernline):
+    bring_in(fernline)
+    line = Line.objects.filter(account__source_key="A010").first()
+    hits, more = customers.find(line.msisdn[-10:], 5)
+    assert [h.account_id for h in hits] == [line.account_id] and not more
+    ana = Desk(house["ana"])
+    holder = customers.people_of(line.account_id)[0]
+    ana.contact = int(ana.must("contacts.open", account=line.account_id, person=holder.person_id).show["id"])
+    ana.must("contacts.call_back", account=line.account_id, line=line.pk)
+    charge = ledger.creditable_lines(line.account_id)[0]
+    done = ana.must("credits.grant", account=line.account_id, amount=500, reason="billing_error", bill_line=charge.pk)
+    assert done.show["total"] > 500  # the imported tax line is taken back with it
+    ana.must("contacts.end")
+    ana.must("contacts.wrap_up", summary="Credited", disposition="resolved", root_cause="billing_error")
+
+
+def test_a_check_writes_nothing(house, fernline):
+    tallies = bring_in(fernline, check=True)
+    assert tallies["customers"].rejected == 3 and not Customer.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("[martians]\nfile='x.csv'", "may name"),
+        ("[plans]\nfile='nothing.csv'\n[plans.columns]\nkey='k'\ncode='c'\nname='n'\nprice='p'", "no file"),
+        ("[plans.columns]\nkey='plan_id'", "maps nothing to code"),
+        ("[plans.columns]\nkey='nope'\ncode='code'\nname='name'\nprice='price'", "has no column nope"),
+        ("[plans.columns]\nkey='plan_id'\ncolour='code'", "maps colour"),
+        ("[plans", "not TOML"),
+    ],
+)
+def test_a_mapping_that_cannot_be_used_says_so_before_anything_is_written(fernline, change, says):
+    (fernline / "mapping.toml").write_text(change)
+    with pytest.raises(Stop, match=says):
+        mapping.load(fernline / "mapping.toml", None)
+
+
+def test_a_table_without_names_and_numbers_is_synthesised_and_marked(house, tmp_path):
+    columns = "customerID,gender,tenure,Contract,InternetService,MonthlyCharges,TotalCharges,Churn"
+    rows = ["0001-AAAAA,Female,12,Month-to-month,DSL,29.85,350.1,No", "0002-BBBBB,Male,0,Two year,No,19.90, ,No", "0003-CCCCC,Male,x,One year,DSL,50,1,Yes"]
+    (tmp_path / "train.csv").write_text("\n".join([columns, *rows]) + "\n")
+    sources = mapping.load(Path(settings.ROOT) / "samples" / "ibm-telco-churn" / "mapping.toml", tmp_path)
+    tallies = run.run(sources, out=tmp_path / "out", at=TUESDAY)
+    assert all(t.holds for t in tallies.values()) and tallies["accounts"].written == 2
+    customer = Customer.objects.get(source_key="0001-AAAAA")
+    assert customer.synthetic and customer.name == "Customer 0001-AAAAA" and str(customer.since) == "2025-11-24"
+    assert Line.objects.filter(msisdn__startswith="+1555").count() == 2
