@@ -262,7 +262,7 @@ def _plain(fault: Exception) -> tuple[str, int]:
         return str(fault), 1
     if module == "django.db.utils" and name in ("OperationalError", "ProgrammingError"):
         first = (str(fault).strip().splitlines() or [""])[0]
-        if "no such table" in first or "does not exist" in first and "relation" in first:
+        if "no such table" in first or ("does not exist" in first and "relation" in first):
             return "The database is empty or too old. Run: careline migrate", 1
         if "locked" in first:
             return "The database is busy. Wait a moment and try again.", 1

@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from careline.doors.api import app
 from careline.doors.web import approvals, contact, find, home, oops, people, sandbox, signin
 
 urlpatterns = [
@@ -31,6 +32,8 @@ urlpatterns = [
     path("messages", sandbox.messages, name="messages"),
     path("messages/part", sandbox.messages_part, name="messages-part"),
     path("ring", sandbox.ring, name="ring"),
+    path("api/docs", app.docs, name="api-docs"),
+    path("api/", app.api.urls),
     path("pay/<str:token>", sandbox.pay, name="pay"),
 ]
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent / "fernline"
-FIRST = "Ada Bilal Chiara Dmitri Esi Farah Goran Hana Imani Jonas Kavya Luca Mei Noor Olu Petra Quinn Rosa Sven Tala".split()
-LAST = "Abara Bergström Castillo Dovlatyan Eriksen Fofanah Grünwald Haddad Ibarra Jansen Kowalczyk Lefèvre Mbeki Nakagawa O'Shea Petrov".split()
+FIRST = ["Ada", "Bilal", "Chiara", "Dmitri", "Esi", "Farah", "Goran", "Hana", "Imani", "Jonas", "Kavya", "Luca", "Mei", "Noor", "Olu", "Petra", "Quinn", "Rosa", "Sven", "Tala"]
+LAST = ["Abara", "Bergström", "Castillo", "Dovlatyan", "Eriksen", "Fofanah", "Grünwald", "Haddad", "Ibarra", "Jansen", "Kowalczyk", "Lefèvre", "Mbeki", "Nakagawa", "O'Shea", "Petrov"]
 PLANS = [("P1", "TALK", "Talk & Text", 1500, 1), ("P2", "PLUS5", "Plus 5 GB", 3000, 5), ("P3", "PLUS15", "Plus 15 GB", 4500, 15), ("P4", "UNL", "Unlimited", 6500, None), ("P5", "TAB", "Tablet 5 GB", 1000, 5), ("P6", "WATCH", "Watch", 800, None)]
 STATES = {"WA": 650, "NY": 888, "TX": 825, "CA": 725}  # tax in basis points
 AREAS = {"WA": "206", "NY": "212", "TX": "512", "CA": "415"}
@@ -57,7 +57,7 @@ def main() -> None:
     payments: list[list[Any]] = []
     methods: list[list[Any]] = []
     consents: list[dict[str, Any]] = []
-    number = {state: 100 for state in AREAS}
+    number = dict.fromkeys(AREAS, 100)
     for n in range(1, 61):
         first, last = rng.choice(FIRST), rng.choice(LAST)
         state = rng.choice(sorted(STATES))

@@ -12,7 +12,6 @@ from django.conf import settings
 from django.db import OperationalError, connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
 from careline.acts import table
@@ -28,15 +27,6 @@ from careline.domain.staff.models import Token
 from careline.doors.api import app, problems
 from tests import people
 from tests.people import carrier_act, key
-
-
-@pytest.fixture(autouse=True)
-def mounted(settings):
-    """The real addresses when they mount the API, else the API alone."""
-    try:
-        reverse("api:me")
-    except NoReverseMatch:
-        settings.ROOT_URLCONF = "tests.doors.urls_api"
 
 
 def token_of(person, scope="*", days=30.0):

@@ -63,7 +63,7 @@ class Carrier:
         environment = _environment(home)
         self.server = subprocess.Popen(
             [sys.executable, "-m", "careline", "serve", "--port", str(self.port)],
-            cwd=ROOT, env=environment, stdout=open(home / "serve.log", "w"), stderr=subprocess.STDOUT,
+            cwd=ROOT, env=environment, stdout=open(home / "serve.log", "w"), stderr=subprocess.STDOUT,  # noqa: SIM115
         )
         for _ in range(150):
             try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import types
 import typing
@@ -10,7 +11,6 @@ from enum import Enum
 from pathlib import Path
 
 import cedarpy
-import json
 import pytest
 from django.conf import settings
 from pydantic import SecretStr

@@ -11,13 +11,13 @@ import pytest
 from django.conf import settings
 from django.db.models import Sum
 
-from careline.doors.jobs.importing import mapping, run
-from careline.doors.jobs.stop import Stop
 from careline.domain.customers import queries as customers
 from careline.domain.customers.models import Account, Customer, Line
 from careline.domain.journal import queries as journal
 from careline.domain.ledger import queries as ledger
 from careline.domain.ledger.models import Allocation, Bill, BillLine, Entry, Payment
+from careline.doors.jobs.importing import mapping, run
+from careline.doors.jobs.stop import Stop
 from tests.people import TUESDAY, Desk
 
 FERNLINE = Path(settings.ROOT) / "samples" / "fernline"

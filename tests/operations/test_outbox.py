@@ -8,9 +8,9 @@ from datetime import timedelta
 import pytest
 
 from careline.carriers import messenger
-from careline.doors.jobs.worker import send_due
 from careline.domain.journal import operations as journal
 from careline.domain.journal.models import Outbox
+from careline.doors.jobs.worker import send_due
 from tests.people import TUESDAY, carrier_act
 
 MARIA = "+12065550188"

@@ -9,8 +9,6 @@ import pytest
 
 from careline.acts import table
 from careline.acts.perform import perform
-from careline.doors.jobs.people import CLI
-from careline.doors.jobs.reconcile import reconcile, who_is
 from careline.domain.contacts import queries as contacts
 from careline.domain.journal import queries as journal
 from careline.domain.journal.models import Line
@@ -18,6 +16,8 @@ from careline.domain.ledger import queries as ledger
 from careline.domain.ledger.models import Payment, PaymentMethod
 from careline.domain.rulebook import queries as rulebooks
 from careline.domain.staff import queries as staff
+from careline.doors.jobs.people import CLI
+from careline.doors.jobs.reconcile import reconcile, who_is
 from tests.people import TUESDAY, Desk, key, open_account
 
 AFTER = TUESDAY + timedelta(minutes=3)

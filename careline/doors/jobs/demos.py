@@ -12,9 +12,9 @@ from pathlib import Path
 from django.conf import settings
 from django.db import connection
 
+from careline.domain.staff import queries as staff
 from careline.doors.jobs import serving, setup
 from careline.doors.jobs.stop import Stop
-from careline.domain.staff import queries as staff
 
 
 def mark() -> Path:

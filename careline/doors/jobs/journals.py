@@ -16,8 +16,8 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
-from careline.doors.jobs.stop import Stop
 from careline.domain.journal import operations, queries
+from careline.doors.jobs.stop import Stop
 
 ANCHOR = re.compile(r"[1-9][0-9]* [0-9a-f]{64}")
 SHOWN = 200  # faults that are printed one by one

@@ -13,9 +13,9 @@ from django.utils import timezone
 
 from careline.acts.declare import Outcome
 from careline.acts.perform import perform
-from careline.doors.jobs.stop import Stop
 from careline.domain.staff import queries
 from careline.domain.staff.rules import ROLE_TITLES, Role, kind_of
+from careline.doors.jobs.stop import Stop
 from careline.foundation.act import Who
 
 CLI = Who("Job", "cli", "Command line", "job")

@@ -10,12 +10,12 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from careline.doors.jobs.people import CLI
-from careline.doors.jobs.stop import Stop
 from careline.domain.journal import operations as journal
 from careline.domain.journal import rules as journal_rules
 from careline.domain.rulebook import operations, queries
 from careline.domain.staff import queries as staff
+from careline.doors.jobs.people import CLI
+from careline.doors.jobs.stop import Stop
 from careline.foundation.act import NO_BASIS, Act
 from careline.foundation.rulebook import Rulebook
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import ctypes
 import os
 import signal
@@ -158,10 +159,8 @@ class Family:
                 child.terminate()
         until = time.monotonic() + PATIENCE
         for child in self.children.values():
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 child.wait(max(0.05, until - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                pass
             try:
                 os.killpg(child.pid, signal.SIGKILL)
             except (ProcessLookupError, PermissionError):

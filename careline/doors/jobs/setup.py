@@ -17,11 +17,11 @@ from django.db import connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
-from careline.doors.jobs import guards
 from careline.domain.journal import operations as journal
 from careline.domain.journal import rules as journal_rules
 from careline.domain.rulebook import operations as rulebook_operations
 from careline.domain.rulebook import queries as rulebooks
+from careline.doors.jobs import guards
 from careline.foundation.act import NO_BASIS, Act, Who
 from careline.foundation.rulebook import Rulebook
 

@@ -18,12 +18,12 @@ from django.db import close_old_connections, connection
 from django.utils import timezone
 
 from careline.carriers import messenger
-from careline.doors.jobs.journals import write_anchor
-from careline.doors.jobs.reconcile import reconcile
 from careline.domain.approvals import operations as approvals
 from careline.domain.journal import operations as journal
 from careline.domain.journal import queries as journal_queries
 from careline.domain.journal.ports import Messenger
+from careline.doors.jobs.journals import write_anchor
+from careline.doors.jobs.reconcile import reconcile
 
 log = logging.getLogger("careline.worker")
 TICK = 0.25

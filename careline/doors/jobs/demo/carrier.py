@@ -17,9 +17,9 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 
-from careline.doors.jobs.demo import names
 from careline.domain.customers import rules as customers
 from careline.domain.ledger.rules import LineKind
+from careline.doors.jobs.demo import names
 from careline.foundation.calendar import add_months, bill_period, civil_date
 from careline.foundation.money import share
 from careline.foundation.sim import luhn_digit

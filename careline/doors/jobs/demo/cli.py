@@ -12,10 +12,10 @@ from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
+from careline.domain.staff.rules import ROLE_TITLES
 from careline.doors.jobs import demos, setup
 from careline.doors.jobs.demo import making, stories
 from careline.doors.jobs.stop import Stop
-from careline.domain.staff.rules import ROLE_TITLES
 from careline.foundation import phone
 
 

@@ -11,10 +11,10 @@ from typing import Any
 from careline.acts.declare import BasisRef, Outcome
 from careline.acts.look import look
 from careline.acts.perform import perform, scene_for_page
-from careline.doors.jobs.demo.carrier import House, moment
 from careline.domain.contacts import queries as contacts
 from careline.domain.journal import operations as journal
 from careline.domain.rulebook import queries as rulebooks
+from careline.doors.jobs.demo.carrier import House, moment
 from careline.foundation.act import Who
 
 DEMO = Who("Job", "demo", "Demo carrier", "job")

@@ -16,15 +16,15 @@ from random import Random
 from django.conf import settings
 from django.db import connection, transaction
 
-from careline.doors.jobs.demo import carrier, names, stories, traffic
-from careline.doors.jobs.demo.carrier import SEED, House, Stock
-from careline.doors.jobs.demo.desk import DEMO, Known, Run
 from careline.domain.customers import operations as customers
 from careline.domain.journal import operations as journal
 from careline.domain.journal import queries as journal_queries
 from careline.domain.journal import rules as journal_rules
 from careline.domain.ledger import operations as ledger
 from careline.domain.staff import queries as staff
+from careline.doors.jobs.demo import carrier, names, stories, traffic
+from careline.doors.jobs.demo.carrier import SEED, House, Stock
+from careline.doors.jobs.demo.desk import DEMO, Known, Run
 from careline.foundation import pins
 from careline.foundation.act import NO_BASIS, Act
 

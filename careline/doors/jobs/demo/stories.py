@@ -12,11 +12,11 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from careline.acts.declare import BasisRef
-from careline.doors.jobs.demo import names
-from careline.doors.jobs.demo.carrier import ZONES, House, LineDraft, PersonDraft, Stock, moment
-from careline.doors.jobs.demo.desk import DEMO, Known, Run, Seat
 from careline.domain.contacts import queries as contacts
 from careline.domain.ledger import queries as ledger
+from careline.doors.jobs.demo import names
+from careline.doors.jobs.demo.carrier import House, LineDraft, PersonDraft, Stock, moment
+from careline.doors.jobs.demo.desk import DEMO, Known, Run, Seat
 from careline.foundation.calendar import add_months, bill_period
 
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from random import Random
 
-from careline.doors.jobs.demo.desk import Known, Run, Seat
 from careline.domain.contacts import queries as contacts
 from careline.domain.ledger import queries as ledger
 from careline.domain.ledger.rules import LineKind
+from careline.doors.jobs.demo.desk import Known, Run, Seat
 from careline.foundation.money import shown
 
 DAYS = 30

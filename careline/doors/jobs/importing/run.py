@@ -22,14 +22,14 @@ from typing import Any, TextIO
 from django.db import transaction
 
 from careline.acts.perform import bare_facts
-from careline.doors.jobs.importing.fields import COLUMNS, Fault, read_row
-from careline.doors.jobs.importing.mapping import Source
-from careline.doors.jobs.stop import Stop
 from careline.domain.customers import operations as customers
 from careline.domain.journal import operations as journal
 from careline.domain.journal import rules as journal_rules
 from careline.domain.ledger import operations as ledger
 from careline.domain.rulebook import queries as rulebooks
+from careline.doors.jobs.importing.fields import COLUMNS, Fault, read_row
+from careline.doors.jobs.importing.mapping import Source
+from careline.doors.jobs.stop import Stop
 from careline.foundation.act import NO_BASIS, Act, Who
 from careline.foundation.authority import Question
 from careline.foundation.cards import card_numbers
@@ -77,7 +77,7 @@ class Run:
         """Keep a rejected row: its number, the field, the reason, and the row as it was (card numbers masked)."""
         self.tally(entity).rejected += 1
         if entity not in self._rejects:
-            self._rejects[entity] = open(self.out / f"rejected-{entity}.csv", "w", encoding="utf-8", errors="backslashreplace", newline="")
+            self._rejects[entity] = open(self.out / f"rejected-{entity}.csv", "w", encoding="utf-8", errors="backslashreplace", newline="")  # noqa: SIM115 - closed by close()
             csv.writer(self._rejects[entity]).writerow(["row", "field", "reason", "as_it_was"])
         csv.writer(self._rejects[entity]).writerow([n, name, reason, _masked(json.dumps(raw, ensure_ascii=False))])
 
