@@ -111,6 +111,8 @@ def carrier(house_of_journeys, tmp_path):
 def chromium():
     from playwright.sync_api import sync_playwright
 
+    # Playwright's own event loop stays in this thread for the session; Django's tests in the same process never await.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
     with sync_playwright() as p:
         browser = p.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"])
         yield browser

@@ -25,6 +25,9 @@ class Adapter(DefaultAccountAdapter):
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False
 
+    def add_message(self, *args: Any, **kwargs: Any) -> None:
+        """The desk says for itself what is worth saying."""
+
 
 class SignIn(LoginView):
     template_name = "signin.html"

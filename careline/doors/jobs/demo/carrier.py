@@ -30,6 +30,7 @@ DUE_DAYS = 21
 OVERAGE_MINOR = 1000
 LATE_FEE_MINOR = 500
 REGULATORY_MINOR = 199
+PINS = 12  # how many PINs the ordinary accounts share
 TAX = {state: ppm for state, _, ppm, _, _ in names.PLACES}
 ZONES = {state: zone for state, zone, _, _, _ in names.PLACES}
 
@@ -176,7 +177,7 @@ def _draft(i: int, today: date, rng: Random, stock: Stock) -> House:
         email=f"{_ascii(holder)}{i}@example.com",
         people=[PersonDraft(holder, email=f"{_ascii(holder)}{i}@example.com")],
         lines=[_line(k, business, rng.choice(areas), opened, today, rng, stock) for k in range(size)],
-        pin=str(rng.randrange(20)) if rng.random() < 0.9 else "",
+        pin=str(rng.randrange(PINS)) if rng.random() < 0.9 else "",
         change_lock=rng.random() < 0.06,
         consents=rng.random() < 0.6,
     )

@@ -6,9 +6,11 @@ a making that was killed; it is made again from nothing, because a half-lived pa
 
 from __future__ import annotations
 
+import os
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -109,9 +111,11 @@ def _hire(run: Run) -> None:
 
 
 def _hashes() -> dict[str, str]:
-    """Hashing is slow on purpose: ordinary accounts share twenty PINs (their hashes too), each story has its own."""
-    ordinary = {str(n): pins.hashed(f"{1000 + 397 * n}", settings.PEPPER) for n in range(20)}
-    return ordinary | {s.pin: pins.hashed(s.pin, settings.PEPPER) for s in stories.STORIES if s.pin}
+    """Hashing is slow on purpose: ordinary accounts share twelve PINs (their hashes too), each story has its own."""
+    ordinary = {str(n): f"{1000 + 397 * n}" for n in range(carrier.PINS)}
+    wanted = ordinary | {s.pin: s.pin for s in stories.STORIES if s.pin}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # Argon2 lets go of the interpreter
+        return dict(zip(wanted, pool.map(lambda pin: pins.hashed(pin, settings.PEPPER), wanted.values()), strict=True))
 
 
 def _write_past(run: Run, accounts: int, hashes: dict[str, str], say: Say) -> list[House]:
