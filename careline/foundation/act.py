@@ -8,7 +8,7 @@ from enum import IntEnum
 
 
 class Level(IntEnum):
-    """How far a contact is proven (DESIGN section 4)."""
+    """How far a contact is proven."""
 
     NONE = 0
     IDENTIFIED = 1

@@ -1,5 +1,8 @@
 """Who may do what: Cedar policies, parsed once, asked about a tenth of a millisecond each.
 
+A verdict follows from the policies and the question alone, so one that was given is remembered: a page that is drawn
+again asks nothing anew.
+
 Permits speak of role and act only; every condition is a forbid with `@id`, `@cite` and `@say`, so a refusal names its
 rule. Only Allow without an evaluation error is a yes: Cedar skips a policy whose evaluation fails, a forbid too.
 """
@@ -19,6 +22,7 @@ from careline.foundation.act import Who
 from careline.foundation.money import shown
 
 Resource = tuple[str, str]
+REMEMBERED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,12 @@ class Question:
     action: str
     resource: Resource
     facts: Mapping[str, Any]
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """All that the verdict can depend on."""
+        who = self.who
+        return (who.kind, who.id, who.role, self.action, *self.resource, json.dumps(self.facts, sort_keys=True))
 
 
 class Authority:
@@ -91,6 +101,7 @@ class Authority:
                     )
                 for action in _actions(policy["action"]):
                     self._permitted.setdefault(action, set()).update(_roles(policy["principal"]))
+        self._given: dict[tuple[str, ...], Verdict] = {}
         self._entities = lru_cache(maxsize=4096)(self._entities_of)
 
     def decide(self, question: Question) -> Verdict:
@@ -98,8 +109,17 @@ class Authority:
 
     def decide_many(self, questions: Sequence[Question]) -> list[Verdict]:
         """One verdict per question. The questions must be of one principal (one entity graph is sent along)."""
-        if not questions:
-            return []
+        keys = [q.key for q in questions]
+        found = {key: self._given[key] for key in keys if key in self._given}
+        new = {key: q for key, q in zip(keys, questions, strict=True) if key not in found}
+        if new:
+            found |= zip(new, self._judge(list(new.values())), strict=True)
+            if len(self._given) + len(new) > REMEMBERED:
+                self._given.clear()
+            self._given.update((key, found[key]) for key in new if not found[key].fault)
+        return [found[key] for key in keys]
+
+    def _judge(self, questions: Sequence[Question]) -> list[Verdict]:
         who = questions[0].who
         requests = [
             {
@@ -154,6 +174,7 @@ class Authority:
             return Verdict(True)
         spoke = [name for name in answer.diagnostics.reasons if name in self._notes]
         spoke.sort(key=lambda name: int(re.sub(r"\D", "", name) or 0))
+        spoke = self._tightest_first(spoke, question.facts)
         return Verdict(
             False,
             tuple(
@@ -161,6 +182,20 @@ class Authority:
                 for n in (self._notes[name] for name in spoke)
             ),
         )
+
+
+    def _tightest_first(self, spoke: list[str], facts: Mapping[str, Any]) -> list[str]:
+        """Of limits that refuse together (`@room` names what each leaves) the one that leaves least speaks first."""
+        limits = [name for name in spoke if self._notes[name].get("room")]
+        tightest = iter(sorted(limits, key=lambda name: _fact(self._notes[name]["room"], facts)))
+        return [next(tightest) if name in limits else name for name in spoke]
+
+
+def _fact(path: str, facts: Mapping[str, Any]) -> Any:
+    value: Any = facts
+    for step in path.split("."):
+        value = value.get(step, "") if isinstance(value, Mapping) else ""
+    return value
 
 
 def _actions(scope: dict[str, Any]) -> list[str]:
@@ -183,9 +218,7 @@ def _filled(say: str, facts: Mapping[str, Any]) -> str:
 
     def fact(match: re.Match[str]) -> str:
         path, _, form = match.group(1).partition("|")
-        value: Any = facts
-        for step in path.split("."):
-            value = value.get(step, "") if isinstance(value, Mapping) else ""
+        value = _fact(path, facts)
         return shown(int(value)) if form == "money" and value != "" else str(value)
 
     return re.sub(r"\{([^}]+)\}", fact, say)

@@ -7,7 +7,6 @@ is negative where the ledger says so. Nothing here takes or returns a float.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from fractions import Fraction
 from typing import Final
 
@@ -66,38 +65,11 @@ def share(minor: int, numerator: int, denominator: int) -> int:
     """One pro-rata share, ``minor * numerator / denominator``, rounded.
 
     For a single part, such as 12 of 30 days. Several shares of one amount need
-    not add up to it: for those use :func:`split`. ValueError unless the
-    denominator is positive.
+    not add up to it. ValueError unless the denominator is positive.
     """
     if denominator <= 0:
         raise ValueError("A share is of one part or more: the denominator must be positive.")
     return rounded(Fraction(minor * numerator, denominator))
-
-
-def split(minor: int, weights: Sequence[int]) -> list[int]:
-    """Divide ``minor`` over ``weights``; the parts add up to it exactly.
-
-    Largest remainder (Hamilton): each part is its exact share cut toward zero,
-    and the units left over go to the largest remainders, ties to the earlier.
-    Each part is less than one minor unit from its exact share, a weight of zero
-    gets nothing, and ``split(-m, w)`` is the negative of ``split(m, w)``.
-    ValueError for weights that are empty, negative or all zero.
-    """
-    if not weights:
-        raise ValueError("Nothing to divide over: give at least one weight.")
-    if any(weight < 0 for weight in weights):
-        raise ValueError("A weight cannot be negative.")
-    total = sum(weights)
-    if total == 0:
-        raise ValueError("At least one weight must be more than zero.")
-    sign = -1 if minor < 0 else 1
-    cut = [divmod(abs(minor) * weight, total) for weight in weights]
-    parts = [part for part, _ in cut]
-    left = abs(minor) - sum(parts)
-    # sorted() is stable, so equal remainders keep the order of the weights.
-    for i in sorted(range(len(cut)), key=lambda i: -cut[i][1])[:left]:
-        parts[i] += 1
-    return [sign * part for part in parts]
 
 
 def decimals(currency: str) -> int:
@@ -121,6 +93,16 @@ def shown(minor: int, currency: str = "USD") -> str:
     whole, part = divmod(abs(minor), 10**places)
     number = f"{whole:,}.{part:0{places}d}" if places else f"{whole:,}"
     return f"{MINUS if minor < 0 else ''}{_SYMBOLS.get(currency, currency + ' ')}{number}"
+
+
+def plain(minor: int, currency: str = "USD") -> str:
+    """The amount as a file holds it: ``1234.50``, ``-5.00``; no mark, no comma, a hyphen for the minus.
+
+    ValueError for a malformed currency code.
+    """
+    places = decimals(currency)
+    whole, part = divmod(abs(minor), 10**places)
+    return f"{'-' if minor < 0 else ''}{whole}.{part:0{places}d}" if places else f"{'-' if minor < 0 else ''}{whole}"
 
 
 def parsed(text: str, currency: str = "USD") -> int:

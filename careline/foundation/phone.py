@@ -8,6 +8,7 @@ week must not be refused by last year's metadata.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 import phonenumbers
@@ -57,6 +58,7 @@ def digits(text: str) -> str:
     return phonenumbers.normalize_digits_only(text)
 
 
+@lru_cache(maxsize=4096)
 def shown(e164: str, region: str = "US") -> str:
     """The number as a person in ``region`` reads it.
 
@@ -72,6 +74,7 @@ def shown(e164: str, region: str = "US") -> str:
     return phonenumbers.format_number(number, form.NATIONAL if home else form.INTERNATIONAL)
 
 
+@lru_cache(maxsize=4096)
 def last_four(e164: str) -> str:
     """The last four digits, which may be shown before a caller is verified."""
     return digits(e164)[-4:]

@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from careline.foundation import arrange, chart, ladder, outbound, stationery, tariff
 from careline.foundation.authority import Authority
 
 REQUIRED = (
@@ -24,6 +25,7 @@ REQUIRED = (
     "verification.toml",
     "reasons.toml",
 )
+T = TypeVar("T")
 SUFFIXES = {".cedar", ".cedarschema", ".toml", ".md"}
 
 
@@ -62,12 +64,16 @@ class Rulebook:
     def digest(self) -> str:
         return digest_of(self.files)
 
+    def text(self, name: str) -> str:
+        """One file of the bundle. Raises RulebookFault when it is not there."""
+        if name not in self.files:
+            raise RulebookFault(f"{name}: this file is missing")
+        return self.files[name]
+
     def toml(self, name: str) -> dict[str, Any]:
         """One TOML file of the bundle. Raises RulebookFault with the file's name and the parser's line."""
         try:
-            return tomllib.loads(self.files[name])
-        except KeyError:
-            raise RulebookFault(f"{name}: this file is missing") from None
+            return tomllib.loads(self.text(name))
         except tomllib.TOMLDecodeError as fault:
             raise RulebookFault(f"{name}: {fault}") from fault
 
@@ -82,6 +88,51 @@ class Rulebook:
     @cached_property
     def reasons(self) -> dict[str, Any]:
         return self.toml("reasons.toml")
+
+    @cached_property
+    def texts(self) -> dict[str, Any]:
+        """What is texted to customers, by language. A rulebook without the file says everything in English."""
+        return self.toml("texts.toml") if "texts.toml" in self.files else {}
+
+    @cached_property
+    def billing(self) -> tariff.Tariff:
+        """What bills charge beside plans. A rulebook of a carrier that bills elsewhere may have no such file."""
+        return self._read("billing.toml", lambda: tariff.read(self.toml("billing.toml")))
+
+    @cached_property
+    def books(self) -> chart.Chart:
+        return self._read("books.toml", lambda: chart.read(self.toml("books.toml")))
+
+    @cached_property
+    def ladder(self) -> ladder.Ladder:
+        """What is done about money past due. A rulebook of a carrier that collects elsewhere may have no such file."""
+        return self._read("ladder.toml", lambda: ladder.read(self.text("ladder.toml")))
+
+    @cached_property
+    def outbound(self) -> outbound.Outbound:
+        """When a customer may be reached."""
+        return self._read("contact_rules.toml", lambda: outbound.read(self.text("contact_rules.toml")))
+
+    @cached_property
+    def stationery(self) -> stationery.Stationery:
+        """What papers to customers say beside the facts; a rulebook without documents.toml has none of it."""
+        name = "documents.toml"
+        return self._read(name, lambda: stationery.read(self.toml(name) if name in self.files else {}))
+
+    @cached_property
+    def arrangements(self) -> arrange.Policy:
+        """Promises to pay. A carrier that takes none has no such file."""
+        return self._read("arrangements.toml", lambda: arrange.read(self.toml("arrangements.toml")))
+
+    @staticmethod
+    def _read(name: str, read: Callable[[], T]) -> T:
+        """What a file says, read. Raises RulebookFault with the file's name."""
+        try:
+            return read()
+        except RulebookFault:
+            raise
+        except ValueError as fault:
+            raise RulebookFault(f"{name}: {fault}") from fault
 
     @cached_property
     def ranks(self) -> dict[str, str | None]:
@@ -105,4 +156,23 @@ class Rulebook:
         for name in self.files:
             if name.endswith(".toml"):
                 self.toml(name)
+        if "billing.toml" in self.files:
+            _ = self.billing
+        if "books.toml" in self.files:
+            _ = self.books
+        if "ladder.toml" in self.files:
+            _ = self.ladder, self.outbound
+        self._one_late_fee()
+        _ = self.stationery
+        if "arrangements.toml" in self.files:
+            _ = self.arrangements
         _ = self.authority
+
+    def _one_late_fee(self) -> None:
+        """The late fee is levied in one place: by the bill run, or by a rung."""
+        by = self.billing.late_fee.by if "billing.toml" in self.files else "bill"
+        rung = self.ladder.levies() if "ladder.toml" in self.files else None
+        if by == "ladder" and rung is None:
+            raise RulebookFault('billing.toml: [late_fee] by = "ladder", and no rung of ladder.toml has the effect late_fee')
+        if by == "bill" and rung is not None:
+            raise RulebookFault(f'ladder.toml: rung {rung.code} levies the late fee, and billing.toml says by = "bill": it would be charged twice')

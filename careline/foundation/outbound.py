@@ -1,0 +1,127 @@
+"""When a customer may be reached, as a rulebook says it (contact_rules.toml): read once, checked whole, frozen."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, time
+from typing import Any, Final
+
+from careline.foundation.lined import Lined
+
+CLASSES: Final = ("free", "asked", "service", "collections")
+COUNTED: Final = ("call", "sms", "email")
+
+
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """At most `most` touches in `days` days over the channels of `counts`, and none for `after_conversation` days from a
+    conversation on (its own day is the first; 0: no such rule)."""
+
+    most: int
+    days: int
+    after_conversation: int
+    counts: tuple[str, ...]
+    cite: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outbound:
+    """`topics`: the class of each. `caps` by channel, `states` by state (they hold beside the caps). Texts are by language."""
+
+    first: time
+    last: time
+    hours_cite: str
+    topics: Mapping[str, str]
+    caps: Mapping[str, Cap]
+    states: Mapping[str, Cap]
+    stop_words: frozenset[str]
+    again_words: frozenset[str]
+    stop_all: bool
+    all_from: date | None
+    stop_cite: str
+    confirmation: Mapping[str, str]
+    opt_out: Mapping[str, str]
+
+    def class_of(self, topic: str) -> str:
+        """What is not named is about money until somebody says otherwise: it keeps to everything."""
+        return self.topics.get(topic, "collections")
+
+    def stops(self, text: str) -> bool | None:
+        """Whether a reply ends texts (True), begins them again (False), or says something else (None)."""
+        plain = " ".join(re.sub(r"[^\w\s]", " ", text.casefold()).split())
+        return True if plain in self.stop_words else False if plain in self.again_words else None
+
+    def scope_is_all(self, day: date) -> bool:
+        return self.stop_all or (self.all_from is not None and day >= self.all_from)
+
+
+def read(text: str) -> Outbound:
+    """The rules of a contact_rules.toml. Raises ValueError whose words begin with the line and say what to write."""
+    return _Reader(text).outbound()
+
+
+class _Reader(Lined):
+    """Reads the parsed file of contact rules."""
+
+    def outbound(self) -> Outbound:
+        data = self.data
+        for name in data:
+            if name not in ("hours", "topic", "cap", "state", "stop", "opt_out"):
+                raise self.fault(name, 1, "", "there is no such table (hours, topic, cap, state, stop, opt_out)")
+        hours = self.table(data, "hours")
+        self.only(hours, "hours", 1, {"from", "to", "cite"})
+        first, last = self.clock(hours, "from"), self.clock(hours, "to")
+        if first >= last:
+            raise self.fault("hours", 1, "to", "later than `from`, on the same day")
+        topics = self.table(data, "topic")
+        for topic, kind in topics.items():
+            if kind not in CLASSES:
+                raise self.fault("topic", 1, topic, f"one of {', '.join(CLASSES)}")
+        for topic in ("one_time_code", "security_notice"):
+            if topics.get(topic) != "free":
+                raise self.fault("topic", 1, topic, '"free": a code that waits until morning locks people out')
+        caps = {channel: self.cap(f"cap.{channel}", row, (channel,)) for channel, row in self.table(data, "cap").items()}
+        if set(caps) != set(COUNTED):
+            raise ValueError(f"the file: [cap.…] for each of {', '.join(COUNTED)}")
+        states = {}
+        for state, row in data.get("state", {}).items():
+            counts = self.texts(row, f"state.{state}", 1, "counts")
+            if not counts or not set(counts) <= set(COUNTED):
+                raise self.fault(f"state.{state}", 1, "counts", f"one or more of {', '.join(COUNTED)}")
+            states[state] = self.cap(f"state.{state}", row, counts)
+        stop = self.table(data, "stop")
+        self.only(stop, "stop", 1, {"words", "again", "scope", "all_from", "cite", "confirmation"})
+        words = self.texts(stop, "stop", 1, "words")
+        if "stop" not in words:
+            raise self.fault("stop", 1, "words", '"stop" has to be one of them')
+        if stop.get("scope") not in ("topic", "all"):
+            raise self.fault("stop", 1, "scope", '"topic" or "all"')
+        all_from = stop.get("all_from")
+        if all_from is not None and type(all_from) is not date:
+            raise self.fault("stop", 1, "all_from", "a day, such as 2027-01-31")
+        return Outbound(
+            first, last, self.text(hours, "hours", 1, "cite", most=240), dict(topics), caps, states, frozenset(words),
+            frozenset(self.texts(stop, "stop", 1, "again")), stop["scope"] == "all", all_from, self.text(stop, "stop", 1, "cite"),
+            self.languages(stop.get("confirmation"), "stop.confirmation"), self.languages(data.get("opt_out"), "opt_out"),
+        )  # fmt: skip
+
+    def clock(self, row: Mapping[str, Any], name: str) -> time:
+        try:
+            return time.fromisoformat(self.text(row, "hours", 1, name))
+        except ValueError:
+            raise self.fault("hours", 1, name, 'a time of the day, such as "08:00"') from None
+
+    def cap(self, table: str, row: Mapping[str, Any], counts: tuple[str, ...]) -> Cap:
+        self.only(row, table, 1, {"most", "days", "after_conversation", "counts", "cite"})
+        after = self.whole(row, table, 1, "after_conversation", most=60) if "after_conversation" in row else 0
+        return Cap(
+            self.whole(row, table, 1, "most", least=1, most=100), self.whole(row, table, 1, "days", least=1, most=60), after, counts,
+            self.text(row, table, 1, "cite", most=240),
+        )  # fmt: skip
+
+    def languages(self, row: Any, table: str) -> dict[str, str]:
+        if not isinstance(row, Mapping) or "en" not in row:
+            raise self.fault(table, 1, "en", "the words in English, at least")
+        return {language: self.text(row, table, 1, language, most=200) for language in row}

@@ -1,0 +1,186 @@
+"""Every prepared question answers as its queryset does, on both databases."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.contrib.sessions.backends.db import SessionStore
+from django.db.models import Model
+
+from careline import prepared
+from careline.acts.look import look
+from careline.acts.perform import scene_for_page
+from careline.domain.contacts import queries as contacts
+from careline.domain.customers.models import Account
+from careline.domain.journal.models import RequestKey
+from careline.domain.ledger.models import Bill, BillLine
+from careline.domain.ledger.rules import LineKind
+from careline.domain.rulebook import queries as rulebooks
+from tests import people
+
+KINDS = (prepared.whole, prepared.text, prepared.day, prepared.moment)
+EDGE = {"from0": "okafor", "to0": "okafor\U0010ffff", "from1": "mar", "to1": "mar\U0010ffff"}
+
+
+def questions() -> dict[str, prepared.Prepared[Any]]:
+    found = {}
+    for name in ("careline.domain", "careline.doors"):
+        package = importlib.import_module(name)
+        for info in pkgutil.walk_packages(package.__path__, name + "."):
+            if "migrations" in info.name:
+                continue
+            module = importlib.import_module(info.name)
+            found.update({f"{q.__module__.removeprefix('careline.')}.{q.__name__}": q for q in vars(module).values() if isinstance(q, prepared.Prepared)})
+    return found
+
+
+def plain(value: Any) -> Any:
+    """An answer with all that came with it: related rows and annotations too."""
+    if isinstance(value, Model):
+        related = {k: plain(v) for k, v in value._state.fields_cache.items()}
+        return type(value), {k: v for k, v in vars(value).items() if k != "_state"}, related
+    return value
+
+
+@pytest.fixture
+def asked(house):
+    """A call with everything in it, and how each question is asked about it: shapes, values, and whether it finds."""
+    maria = people.open_account()
+    ana, lena = house["ana"], house["lena"]
+    people.Desk(lena).take_call(maria).must("contacts.note", account=maria.pk, text="Prefers mornings", pinned=True)
+    desk = people.Desk(ana, people.TUESDAY + timedelta(hours=1)).take_call(maria)
+    desk.must("approvals.ask", account=maria.pk, code="credits.grant", words="Long outage",
+             input={"account": str(maria.pk), "amount": 4000, "reason": "retention"})
+    walk = int(desk.must("diagnosis.start", account=maria.pk, line=maria.lines.get().pk, guide="no_service").show["walk"])
+    row = contacts.contact(desk.contact)
+    scene = scene_for_page(row, ana.who, rulebooks.current(), desk.at)
+    look("view.account", who=ana.who, scene=scene, at=desk.at)
+    look("view.search", who=ana.who, at=desk.at, every_time=True, chain="house")
+    session = SessionStore()
+    session["who"] = "ana"
+    session.save()
+    account = {"account": maria.pk}
+    spent = RequestKey.objects.filter(principal=ana.who.key).latest("pk").key
+    since = people.TUESDAY - timedelta(days=1)
+    return {
+        "domain.approvals.queries._of_contact": [((), {"contact": desk.contact, "account": maria.pk})],
+        "domain.approvals.queries._waiting": [(("lead",), {"staff": lena.pk, "at": desk.at}), (("supervisor",), {"staff": lena.pk, "at": desk.at})],
+        "domain.contacts.operations._lock_row": [((), {"contact": desk.contact})],
+        "domain.contacts.operations._plain": [((), {"contact": desk.contact})],
+        "domain.contacts.queries._by_id": [((), {"contact": desk.contact})],
+        "domain.contacts.queries._by_reference": [((), {"reference": row.reference})],
+        "domain.contacts.queries._in_hand": [((), {"staff": ana.pk})],
+        "domain.contacts.queries._notes": [((20,), account)],
+        "domain.contacts.queries._recent": [((), account | {"since": since, "but": desk.contact})],
+        "domain.customers.operations._lock_one": [((), account)],
+        "domain.customers.queries._line": [((), {"line": maria.lines.get().pk})],
+        "domain.customers.queries._lines": [((), account)],
+        "domain.customers.queries._lines_in_period": [((), account | {"since": date(2026, 11, 1)})],
+        "domain.customers.queries._names": [((1, 9), EDGE), ((2, 9), EDGE)],
+        "domain.customers.queries._numbers": [(("reversed", 9), {"first": "8810", "last": "8810999999999999"}), (("digits", 9), {"first": "1206", "last": "1206999999999999"})],
+        "domain.customers.queries._people": [((), account)],
+        "domain.customers.queries._referred": [((), {"written": maria.reference, "upper": maria.reference, "ours": maria.reference})],
+        "domain.diagnosis.queries._answers": [((), {"walk": walk})],
+        "domain.diagnosis.queries._open_of": [((), account)],
+        "domain.diagnosis.queries._walk": [((), {"walk": walk})],
+        "domain.journal.operations._counter": [((), {"name": "contact"})],
+        "domain.journal.operations._head": [((), {"name": f"account:{maria.pk}"})],
+        "domain.journal.queries._spent": [((), {"principal": ana.who.key, "key": spent})],
+        "domain.journal.queries._count_since": [((), {"who": ana.who.key, "code": "view.search", "since": since})],
+        "domain.journal.queries._looked": [((), {"basis": scene.basis.key, "code": "view.account", "who": ana.who.key})],
+        "domain.ledger.queries.account._bills": [((None,), account), ((2,), account)],
+        "domain.ledger.queries.account._newest": [((12,), account)],
+        "domain.staff.queries._person": [((), {"staff": ana.pk})],
+        "doors.sessions._alive": [((), {"key": session.session_key, "now": since})],
+    }
+
+
+def test_every_prepared_question_answers_as_its_queryset_does(asked, monkeypatch):
+    found = questions()
+    assert set(found) == set(asked), "ask every prepared question here"
+    for name, question in found.items():
+        module = importlib.import_module(f"careline.{name.rpartition('.')[0]}")
+        for shape, values in asked[name]:
+            first, again = question(*shape, **values), question(*shape, **values)
+            with monkeypatch.context() as plainly:
+                for attribute, value in list(vars(module).items()):
+                    if value in KINDS:
+                        plainly.setattr(module, attribute, values.__getitem__)
+                expected = list(question.build(*shape))
+            assert [plain(r) for r in first] == [plain(r) for r in again] == [plain(r) for r in expected], name
+            assert first, f"{name} found nothing, which proves nothing"
+
+
+def test_a_prepared_question_is_compiled_once_and_keeps_no_value(asked):
+    question = questions()["domain.contacts.queries._by_id"]
+    ((), values) = asked["domain.contacts.queries._by_id"][0]
+    assert question(**values) and question(contact=0) == []
+    (held,) = question._held.__dict__.values()
+    assert held.sql.count("%s") == len(held.params)
+    assert [p.value for p in held.params if isinstance(p, prepared.Given)] == ["contact"]
+
+
+def test_a_prepared_question_refuses_null(asked):
+    with pytest.raises(ValueError, match="NULL"):
+        questions()["domain.contacts.queries._by_id"](contact=None)
+
+
+def test_an_unnamed_value_is_an_error_and_never_a_wider_answer(asked):
+    with pytest.raises(KeyError):
+        questions()["domain.customers.queries._people"]()
+
+
+@pytest.mark.parametrize("few", [20, 2])
+def test_rows_that_are_written_many_at_once_stand_as_bulk_create_writes_them(house, monkeypatch, few):
+    """Every kind of column, as instances and as columns, in several statements and in one that is repeated, in their order,
+    with their ids."""
+    maria = people.open_account(bills=1)
+    monkeypatch.setattr(prepared, "MOST_VALUES", 60)  # few rows a statement
+    monkeypatch.setattr(prepared, "FEW", few)
+    bill, line = Bill.objects.get(), maria.lines.get()
+
+    def rows(mark: str) -> list[dict[str, Any]]:
+        return [
+            {"bill_id": bill.pk, "kind": LineKind.USAGE, "label": f"{mark}é{n}", "line_id": line.pk if n % 2 else None, "quantity": Decimal(n) / 8,
+             "period_start": date(2026, 11, n), "unit_price_minor": n, "amount_minor": -n} | ({"proration_den": 30} if n == 3 else {})
+            for n in range(1, 10)
+        ]  # fmt: skip
+
+    written = [BillLine(**row) for row in rows("x")]
+    prepared.write_many(written)
+    ids = prepared.write_rows(BillLine, rows("z"))
+    BillLine.objects.bulk_create(BillLine(**row) for row in rows("y"))
+
+    def kept(mark: str) -> list[dict[str, Any]]:
+        found = BillLine.objects.filter(label__startswith=mark).order_by("pk")
+        return [{k: v for k, v in r.items() if k not in ("id", "label")} for r in found.values()]
+
+    assert kept("x") == kept("z") == kept("y") and len(kept("x")) == 9
+    labels = dict(BillLine.objects.values_list("pk", "label"))
+    assert [labels[r.pk] for r in written] == [r.label for r in written] and [labels[pk] for pk in ids] == [r["label"] for r in rows("z")]
+    prepared.write_many([])
+    assert prepared.write_rows(BillLine, []) == []
+
+
+def test_rows_that_are_rewritten_keep_what_is_not_named(house, monkeypatch):
+    maria = people.open_account(bills=1)
+    other = people.open_account("Omar Siddiqui", "+12065550111", "A-2")
+    monkeypatch.setattr(prepared, "MOST_VALUES", 30)  # a statement each
+    rows = list(Account.objects.order_by("pk"))
+    for row in rows:
+        row.zone, row.bill_day, row.status = "America/Denver", 9, "closed"
+    prepared.rewrite_many(rows, ("zone", "bill_day"))
+    kept = Account.objects.order_by("pk").values_list("pk", "zone", "bill_day", "status")
+    assert list(kept) == [(maria.pk, "America/Denver", 9, "active"), (other.pk, "America/Denver", 9, "active")]
+    prepared.rewrite_many([], ("zone",))
+
+
+def test_a_column_that_is_none_of_the_model_is_refused_and_nothing_is_written(house):
+    with pytest.raises(TypeError, match="BillLine: bill, colour"):
+        prepared.write_rows(BillLine, [{"bill": 1, "colour": "red"}])
+    assert not BillLine.objects.exists()

@@ -1,0 +1,63 @@
+"""A long job on SQLite gives way to who waits to write, and to nobody else."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from django.db import connection, connections, transaction
+
+from careline.domain.journal.models import Counter
+from careline.sqlite import base
+from careline.sqlite.base import fcntl, give_way
+
+pytestmark = pytest.mark.only_sqlite
+
+
+def waiting() -> bool:
+    turnstile = connection.turnstile()
+    try:
+        fcntl.flock(turnstile, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    fcntl.flock(turnstile, fcntl.LOCK_UN)
+    return False
+
+
+def test_who_waits_while_a_job_writes_comes_before_its_next_part(committed_house, monkeypatch):
+    """Ana's grant finds the night writing. It comes between this part and the next, though SQLite has no queue."""
+    monkeypatch.setattr(base, "PATIENCE", 10.0)
+    order: list[str] = []
+
+    def ana() -> None:
+        with transaction.atomic():
+            order.append("ana")
+            Counter.objects.create(name="ana")
+        connections["default"].close()
+
+    thread = threading.Thread(target=ana, daemon=True)
+    with transaction.atomic():
+        Counter.objects.create(name="part 1")
+        thread.start()
+        until = time.monotonic() + 10
+        while not waiting() and time.monotonic() < until:
+            time.sleep(0.001)
+        order.append("part 1")
+    give_way()
+    with transaction.atomic():
+        order.append("part 2")
+    thread.join(10)
+    assert order == ["part 1", "ana", "part 2"]
+
+
+def test_a_job_gives_way_to_nobody_at_once_and_to_somebody_who_never_comes_not_for_ever(committed_house, monkeypatch):
+    monkeypatch.setattr(time, "sleep", lambda _: pytest.fail("nobody waits"))
+    give_way()
+    monkeypatch.undo()
+    monkeypatch.setattr(base, "PATIENCE", 0.05)
+    with open(f"{connection.settings_dict['NAME']}-turn") as other:
+        fcntl.flock(other, fcntl.LOCK_SH)
+        began = time.monotonic()
+        give_way()
+        assert time.monotonic() - began >= 0.05
