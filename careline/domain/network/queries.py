@@ -1,0 +1,120 @@
+"""What is wrong on the network, and for which lines."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+
+from django.db.models import Q
+
+from careline.domain.customers import queries as customers
+from careline.domain.network import rules
+from careline.domain.network.models import Area, AreaPart, Trouble
+
+
+def areas() -> list[Area]:
+    """Every area by name, with its parts."""
+    return list(Area.objects.prefetch_related("parts").order_by("name"))
+
+
+def area(area_id: int) -> Area | None:
+    return Area.objects.filter(pk=area_id).first()
+
+
+def trouble(trouble_id: int) -> Trouble | None:
+    return Trouble.objects.select_related("area", "entered_by").filter(pk=trouble_id).first()
+
+
+def by_numbers(numbers: Collection[str], at: datetime) -> list[rules.Trouble]:
+    """Troubles by their numbers, as they stand now, over or not; the one that began first leads."""
+    rows = Trouble.objects.filter(number__in=numbers).select_related("area", "entered_by").order_by("began", "pk")
+    return [_fact(row, "", at) for row in rows]
+
+
+def outages_for(line_id: int, at: datetime, cells: Sequence[str] = ()) -> list[rules.Trouble]:
+    """What is wrong now where this line is: where its account is at home, and at the cells it was seen at lately.
+
+    Outages first, then maintenance, then congestion; the one that began first leads. A planned window is no trouble yet
+    (`planned_for`).
+    """
+    return _facts(_where(customers.line_place(line_id), cells), at, rules.Phase.NOW)
+
+
+def planned_for(line_id: int, at: datetime, cells: Sequence[str] = ()) -> list[rules.Trouble]:
+    """Maintenance that is entered for this line's place and has not begun."""
+    return _facts(_where(customers.line_place(line_id), cells), at, rules.Phase.PLANNED)
+
+
+def outages_at(at: datetime, *, postal_code: str = "", cells: Sequence[str] = ()) -> list[rules.Trouble]:
+    """What is wrong now at a place that is no line's home: where a caller says they are."""
+    return _facts(_where(postal_code, cells), at, rules.Phase.NOW)
+
+
+def planned_at(at: datetime, *, postal_code: str = "", cells: Sequence[str] = ()) -> list[rules.Trouble]:
+    """Maintenance that is entered for a place and has not begun."""
+    return _facts(_where(postal_code, cells), at, rules.Phase.PLANNED)
+
+
+def areas_at(postal_code: str) -> list[str]:
+    """The names of the areas that hold a postal code; those that are everywhere are not asked."""
+    starts = rules.starts_of(postal_code)
+    return list(Area.objects.filter(parts__kind=rules.PartKind.POSTAL, parts__value__in=starts).distinct().order_by("name").values_list("name", flat=True))
+
+
+def over_since(since: datetime, at: datetime) -> list[rules.Trouble]:
+    """What was over between two moments, the last first: ended by somebody, or a window that closed by itself."""
+    closed = Q(ended=None, kind=rules.Kind.MAINTENANCE, expected_end__gte=since, expected_end__lte=at)
+    rows = Trouble.objects.filter(Q(ended__gte=since, ended__lte=at) | closed).select_related("area", "entered_by")
+    found = [_fact(row, "", at) for row in rows.order_by("-began", "-pk")[:100]]
+    return sorted(found, key=lambda x: x.ended or x.began, reverse=True)
+
+
+def open_outages(at: datetime) -> list[rules.Trouble]:
+    """Everything that holds now or is planned, newest first."""
+    rows = Trouble.objects.filter(Q(ended=None) | Q(ended__gt=at)).select_related("area", "entered_by").order_by("-began", "-pk")
+    return [_fact(row, "", at) for row in rows if _phase(row, at) != rules.Phase.OVER]
+
+
+_ORDER = {rules.Kind.OUTAGE: 0, rules.Kind.MAINTENANCE: 1, rules.Kind.CONGESTION: 2}
+
+
+def _where(postal_code: str, cells: Iterable[str]) -> dict[int, str]:
+    """The areas that hold a place, each with the part that says so; the narrowest part wins."""
+    wanted = Q(kind=rules.PartKind.EVERYWHERE)
+    if starts := rules.starts_of(postal_code):
+        wanted |= Q(kind=rules.PartKind.POSTAL, value__in=starts)
+    if plain := [rules.plain_cell(c) for c in cells if c.strip()]:
+        wanted |= Q(kind=rules.PartKind.CELL, value__in=plain)
+    rank = {rules.PartKind.EVERYWHERE: 0, rules.PartKind.POSTAL: 1, rules.PartKind.CELL: 2}
+    found = sorted(AreaPart.objects.filter(wanted).values_list("area_id", "kind"), key=lambda row: rank[rules.PartKind(row[1])])
+    return dict(found)
+
+
+def _facts(where: dict[int, str], at: datetime, wanted: rules.Phase) -> list[rules.Trouble]:
+    if not where:
+        return []
+    rows = Trouble.objects.filter(Q(ended=None) | Q(ended__gt=at), area_id__in=where).select_related("area", "entered_by")
+    held = [row for row in rows if _phase(row, at) == wanted]
+    held.sort(key=lambda row: (_ORDER[rules.Kind(row.kind)], row.began, row.pk))
+    return [_fact(row, where[row.area_id], at) for row in held]
+
+
+def _phase(row: Trouble, at: datetime) -> rules.Phase:
+    return rules.phase(kind=row.kind, began=row.began, expected_end=row.expected_end, ended=row.ended, at=at)
+
+
+def _fact(row: Trouble, matched_by: str, at: datetime) -> rules.Trouble:
+    return rules.Trouble(
+        id=row.pk,
+        number=row.number,
+        area=row.area.name,
+        kind=row.kind,
+        services=row.services,
+        began=row.began,
+        expected_end=row.expected_end,
+        overdue=row.expected_end is not None and row.expected_end <= at,
+        words=row.words,
+        entered_by=row.entered_by.name,
+        matched_by=matched_by,
+        ended=(row.ended or row.expected_end) if _phase(row, at) == rules.Phase.OVER else None,
+    )
