@@ -1,0 +1,73 @@
+"""What is written to customers: in their language where the rulebook has words for it, else in English."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from django.conf import settings
+
+from careline.domain.customers import queries as customers
+from careline.foundation.rulebook import Rulebook
+
+ENGLISH = {
+    "code": "{code} is your {carrier} code. It works for {minutes} minutes. Tell it only to somebody you called yourself.",
+    "lock": "{carrier}: somebody tried to get into your account by phone and failed. We locked that way for {hours} hours. "
+    "If it was not you, call us.",
+    "link": "{carrier}: pay {amount} here within {hours} hours: {page}",
+    "receipt": "{carrier}: we received {amount} with {method}. Thank you. Receipt {number}.",
+    "refund": "{carrier}: we gave {amount} back to {method}. Your bank needs some days to show it.",
+    "returned": "{carrier}: your payment of {amount} with {method} came back to us unpaid. Please pay it another way, or call us: "
+    "we will find one together.",
+    "restored": "{carrier}: the line ending in {last4} is on again. Please restart your phone. Thank you.",
+    "autopay_declined": "{carrier}: autopay of {amount} with {method} was declined. Please pay another way, or call us.",
+    "bill_copy_subject": "Your bill {number} from {carrier}",
+    "bill_copy": "Hello,\n\nyou asked us for a copy of your bill {number} of {day}. It is attached as a PDF: a summary on its first page, and every charge after it.\n\n{carrier}",
+    # In English alone, as the explanation itself is.
+    "bill_explained_subject": "Why your bill {number} from {carrier} differs",
+    "arranged": "{carrier}: you agreed to pay {plan}. Until then we do not collect this amount. New bills are due as always. Call us before a day "
+    "if it does not work out. {number}",
+    "arrangement_cancelled": "{carrier}: your payment arrangement {number} is cancelled. {left} is past due now.",
+    "arrangement_broken": "{carrier}: {amount} was agreed for {day} and did not come, so your arrangement has ended and {left} is past due. Call us: we will "
+    "find a way together. Reply STOP to end texts about payments.",
+    "arrangement_soon": "{carrier}: as agreed, {amount} is due tomorrow, {day}. If it is on its way, thank you; call us today if it does not work out. Reply STOP to "
+    "end texts about payments.",
+    "day": "{month} {day}",
+    "months": "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec",
+    "receipt_link": "{carrier}: we received {amount} from the phone ending in {last4}. Thank you.",
+}
+
+
+def day(value: date) -> str:
+    """A day for every language: `2026-11-24` is the same in all of them."""
+    return value.isoformat()
+
+
+def language_of(account_id: int | None) -> str:
+    """The language of the account's customer, without its country. Without an account English: a guest's language is not the
+    customer's, and would tell of it."""
+    return customers.language_of(account_id).partition("-")[0].lower() if account_id is not None else "en"
+
+
+def body(rulebook: Rulebook, name: str, account_id: int | None, **values: Any) -> str:
+    """The text called `name`, in the language of the account's customer."""
+    return said(rulebook, name, language_of(account_id), **values)
+
+
+def day_said(rulebook: Rulebook, language: str, on: date) -> str:
+    """A day as it is read in a language: `Dec 11`, `11 de diciembre`."""
+    months = said(rulebook, "months", language).split()
+    month = months[on.month - 1] if len(months) == 12 else f"{on:%b}"
+    return said(rulebook, "day", language, month=month, day=on.day)
+
+
+def said(rulebook: Rulebook, name: str, language: str, **values: Any) -> str:
+    """The text called `name` in a language, else in English."""
+    values["carrier"] = settings.CARRIER_NAME
+    for words in (rulebook.texts.get(language, {}).get(name), ENGLISH[name]):
+        try:
+            if words:
+                return words.format_map(values)
+        except (KeyError, ValueError, IndexError, AttributeError):
+            continue  # a text that asks for what is not there: better English than none
+    raise KeyError(name)
