@@ -8,8 +8,9 @@ from typing import Annotated, Any
 from django.conf import settings
 from pydantic import Field
 
-from careline.acts.declare import ActType, Done, Id, Input, Locks, Minor, Scene, ShortWords
-from careline.domain.credits import operations, queries
+from careline.acts.arrangements import after_money
+from careline.acts.declare import ActType, Day, Done, Id, Input, Locks, Minor, Scene, ShortWords
+from careline.domain.credits import operations, queries, rules
 from careline.domain.credits.rules import Evidence
 from careline.domain.ledger import queries as ledger
 from careline.foundation.act import Act
@@ -19,12 +20,15 @@ from careline.foundation.refusal import refuse
 
 
 class Grant(Input):
-    """A credit before tax, in minor units. `bill_line` is the charge that was wrong, where the reason asks for it."""
+    """A credit before tax, in minor units. `bill_line` is the charge that was wrong, where the reason asks for it; `first`
+    and `last` are its days that were wrong: then no more than their share of it."""
 
     account: Id
     amount: Minor
     reason: ShortWords
     bill_line: Id | None = None
+    first: Day | None = None
+    last: Day | None = None
     words: Annotated[str, Field(max_length=400)] = ""
 
 
@@ -34,34 +38,55 @@ class Reverse(Input):
     words: Annotated[str, Field(min_length=1, max_length=400)]
 
 
+def _days(given: Grant, line: Any) -> rules.Days | None:
+    """The days that were wrong. Raises Refused when one is missing, or they are not days of that charge."""
+    if given.first is None and given.last is None:
+        return None
+    if given.first is None or given.last is None:
+        missing = "first" if given.first is None else "last"
+        raise refuse("INVALID", "Say the first and the last day that was wrong.", fields={missing: "This day is needed too."})
+    if line is None:
+        raise refuse("INVALID", "Days are credited of a charge.", fields={"bill_line": "Choose the charge that these days are of."})
+    try:
+        return rules.days(given.first, given.last, line.period_start, line.period_end)
+    except ValueError as fault:
+        raise refuse("INVALID", str(fault), fields={"first": str(fault)}) from None
+
+
 def grant_facts(scene: Scene, act: Act, given: Grant) -> dict[str, Any]:
     reason = scene.rulebook.reasons["credit"].get(given.reason)
     if reason is None:
         raise refuse("INVALID", "Choose a reason of the list.", fields={"reason": "Choose one."})
+    line = ledger.bill_line(given.bill_line) if given.bill_line else None
+    if line is not None and line.bill.account_id != given.account:
+        line = None  # a charge of somebody else's says nothing here, also not what is left of it
+    days = _days(given, line)
     room = queries.room(
         limits=scene.rulebook.limits,
-        reason=reason,
+        reason=given.reason,
+        policy=reason,
         role=act.who.role,
         staff_id=int(act.who.id) if act.who.id.isdigit() else None,
         account_id=given.account,
-        bill_line_id=given.bill_line,
+        contact_id=act.basis.contact_id,
+        bill_line_id=line.pk if line else None,
         at=act.at,
         day=civil_date(act.at, settings.CARRIER_ZONE),
     )
-    line = ledger.bill_line(given.bill_line) if given.bill_line else None
     oldest = add_months(civil_date(act.at, settings.CARRIER_ZONE), -scene.rulebook.limits["credit"]["backdate"]["cycles"] - 1)
     return {
         "credit": {
             "amount": given.amount,
             "reason": given.reason,
-            "eventRoom": room.event,
-            "reasonRoom": room.reason,
+            "eventRoom": max(room.event, 0),
+            "reasonRoom": max(room.reason, 0),
             "windowRoom": max(room.window, 0),
             "dayRoom": max(room.day, 0),
             "dayCountRoom": max(room.count, 0),
             "lineRoom": room.line if room.line is not None else 10**10,
+            "daysRoom": days.part(line.amount_minor) if days and line else 10**10,
             "needsLine": reason["evidence"] == Evidence.BILL_LINE,
-            "hasLine": line is not None and line.bill.account_id == given.account,
+            "hasLine": line is not None,
             "tooOld": line is not None and line.bill.issued_on < oldest,
         }
     }
@@ -77,6 +102,7 @@ OPENING = {
         "dayRoom": 1,
         "dayCountRoom": 1,
         "lineRoom": 1,
+        "daysRoom": 1,
         "needsLine": False,
         "hasLine": True,
         "tooOld": False,
@@ -86,6 +112,7 @@ OPENING = {
 
 def grant(act: Act, given: Grant, scene: Scene) -> Done:
     policy = scene.rulebook.reasons["credit"][given.reason]
+    days = _days(given, ledger.bill_line(given.bill_line) if given.bill_line else None)
     row = operations.grant(
         act=act,
         account_id=given.account,
@@ -94,14 +121,19 @@ def grant(act: Act, given: Grant, scene: Scene) -> Done:
         policy=policy,
         bill_line_id=given.bill_line,
         day=civil_date(act.at, settings.CARRIER_ZONE),
+        days=days,
     )
     tax = row.total_minor - row.amount_minor
     with_tax = f" and {shown(tax)} tax" if tax else ""
+    by_days = f", {days.count} of {days.of} days" if days else ""
+    # A correction that would come again next month ends at its cause: the desk says so, and leads there.
+    show = {"recurs": given.reason} if policy.get("recurs") else {}
     return Done(
-        f"Credit {row.number}: {shown(row.amount_minor)}{with_tax}, {policy['title'].lower()}",
-        {"credit": row.number, "amount": row.amount_minor, "total": row.total_minor},
+        f"Credit {row.number}: {shown(row.amount_minor)}{with_tax}, {policy['title'].lower()}{by_days}",
+        {"credit": row.number, "amount": row.amount_minor, "total": row.total_minor, **show},
         data={"amount": row.amount_minor, "total": row.total_minor, "reason": row.reason},
         payload={"words": given.words} if given.words else None,
+        also=after_money(act, given.account),
     )
 
 
@@ -125,6 +157,7 @@ def reverse(act: Act, given: Reverse, scene: Scene) -> Done:
         {"credit": row.number, "total": row.total_minor},
         data={"reverses": given.credit},
         payload={"words": given.words},
+        also=after_money(act, given.account),
     )
 
 

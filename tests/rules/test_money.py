@@ -1,4 +1,4 @@
-"""Money: one rounding, nothing lost in a split, amounts as people read and type them."""
+"""Money: one rounding, amounts as people read and type them."""
 
 from fractions import Fraction
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from careline.foundation.money import MAX_MINOR, decimals, parsed, rounded, share, shown, split
+from careline.foundation.money import MAX_MINOR, decimals, parsed, rounded, share, shown
 
 amounts = st.integers(-MAX_MINOR, MAX_MINOR)
 currencies = st.sampled_from(["USD", "EUR", "GBP", "CAD", "JPY", "KWD", "CHF", "CLF"])
@@ -55,42 +55,6 @@ def test_a_share_is_pro_rata_and_rounded(minor: int, numerator: int, denominator
 def test_a_share_of_no_parts_is_refused(denominator: int) -> None:
     with pytest.raises(ValueError, match="denominator"):
         share(100, 1, denominator)
-
-
-@pytest.mark.parametrize(
-    ("minor", "weights", "parts"),
-    [
-        (100, [1, 1, 1], [34, 33, 33]),
-        (-100, [1, 1, 1], [-34, -33, -33]),
-        (101, [1, 1, 1], [34, 34, 33]),
-        (100, [0, 1], [0, 100]),
-        (0, [3, 4], [0, 0]),
-        (10, [1, 2, 3], [2, 3, 5]),
-        (1, [1, 2, 2], [0, 1, 0]),
-    ],
-)
-def test_the_units_left_over_go_to_the_largest_remainders_then_the_earlier(
-    minor: int, weights: list[int], parts: list[int]
-) -> None:
-    assert split(minor, weights) == parts
-
-
-@given(amounts, st.lists(st.integers(0, 10**6), min_size=1, max_size=20).filter(any))
-def test_a_split_sums_exactly_and_each_part_is_less_than_a_cent_from_its_share(
-    minor: int, weights: list[int]
-) -> None:
-    parts = split(minor, weights)
-    assert sum(parts) == minor
-    for part, weight in zip(parts, weights, strict=True):
-        assert abs(part - Fraction(minor * weight, sum(weights))) < 1
-        assert weight or part == 0
-    assert split(-minor, weights) == [-part for part in parts]
-
-
-@pytest.mark.parametrize("weights", [[], [0, 0], [2, -1]])
-def test_weights_that_divide_nothing_are_refused(weights: list[int]) -> None:
-    with pytest.raises(ValueError, match=r"\.$"):
-        split(100, weights)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ from django.db import models
 
 
 class Grant(models.Model):
-    """A credit, or the reversal of one (`reverses`). `total_minor` includes the taxes taken back."""
+    """A credit, or the reversal of one (`reverses`). `total_minor` includes the taxes taken back. `first_on`, `last_on`: the
+    days of the charge that were wrong, where it was credited by days."""
 
     append_only = True
     unique_keys = (("number",), ("entry_id",), ("reverses_id",))
@@ -18,6 +19,8 @@ class Grant(models.Model):
     amount_minor = models.BigIntegerField()
     total_minor = models.BigIntegerField()
     bill_line = models.ForeignKey("ledger.BillLine", models.PROTECT, null=True, related_name="grants")
+    first_on = models.DateField(null=True)
+    last_on = models.DateField(null=True)
     asked_by = models.ForeignKey("staff.Staff", models.PROTECT, related_name="grants_asked")
     granted_by = models.ForeignKey("staff.Staff", models.PROTECT, related_name="grants_given")
     at = models.DateTimeField()

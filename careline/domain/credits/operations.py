@@ -24,15 +24,22 @@ def grant(
     policy: dict[str, Any],
     bill_line_id: int | None,
     day: date,
+    days: rules.Days | None = None,
 ) -> Grant:
     """Credit an account: the grant, its tax lines, its ledger entry, and what it uses of the granter's day."""
     line = ledger_queries.bill_line(bill_line_id) if bill_line_id else None
     if line is not None:
         if line.bill.account_id != account_id:
             raise refuse("INVALID", "That charge is on another account's bill.", fields={"bill_line": "Choose a charge of this account."})
+        if ledger_queries.was_corrected(line.bill_id):
+            raise refuse("CONFLICT", "That bill was corrected: its charges were taken back whole. Choose the charge on the new bill.", rule="bill-corrected")
         if queries.credited_on_line(line.pk) + amount_minor > line.amount_minor:
             raise refuse("CONFLICT", "A charge cannot be credited beyond what was charged.", rule="never-below-charge")
-    label = f"{policy['title']}" + (f": {line.label}" if line else "")
+        for first, last, number in queries.days_credited(line.pk) if days else ():
+            if days and days.overlaps(first, last):
+                raise refuse("CONFLICT", f"{first:%b} {first.day} to {last:%b} {last.day} of this charge were credited by {number} already.", rule="days-credited",
+                             fields={"first": f"Credited by {number} already."})  # fmt: skip
+    label = f"{policy['title']}" + (f": {line.label}" if line else "") + (f", {days.count} of {days.of} days" if days else "")
     made = rules.parts(
         amount_minor=amount_minor,
         label=label,
@@ -60,6 +67,8 @@ def grant(
         amount_minor=amount_minor,
         total_minor=total,
         bill_line=line,
+        first_on=days.first if days else None,
+        last_on=days.last if days else None,
         asked_by_id=int((act.asked_by or act.who).id),
         granted_by_id=int(act.who.id),
         at=act.at,
@@ -90,6 +99,8 @@ def reverse(*, act: Act, number: str) -> Grant:
         amount_minor=-given.amount_minor,
         total_minor=-given.total_minor,
         bill_line=given.bill_line,
+        first_on=given.first_on,
+        last_on=given.last_on,
         asked_by_id=int((act.asked_by or act.who).id),
         granted_by_id=int(act.who.id),
         at=act.at,

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from django.db.models import Sum
+from django.conf import settings
+from django.db.models import Case, F, Sum, When
 
 from careline.domain.credits import rules
 from careline.domain.credits.models import Grant, GrantPart
 from careline.domain.ledger import queries as ledger
+from careline.domain.ledger.rules import EntryKind
+from careline.domain.ledger.rules.books import Share
+from careline.domain.ledger.rules.explain import Credited
 from careline.domain.staff import queries as staff
 
 
@@ -36,7 +42,57 @@ def window_used(account_id: int, since: datetime) -> int:
 
 def credited_on_line(bill_line_id: int) -> int:
     """What of a bill line was credited already and not taken back (minor units)."""
-    rows = GrantPart.objects.filter(bill_line_id=bill_line_id, grant__reverses=None, grant__reversed_by=None)
+    return credited_on_lines([bill_line_id]).get(bill_line_id, 0)
+
+
+def credited_on_lines(bill_line_ids: Sequence[int]) -> dict[int, int]:
+    """The same for many bill lines in one question; a line of which nothing was credited is left out."""
+    rows = GrantPart.objects.filter(bill_line_id__in=bill_line_ids, grant__reverses=None, grant__reversed_by=None)
+    return dict(rows.values_list("bill_line_id").annotate(s=Sum("amount_minor")))
+
+
+def days_credited(bill_line_id: int) -> list[tuple[date, date, str]]:
+    """The days of a charge that were credited and stand: first, last, number of the credit."""
+    rows = Grant.objects.filter(bill_line_id=bill_line_id, reverses=None, reversed_by=None, first_on__isnull=False)
+    return list(rows.order_by("first_on").values_list("first_on", "last_on", "number"))  # type: ignore[arg-type]
+
+
+def on_bills(bill_ids: Sequence[int]) -> list[Credited]:
+    """What was taken off the charges of these bills and stands, oldest first."""
+    rows = Grant.objects.filter(bill_line__bill_id__in=bill_ids, reverses=None, reversed_by=None).select_related("bill_line", "granted_by")
+    zone = ZoneInfo(settings.CARRIER_ZONE)
+    return [
+        Credited(g.number, g.bill_line.bill_id, g.bill_line.label, g.total_minor, g.at.astimezone(zone).date(), g.granted_by.name, g.first_on, g.last_on)
+        for g in rows.order_by("at", "pk")
+        if g.bill_line is not None
+    ]
+
+
+def booked(first: date | None, last: date) -> list[Share]:
+    """The parts of the credits and reversals booked in a period, for the books; a credit takes from what is owed. One
+    question."""
+    kinds = (EntryKind.CREDIT, EntryKind.CREDIT_REVERSED)
+    rows = (
+        ledger.booked(first, last).filter(kind__in=kinds, grant__parts__isnull=False)
+        .annotate(part=F("grant__parts__kind"), tax=F("grant__parts__label"), reason=F("grant__reason"))
+        .annotate(detail=Case(When(part="tax", then=F("tax")), default=F("reason")))
+        .values("booked", "kind", "part", "detail").annotate(s=Sum("grant__parts__amount_minor"))
+    )  # fmt: skip
+    return [Share(r["booked"], r["kind"], False, "tax" if r["part"] == "tax" else "credit", r["detail"], -r["s"]) for r in rows]
+
+
+def totals_of(contact_id: int) -> dict[tuple[int, datetime], int]:
+    """What each credit of a contact came to with its tax, by who gave it and when: a decided request finds its own."""
+    rows = Grant.objects.filter(contact_id=contact_id, reverses=None)
+    return {(by, at): total for by, at, total in rows.values_list("granted_by_id", "at", "total_minor")}
+
+
+def given_for(*, contact_id: int, reason: str, bill_line_id: int | None) -> int:
+    """What one event was given already, before tax, less what was taken back: this contact, this reason, this charge
+    (None: whatever charge)."""
+    rows = Grant.objects.filter(contact_id=contact_id, reason=reason, reverses=None, reversed_by=None)
+    if bill_line_id is not None:
+        rows = rows.filter(bill_line_id=bill_line_id)
     return rows.aggregate(s=Sum("amount_minor"))["s"] or 0
 
 
@@ -49,10 +105,12 @@ def tax_lines(bill_line_id: int) -> list[rules.TaxLine]:
 def room(
     *,
     limits: dict[str, Any],
-    reason: dict[str, Any],
+    reason: str,
+    policy: dict[str, Any],
     role: str,
     staff_id: int | None,
     account_id: int,
+    contact_id: int | None,
     bill_line_id: int | None,
     at: datetime,
     day: Any,
@@ -62,9 +120,12 @@ def room(
     window = credit["account_window"]
     used = staff.used(staff_id, "credit", day)
     charged = ledger.bill_line(bill_line_id) if bill_line_id else None
+    of_charge = bill_line_id if policy["evidence"] == rules.Evidence.BILL_LINE else None
+    given = given_for(contact_id=contact_id, reason=reason, bill_line_id=of_charge) if contact_id is not None else 0
+    for_reason = policy["event_limit"]
     return rules.Room(
-        event=staff.limit(credit["event"], role),
-        reason=int(reason["event_limit"]),
+        event=staff.limit(credit["event"], role) - given,
+        reason=(staff.limit(for_reason, role) if isinstance(for_reason, dict) else int(for_reason)) - given,
         window=staff.limit(window, role) - window_used(account_id, at - timedelta(days=window["days"])),
         day=staff.limit(credit["day"]["value"], role) - used.amount_minor,
         count=staff.limit(credit["day"]["count"], role) - used.count,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 
 from careline.foundation.money import share
@@ -63,6 +64,41 @@ def parts(
             if back > 0:
                 made.append(Part("tax", tax.label, back, tax.bill_line_id))
     return made
+
+
+@dataclass(frozen=True, slots=True)
+class Days:
+    """The days of a charge that were wrong, both of them in it, out of all days that it was for."""
+
+    first: date
+    last: date
+    of: int
+
+    @property
+    def count(self) -> int:
+        return (self.last - self.first).days + 1
+
+    def part(self, amount_minor: int) -> int:
+        """What these days of a charge come to, rounded once.
+
+        >>> Days(date(2026, 11, 6), date(2026, 11, 17), 30).part(4500)
+        1800
+        """
+        return share(amount_minor, self.count, self.of)
+
+    def overlaps(self, first: date, last: date) -> bool:
+        return self.first <= last and first <= self.last
+
+
+def days(first: date, last: date, start: date | None, end: date | None) -> Days:
+    """The days within a charge's own period. ValueError, in words for the field, when they are not in it."""
+    if start is None or end is None:
+        raise ValueError("The bill does not say which days this charge is for, so it is not credited by days.")
+    if last < first:
+        raise ValueError("The last day is before the first.")
+    if first < start or last > end:
+        raise ValueError(f"This charge is for {start:%b} {start.day} to {end:%b} {end.day}: choose days within.")
+    return Days(first, last, (end - start).days + 1)
 
 
 @dataclass(frozen=True, slots=True)

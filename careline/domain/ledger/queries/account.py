@@ -1,4 +1,4 @@
-"""What is owed, what was paid, and what an account's money says that this caller may want to know."""
+"""What an account owes and paid, and what of it this caller may want to know."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
-from django.db.models import OuterRef, Subquery, Sum, Window
+from django.db.models import Exists, OuterRef, Subquery, Sum, Window
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Coalesce
+from django.db.models.query import QuerySet
 
 from careline.domain.customers.queries import Signal
 from careline.domain.ledger import rules
@@ -22,8 +24,10 @@ from careline.domain.ledger.models import (
     Payment,
     PaymentLink,
     PaymentMethod,
+    UnbilledCharge,
 )
 from careline.foundation.money import shown
+from careline.prepared import prepared, whole
 
 
 @dataclass(frozen=True)
@@ -42,20 +46,21 @@ class OpenBill:
 
 def bills_of(account_id: int, limit: int | None = None) -> list[OpenBill]:
     """The account's bills, newest first, each with its open amount; corrected ones are left out."""
+    return [OpenBill(*row, row[-1] - paid) for *row, paid in _bills(limit, account=account_id)]
+
+
+@prepared
+def _bills(limit: int | None) -> QuerySet[Bill, tuple[Any, ...]]:
     paid = (
         Allocation.objects.filter(bill=OuterRef("pk")).values("bill").annotate(s=Sum("amount_minor")).values("s")
     )
     rows = (
-        Bill.objects.filter(account_id=account_id, corrected_by=None)
+        Bill.objects.filter(account_id=whole("account"), corrected_by=None)
         .annotate(paid=Coalesce(Subquery(paid), 0))
         .order_by("-issued_on", "-pk")
+        .values_list("pk", "number", "issued_on", "due_on", "period_start", "period_end", "total_minor", "paid")
     )
-    return [
-        OpenBill(
-            b.pk, b.number, b.issued_on, b.due_on, b.period_start, b.period_end, b.total_minor, b.total_minor - b.paid
-        )
-        for b in (rows[:limit] if limit else rows)
-    ]
+    return rows[:limit] if limit else rows
 
 
 def balance(account_id: int) -> int:
@@ -77,12 +82,14 @@ class Statement:
 
 def statement(account_id: int, limit: int = 12) -> Statement:
     """The newest entries of an account and its balance, in one question."""
-    rows = list(
-        Entry.objects.filter(account_id=account_id)
-        .annotate(total=Window(Sum("amount_minor")))
-        .order_by("-at", "-pk")[:limit]
-    )
-    return Statement(rows, rows[0].total if rows else 0)
+    rows = _newest(limit, account=account_id)
+    return Statement(rows, rows[0].total if rows else 0)  # type: ignore[attr-defined]
+
+
+@prepared
+def _newest(limit: int) -> QuerySet[Entry]:
+    rows = Entry.objects.filter(account_id=whole("account")).annotate(total=Window(Sum("amount_minor")))
+    return rows.order_by("-at", "-pk")[:limit]
 
 
 def card_subquery(account: Combinable) -> Subquery:
@@ -102,12 +109,65 @@ def entries_of(account_id: int, limit: int = 200) -> list[Entry]:
     return list(Entry.objects.filter(account_id=account_id).order_by("-at", "-pk")[:limit])
 
 
+def past_due(account_id: int, today: date) -> tuple[int, date | None]:
+    """What is past due (minor units), and since when."""
+    bills = bills_of(account_id)
+    found = rules.standing(open_items(bills), sum(b.open_minor for b in bills), today)
+    return found.past_due_minor, found.past_due_since
+
+
+def unbilled_of(account_id: int) -> list[UnbilledCharge]:
+    """The charges that no bill carries yet, oldest first."""
+    carried = BillLine.objects.filter(bill__account=OuterRef("account"), bill__corrected_by=None, source_key=OuterRef("number"))
+    return list(
+        UnbilledCharge.objects.filter(~Exists(carried), account_id=account_id).select_related("line").order_by("at", "pk")
+    )
+
+
+def unbilled_lines(account_id: int) -> list[BillLine]:
+    """Those charges as lines for the next bill, unsaved; whoever makes the bill adds the tax on each that says so."""
+    return [
+        BillLine(
+            source_key=c.number,
+            kind=c.kind,
+            label=c.label,
+            line=c.line,
+            period_start=c.day,
+            period_end=c.day,
+            quantity=c.quantity,
+            unit_price_minor=c.unit_price_minor,
+            amount_minor=c.amount_minor,
+        )
+        for c in unbilled_of(account_id)
+    ]
+
+
+def charged_beyond_plan(line_id: int, since: date) -> int:
+    """What was charged on a line beyond its plan since a day, billed or not (minor units, before tax)."""
+    return UnbilledCharge.objects.filter(line_id=line_id, day__gte=since).aggregate(s=Sum("amount_minor"))["s"] or 0
+
+
 def bill_lines(bill_id: int) -> list[BillLine]:
     return list(BillLine.objects.filter(bill_id=bill_id).select_related("line").order_by("pk"))
 
 
 def bill_line(bill_line_id: int) -> BillLine | None:
     return BillLine.objects.select_related("bill", "line").filter(pk=bill_line_id).first()
+
+
+def numbers_of(account_id: int, bill_ids: Sequence[int]) -> dict[int, str]:
+    """The numbers of those of these bills that are this account's."""
+    return dict(Bill.objects.filter(account_id=account_id, pk__in=bill_ids).values_list("pk", "number"))
+
+
+def issued_on(bill_id: int) -> date:
+    """The day on which a bill was made. Raises Bill.DoesNotExist when there is none."""
+    return Bill.objects.values_list("issued_on", flat=True).get(pk=bill_id)
+
+
+def was_corrected(bill_id: int) -> bool:
+    """Was this bill taken back whole, by another that replaces it?"""
+    return Bill.objects.filter(corrects_id=bill_id).exists()
 
 
 def creditable_lines(account_id: int, bills: int = 3) -> list[BillLine]:
@@ -145,6 +205,31 @@ def charge(key: str) -> Charge | None:
     return Charge.objects.filter(key=key).select_related("method").first()
 
 
+def charges_like(keys: Sequence[str]) -> dict[str, Charge]:
+    """The tries to take a payment under these keys."""
+    return {c.key: c for c in Charge.objects.filter(key__in=keys)}
+
+
+def paying(account_ids: Sequence[int], since: datetime) -> set[int]:
+    """Those of the accounts of which a payment was begun since a moment and is under way."""
+    return set(Charge.objects.filter(account_id__in=account_ids, state="pending", at__gte=since).values_list("account_id", flat=True))
+
+
+def charges_pending(prefix: str, before: datetime, limit: int = 100) -> list[Charge]:
+    """Tries whose key begins so and that nobody knows the end of, begun by a moment, oldest first."""
+    rows = Charge.objects.filter(state="pending", key__startswith=prefix, at__lte=before)
+    return list(rows.select_related("method").order_by("at", "pk")[:limit])
+
+
+def methods_of_many(account_ids: Sequence[int], on: date) -> dict[int, PaymentMethod]:
+    """The saved method of each account that autopay takes: the first living one that has not expired."""
+    found: dict[int, PaymentMethod] = {}
+    rows = PaymentMethod.objects.filter(account_id__in=account_ids, is_active=True).exclude(expires_on__lt=on)
+    for row in rows.order_by("pk"):
+        found.setdefault(row.account_id, row)
+    return found
+
+
 def charges_of(account_id: int, limit: int = 5) -> list[Charge]:
     return list(Charge.objects.filter(account_id=account_id).select_related("method").order_by("-at", "-pk")[:limit])
 
@@ -157,15 +242,21 @@ def link_by_reference(reference: str) -> PaymentLink | None:
     return PaymentLink.objects.filter(reference=reference).first()
 
 
+def last_link_since(account_id: int, since: datetime) -> PaymentLink | None:
+    """The newest link by which this account's own people may pay, if one was sent since a moment."""
+    return PaymentLink.objects.filter(account_id=account_id, guest=False, made_at__gte=since).order_by("-made_at", "-pk").first()
+
+
 def signals(
     *,
     bills: Sequence[OpenBill],
     standing: rules.Standing,
     charges: Sequence[Charge],
+    entries: Sequence[Entry],
     today: date,
     at: datetime,
 ) -> list[Signal]:
-    """A bill that jumped, a failed payment, money past due, a credit balance."""
+    """A bill that jumped, a payment that failed or came back, money past due, a credit balance."""
     found: list[Signal] = []
     if len(bills) > 1:
         newest, before = bills[0], bills[1]
@@ -178,6 +269,11 @@ def signals(
     if failed and not any(c.state == "taken" and c.at > failed.at for c in charges):
         found.append(
             Signal("payment_failed", f"Payment of {shown(failed.amount_minor)} failed", failed.reason or "Declined.", 88, act="payments.take", section="money")
+        )
+    back = next((e for e in entries if e.kind == rules.EntryKind.PAYMENT_RETURNED and (at - e.at).days <= 30), None)
+    if back and not any(e.kind == rules.EntryKind.PAYMENT and e.at > back.at for e in entries):
+        found.append(
+            Signal("payment_returned", f"Payment of {shown(back.amount_minor)} came back", f"{back.label or 'The bank sent it back'}, on {back.day:%b} {back.day.day}.", 87, act="payments.take", section="money")
         )
     if standing.past_due_minor > 0:
         days = standing.days_past_due(today)

@@ -1,0 +1,115 @@
+"""The acts of what comes with every bill: a promotion that is added (or added back), an extra or a discount that ends."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from django.conf import settings
+from pydantic import Field
+
+from careline.acts.declare import ActType, Done, Id, Input, Locks, Scene, ShortWords
+from careline.domain.billing import operations, queries
+from careline.domain.customers import queries as customers
+from careline.foundation.act import Act
+from careline.foundation.calendar import civil_date
+from careline.foundation.money import share, shown
+from careline.foundation.refusal import WayOn, refuse
+from careline.foundation.tariff import MILLION, Promotion, Tariff
+
+
+class AddPromotion(Input):
+    """`promotion`: its code in billing.toml. `line`: the line that it is on; without one it is on the account."""
+
+    account: Id
+    promotion: ShortWords
+    line: Id | None = None
+    words: Annotated[str, Field(max_length=400)] = ""
+
+
+class EndAgreed(Input):
+    """`agreed`: the number of an extra or a discount that runs."""
+
+    account: Id
+    agreed: Annotated[str, Field(min_length=4, max_length=40)]
+    words: Annotated[str, Field(min_length=1, max_length=400)]
+
+
+def _account(given: Any) -> Locks:
+    return Locks(accounts=(given.account,))
+
+
+def _tariff(scene: Scene) -> Tariff:
+    if "billing.toml" not in scene.rulebook.files:
+        raise refuse("CONFLICT", "The rulebook in force has no billing.toml, so nothing is promised for a bill here.", rule="no-billing")
+    return scene.rulebook.billing
+
+
+def _ours(scene: Scene, account_id: int) -> Tariff:
+    """The tariff; refused where another system makes the bills: what is written here would reach no bill."""
+    tariff = _tariff(scene)
+    if queries.is_outside(account_id, tariff):
+        raise refuse("CONFLICT", "Another system makes this account's bills: it has to be changed there. Note it and set a follow-up.", rule="billed-outside",
+                     way_on=(WayOn("Add a note", "contacts.note"),))  # fmt: skip
+    return tariff
+
+
+def worth(promotion: Promotion, plans: int) -> int:
+    """What a promotion takes off in all its months at most, given the plan charges of a month (minor units)."""
+    return (promotion.amount or share(plans, promotion.ppm, MILLION)) * promotion.months
+
+
+def _lines(account_id: int) -> list[Any]:
+    return [n for n in customers.lines_of(account_id) if n.status in ("active", "suspended")]
+
+
+def promotion_facts(scene: Scene, act: Act, given: AddPromotion) -> dict[str, Any]:
+    promotion = _tariff(scene).promotions.get(given.promotion)
+    if promotion is None:
+        raise refuse("INVALID", "Choose a promotion of the list.", fields={"promotion": "Choose one."})
+    lines = [n for n in _lines(given.account) if given.line in (None, n.pk)]
+    most = scene.rulebook.limits["promotion"]["worth"]
+    return {
+        "promotion": {
+            "worth": worth(promotion, sum(n.plan.price_minor for n in lines)),
+            "room": int(most.get(act.who.role, 0)),
+            "offered": any(n.plan.code not in promotion.not_on for n in lines),
+        }
+    }
+
+
+def add_promotion(act: Act, given: AddPromotion, scene: Scene) -> Done:
+    promotion = _ours(scene, given.account).promotions[given.promotion]
+    if given.line is not None and given.line not in {n.pk for n in _lines(given.account)}:
+        raise refuse("INVALID", "Choose a line of this account.", fields={"line": "Choose one."})
+    row = operations.add_promotion(
+        act=act, account_id=given.account, line_id=given.line, label=promotion.title, amount_minor=promotion.amount, share_ppm=promotion.ppm, months=promotion.months
+    )
+    much = f"{shown(promotion.amount)} off every bill" if promotion.amount else f"{promotion.ppm / 10_000:g} % off the plan"
+    assert row.ends_on is not None
+    return Done(
+        f"{row.reference}: “{promotion.title}” added, {much} until {row.ends_on:%b} {row.ends_on.day}, {row.ends_on.year}",
+        {"agreed": row.reference},
+        data={"agreed": row.reference, "promotion": promotion.code, "line": str(given.line or "")},
+        payload={"words": given.words} if given.words else None,
+    )
+
+
+def end_agreed(act: Act, given: EndAgreed, scene: Scene) -> Done:
+    _ours(scene, given.account)
+    row = operations.end_agreed(act=act, account_id=given.account, reference=given.agreed)
+    today = civil_date(act.at, settings.CARRIER_ZONE)
+    return Done(
+        f"{row.reference}: “{row.label}” ends {today:%b} {today.day}",
+        {"agreed": row.reference},
+        data={"agreed": row.reference, "kind": row.kind},
+        payload={"words": given.words},
+    )
+
+
+ACTS = [
+    ActType(
+        "billing.add_promotion", "Add a promotion", AddPromotion, add_promotion, locks=_account, facts=promotion_facts, on_page=True,
+        opening={"promotion": {"worth": 0, "room": 1, "offered": True}},
+    ),
+    ActType("billing.end_agreed", "End an extra or a discount", EndAgreed, end_agreed, locks=_account, on_page=True),
+]

@@ -1,0 +1,248 @@
+"""The acts of the ledger: print and send a bill, send why it is what it is, say what pays what, give up what will not come,
+take that back, and close the books."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+from typing import Annotated, Any
+
+from django.conf import settings
+from pydantic import Field
+
+from careline.acts import texts
+from careline.acts.arrangements import after_money
+from careline.acts.declare import ActType, Day, Done, Id, Input, Locks, Minor, Scene, ShortWords
+from careline.carriers import PRINTER, need
+from careline.domain.collections import queries as collections
+from careline.domain.collections import rules as collection_rules
+from careline.domain.customers import queries as customers
+from careline.domain.journal.operations import tell
+from careline.domain.ledger import operations, queries
+from careline.foundation.act import Act
+from careline.foundation.calendar import civil_date
+from careline.foundation.money import shown
+from careline.foundation.refusal import refuse
+
+MESSAGE = 640  # four texts
+
+
+class SendExplanation(Input):
+    """`against`: the earlier bill that it was compared with. `line`: the number that gets the text; without one it goes by
+    e-mail to the address of record, with the whole explanation as a PDF."""
+
+    account: Id
+    bill: Id
+    against: Id
+    line: Id | None = None
+    text: Annotated[str, Field(min_length=1, max_length=MESSAGE)]
+
+
+class OneBill(Input):
+    """A bill of the account."""
+
+    account: Id
+    bill: Id
+
+
+class PrintStatement(Input):
+    """The ledger of a period, both days in it."""
+
+    account: Id
+    first: Day
+    last: Day
+
+
+class Allocate(Input):
+    """Let a payment or credit (the id of its entry) pay so much of a bill: from what is not applied, or `from_bill`."""
+
+    account: Id
+    entry: Id
+    bill: Id
+    amount: Minor
+    from_bill: Id | None = None
+
+
+class WriteOff(Input):
+    """Give up so much of what is open, for a reason of reasons.toml."""
+
+    account: Id
+    amount: Minor
+    reason: ShortWords
+    words: Annotated[str, Field(max_length=400)] = ""
+
+
+class Recover(Input):
+    """Take so much of a write-off (its number) back: it is owed again."""
+
+    account: Id
+    write_off: Annotated[str, Field(min_length=4, max_length=40)]
+    amount: Minor
+    words: Annotated[str, Field(min_length=1, max_length=400)]
+
+
+def _account(given: Any) -> Locks:
+    return Locks(accounts=(given.account,))
+
+
+def _bill(account_id: int, bill_id: int) -> str:
+    """The bill's number. Raises Refused when it is not this account's."""
+    number = queries.numbers_of(account_id, (bill_id,)).get(bill_id)
+    if number is None:
+        raise refuse("INVALID", "Choose a bill of this account.", fields={"bill": "Choose a bill of this account."})
+    return number
+
+
+def _mail(account_id: int) -> str:
+    """The e-mail address of record: no other is ever written to. Raises Refused when there is none."""
+    account = customers.account(account_id)
+    if account is None or not account.customer.email:
+        raise refuse("CONFLICT", "There is no e-mail address of record for this customer. Print it for a letter, or tell it on the call.", rule="no-email")
+    return account.customer.email
+
+
+def print_bill(act: Act, given: OneBill, scene: Scene) -> Done:
+    need(PRINTER)
+    number = _bill(given.account, given.bill)
+    paper = operations.order_bill(act=act, account_id=given.account, bill_id=given.bill)
+    said = "is there as a PDF" if paper.state == "made" else "is being made as a PDF"
+    return Done(f"Bill {number} {said}", {"paper": str(paper.pk), "state": paper.state}, data={"bill": number, "paper": str(paper.pk)})
+
+
+def print_statement(act: Act, given: PrintStatement, scene: Scene) -> Done:
+    need(PRINTER)
+    if given.first > given.last:
+        raise refuse("INVALID", "The first day is after the last.", fields={"first": "The first day is after the last."})
+    paper = operations.order_statement(act=act, account_id=given.account, first=given.first, last=given.last)
+    return Done(
+        f"Statement from {given.first} to {given.last} is being made as a PDF", {"paper": str(paper.pk), "state": paper.state},
+        data={"paper": str(paper.pk), "first": given.first.isoformat(), "last": given.last.isoformat()},
+    )  # fmt: skip
+
+
+def send_bill(act: Act, given: OneBill, scene: Scene) -> Done:
+    need("MESSENGER")
+    need(PRINTER)
+    number, to = _bill(given.account, given.bill), _mail(given.account)
+    paper = operations.order_bill(act=act, account_id=given.account, bill_id=given.bill)
+    values = {"number": number, "day": texts.day(queries.issued_on(given.bill))}
+    tell(
+        act=act, topic="bill_copy", channel="email", to=to, about=f"bill:{number}",
+        subject=texts.body(scene.rulebook, "bill_copy_subject", given.account, **values), body=texts.body(scene.rulebook, "bill_copy", given.account, **values),
+        attachment=paper.attachment, held=paper.state != "made",
+    )  # fmt: skip
+    return Done(f"Bill {number} sent to the e-mail address of record", {"bill": number, "paper": str(paper.pk)}, data={"bill": number, "paper": str(paper.pk)})
+
+
+def send_explanation(act: Act, given: SendExplanation, scene: Scene) -> Done:
+    need("MESSENGER")
+    numbers = queries.numbers_of(given.account, (given.bill, given.against))
+    bill = _bill(given.account, given.bill)
+    if given.against not in numbers or given.against == given.bill:
+        raise refuse("INVALID", "Choose an earlier bill of this account.", fields={"against": "Choose an earlier bill of this account."})
+    against = numbers[given.against]
+    done = Done(f"Bill {bill} explained against {against}: sent to the customer", {"bill": bill, "against": against}, data={"bill": bill, "against": against}, payload={"text": given.text})
+    if given.line is None:
+        need(PRINTER)
+        to = _mail(given.account)
+        paper = operations.order_explanation(act=act, account_id=given.account, bill_id=given.bill, against_id=given.against)
+        subject = texts.body(scene.rulebook, "bill_explained_subject", given.account, number=bill)
+        tell(act=act, topic="bill_explained", channel="email", to=to, subject=subject, body=given.text, about=f"bill:{bill}", attachment=paper.attachment, held=paper.state != "made")
+        return replace(done, say=f"Bill {bill} explained against {against}: sent to the e-mail address of record", data={**done.data, "paper": str(paper.pk)})
+    line = customers.line(given.line)
+    if line is None or line.account_id != given.account:
+        raise refuse("INVALID", "Choose a number of this account.", fields={"line": "Choose one."})
+    if not line.can_text or line.status != "active":
+        raise refuse("CONFLICT", "This line takes no texts now. Send it by e-mail, or tell the customer on the call.", rule="line-takes-no-texts")
+    tell(act=act, topic="bill_explained", channel="sms", to=line.msisdn, body=f"{settings.CARRIER_NAME}: {given.text}", about=f"bill:{bill}")
+    return done
+
+
+def allocate_facts(scene: Scene, act: Act, given: Allocate) -> dict[str, Any]:
+    return {"allocation": {"moves": given.from_bill is not None}}
+
+
+def allocate(act: Act, given: Allocate, scene: Scene) -> Done:
+    entry = operations.allocate(
+        act=act, account_id=given.account, entry_id=given.entry, bill_id=given.bill, amount_minor=given.amount, from_bill_id=given.from_bill
+    )
+    numbers = queries.numbers_of(given.account, [b for b in (given.bill, given.from_bill) if b])
+    moved = f", instead of bill {numbers[given.from_bill]}" if given.from_bill else ""
+    return Done(
+        f"{shown(given.amount)} of {entry.reference} pays bill {numbers[given.bill]}{moved}",
+        {"entry": entry.reference},
+        data={"entry": entry.reference, "bill": numbers[given.bill], "amount": given.amount},
+        also=after_money(act, given.account),
+    )
+
+
+def _reason(scene: Scene, code: str) -> dict[str, Any]:
+    known: dict[str, dict[str, Any]] = scene.rulebook.reasons["write_off"]
+    if code not in known:
+        raise refuse("INVALID", "Choose a reason of the list.", fields={"reason": "Choose one."})
+    return known[code]
+
+
+def write_off_facts(scene: Scene, act: Act, given: WriteOff) -> dict[str, Any]:
+    _reason(scene, given.reason)
+    most = scene.rulebook.limits["write_off"]["most"]
+    return {"writeOff": {"amount": given.amount, "room": int(most.get(act.who.role, 0))}}
+
+
+def write_off(act: Act, given: WriteOff, scene: Scene) -> Done:
+    title = str(_reason(scene, given.reason)["title"])
+    today = civil_date(act.at, settings.CARRIER_ZONE)
+    debts = [collection_rules.Debt(bill, due_on, left) for _, bill, due_on, left in queries.owed_of([given.account], date.max)]
+    last = collection_rules.kept(debts, collections.held([given.account], today)[given.account])
+    entry = operations.write_off(act=act, account_id=given.account, amount_minor=given.amount, label=f"Written off: {title.lower()}", last=last)
+    return Done(
+        f"Written off {entry.reference}: {shown(given.amount)}, {title.lower()}",
+        {"write_off": entry.reference, "amount": given.amount},
+        data={"write_off": entry.reference, "amount": given.amount, "reason": given.reason},
+        payload={"words": given.words} if given.words else None,
+        also=after_money(act, given.account),
+    )
+
+
+def recover(act: Act, given: Recover, scene: Scene) -> Done:
+    operations.recover(act=act, account_id=given.account, reference=given.write_off, amount_minor=given.amount)
+    return Done(
+        f"{shown(given.amount)} of the write-off {given.write_off} taken back: it is owed again",
+        {"write_off": given.write_off},
+        data={"write_off": given.write_off, "amount": given.amount},
+        payload={"words": given.words},
+    )
+
+
+class CloseBooks(Input):
+    """Close the books through a day that is over."""
+
+    through: Day
+
+
+def close_books(act: Act, given: CloseBooks, scene: Scene) -> Done:
+    if "books.toml" not in scene.rulebook.files:
+        raise refuse("CONFLICT", "The rulebook in force has no books.toml, so nobody knows the accounts of the general ledger.")
+    if given.through >= civil_date(act.at, settings.CARRIER_ZONE):
+        say = "That day is not over yet. Choose yesterday or earlier."
+        raise refuse("INVALID", say, fields={"through": say})
+    period = operations.close_books(act=act, through=given.through, closed_by=act.who.name)
+    return Done(
+        f"Books closed through {period.ends_on}: {period.number}", {"period": period.number},
+        data={"period": period.number, "through": period.ends_on.isoformat(), "chart": period.chart},
+    )  # fmt: skip
+
+
+ACTS = [
+    ActType("ledger.send_explanation", "Send the explanation", SendExplanation, send_explanation, locks=_account, on_page=True),
+    ActType("ledger.print_bill", "Make a bill as PDF", OneBill, print_bill, locks=_account, ports=(PRINTER,)),
+    ActType("ledger.send_bill", "Send a copy of a bill", OneBill, send_bill, locks=_account, ports=("MESSENGER", PRINTER), on_page=True),
+    ActType("ledger.print_statement", "Make a statement as PDF", PrintStatement, print_statement, locks=_account, ports=(PRINTER,)),
+    ActType("ledger.allocate", "Say what pays what", Allocate, allocate, locks=_account, facts=allocate_facts, opening={"allocation": {"moves": False}}),
+    ActType(
+        "ledger.write_off", "Write off", WriteOff, write_off, locks=_account, facts=write_off_facts,
+        opening={"writeOff": {"amount": 0, "room": 1}},
+    ),
+    ActType("ledger.recover", "Take a write-off back", Recover, recover, locks=_account),
+    ActType("ledger.close_books", "Close the books", CloseBooks, close_books),
+]

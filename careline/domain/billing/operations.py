@@ -1,0 +1,183 @@
+"""Writing drafts, issuing them as bills, throwing them away. Each runs in one short transaction for some accounts, and does
+for every account exactly what is not done yet: whoever comes second finds nothing to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Any
+
+from django.conf import settings
+
+from careline.domain.billing import queries, rules
+from careline.domain.billing.models import Agreed, Draft, Instalments
+from careline.domain.billing.queries import Judged
+from careline.domain.customers import operations as customers
+from careline.domain.journal.operations import next_numbers, record_many
+from careline.domain.journal.rules import Entry, account_chain
+from careline.domain.ledger import operations as ledger
+from careline.domain.ledger import queries as ledger_queries
+from careline.foundation.act import Act
+from careline.foundation.calendar import add_months, bill_period, civil_date
+from careline.foundation.money import shown
+from careline.foundation.refusal import refuse
+from careline.foundation.tariff import Tariff
+
+RUN = "bills.run"
+
+
+def agree_many(*, act: Act, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Extras and discounts that come with every bill, as columns."""
+    Agreed.objects.bulk_create([Agreed(**row) for row in rows], batch_size=2000)
+
+
+def sell_in_instalments_many(*, act: Act, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Equipment to be paid in parts, as columns."""
+    Instalments.objects.bulk_create([Instalments(**row) for row in rows], batch_size=2000)
+
+
+def draft_many(*, act: Act, start: date, found: Sequence[Judged]) -> int:
+    """Keep what was judged, where nobody did in the meantime. Returns how many."""
+    ids = customers.lock_accounts(j.account.id for j in found)
+    known = queries.with_draft(sorted(ids), start)
+    new = [j for j in found if j.left is None and j.account.id in ids - known]
+    Draft.objects.bulk_create(
+        [
+            Draft(
+                account_id=j.account.id,
+                cycle_on=start,
+                period_end=j.cycle.end,
+                state=rules.State.DRAFT if j.lines else rules.State.NOTHING,
+                total_minor=rules.total(j.lines),
+                lines=rules.packed(j.lines) if j.lines else "",
+                rulebook=act.rulebook,
+                drafted_at=act.at,
+            )
+            for j in new
+        ],
+        batch_size=1000,
+    )
+    return len(new)
+
+
+def add_promotion(*, act: Act, account_id: int, line_id: int | None, label: str, amount_minor: int, share_ppm: int, months: int) -> Agreed:
+    """A discount on the bills to come, for so many months from today. One of the same name that runs already is refused."""
+    today = civil_date(act.at, settings.CARRIER_ZONE)
+    running = queries.agreed_of(account_id, today)
+    if any(a.label == label and a.line_id in (None, line_id) for a in running):
+        raise refuse("CONFLICT", f"“{label}” runs already.", rule="promotion-runs")
+    return Agreed.objects.create(
+        account_id=account_id, line_id=line_id, kind="discount", label=label, amount_minor=-amount_minor, share_ppm=share_ppm, starts_on=today,
+        ends_on=add_months(today, months) - timedelta(days=1), reference=next_numbers("agreed", "AG")[0],
+    )  # fmt: skip
+
+
+def end_agreed(*, act: Act, account_id: int, reference: str) -> Agreed:
+    """Let an extra or a discount end today: the next bill has it no more. What was billed stays billed."""
+    row = Agreed.objects.select_for_update(no_key=True).filter(account_id=account_id, reference=reference).first()
+    if row is None:
+        raise refuse("NOT_FOUND", f"There is no {reference} on this account.")
+    today = civil_date(act.at, settings.CARRIER_ZONE)
+    if row.ends_on is not None and row.ends_on <= today:
+        raise refuse("CONFLICT", f"“{row.label}” is over already.", rule="agreed-over")
+    row.ends_on = max(today, row.starts_on)
+    row.save(update_fields=["ends_on"])
+    return row
+
+
+def make_final_many(*, act: Act, account_ids: Sequence[int], reference: str) -> int:
+    """The next bill of these accounts is the last: what is left of instalments waits for it whole, and what was agreed for
+    every bill ends today. Returns how many instalments fell due. The accounts are locked."""
+    today = civil_date(act.at, settings.CARRIER_ZONE)
+    bought = list(Instalments.objects.filter(account_id__in=account_ids, ended_on=None).select_related("account").order_by("pk"))
+    rows = []
+    for i in bought:
+        paid = min(max(rules.nth(i.account.bill_day, i.starts_on, bill_period(i.account.bill_day, today)[0]), 0), i.count)
+        left = i.total_minor - sum(rules.part(i.total_minor, i.count, n) for n in range(1, paid + 1))
+        if left:
+            rows.append({"account_id": i.account_id, "line_id": i.line_id, "kind": "equipment", "label": f"{i.label}, what is left"[:120], "quantity": 1,
+                         "unit_price_minor": left, "amount_minor": left, "reference": reference})  # fmt: skip
+    ledger.charge_next_bill_many(act=act, rows=rows)
+    Instalments.objects.filter(pk__in=[i.pk for i in bought]).update(ended_on=today)
+    Agreed.objects.filter(account_id__in=account_ids, starts_on__lte=today).exclude(ends_on__lt=today).update(ends_on=today)
+    return len(rows)
+
+
+@dataclass
+class Issued:
+    """What one step of issuing did: how many bills of how much, and the accounts whose draft no longer holds."""
+
+    bills: int = 0
+    minor: int = 0
+    stale: list[int] = field(default_factory=list)
+
+
+def issue_many(*, act: Act, start: date, account_ids: Sequence[int], tariff: Tariff) -> Issued:
+    """Issue the drafts of these accounts that still wait: bills with their lines, entries and allocations, a line on each
+    account's chain. A draft whose charges stand on a bill by now, or whose period does, is left as it is."""
+    ids = sorted(customers.lock_accounts(account_ids))
+    drafts = list(Draft.objects.filter(cycle_on=start, account_id__in=ids, state=rules.State.DRAFT).order_by("account_id"))
+    ids = [d.account_id for d in drafts]
+    lines = {d.pk: rules.unpacked(d.lines) for d in drafts}
+    covered = ledger_queries.covered_to(ids)
+    keys = [m.source_key for made in lines.values() for m in made if m.source_key]
+    carried = ledger_queries.carried_already(ids, [k for k in keys if rules.cite(tariff, k) is None])
+    done = Issued()
+    good = []
+    for draft in drafts:
+        taken = any((draft.account_id, m.source_key) in carried for m in lines[draft.pk])
+        last = covered.get(draft.account_id)
+        if taken or (last is not None and last[0] >= start):
+            done.stale.append(draft.account_id)
+        else:
+            good.append(draft)
+    if not good:
+        return done
+    issued_on = civil_date(act.at, settings.CARRIER_ZONE)
+    due_on = issued_on + timedelta(days=tariff.due_days)
+    numbers = next_numbers("bill", "B", len(good))
+    made = ledger.issue_bills_many(
+        act=act,
+        rows=[
+            {
+                "number": number, "account_id": d.account_id, "period_start": start, "period_end": d.period_end,
+                "issued_on": issued_on, "due_on": due_on, "total_minor": d.total_minor, "lines": [_columns(m) for m in lines[d.pk]],
+            }
+            for number, d in zip(numbers, good, strict=True)
+        ],
+    )  # fmt: skip
+    for draft, bill_id in zip(good, made, strict=True):
+        draft.state, draft.lines, draft.bill_id = rules.State.ISSUED, "", bill_id
+        done.bills += 1
+        done.minor += draft.total_minor
+    # An upsert of rows that are there and locked: a bulk update builds a CASE for each row, a quarter of the time of an issue.
+    Draft.objects.bulk_create(good, batch_size=500, update_conflicts=True, unique_fields=["id"], update_fields=["state", "lines", "bill"])
+    record_many([
+        Entry(
+            account_chain(d.account_id), act, RUN, "done",
+            f"Bill {number} issued: {shown(d.total_minor)}, due {due_on:%b} {due_on.day}",
+            {"bill": number, "cycle": start.isoformat(), "total": d.total_minor} | _cites(lines[d.pk], tariff),
+        )
+        for number, d in zip(numbers, good, strict=True)
+    ])  # fmt: skip
+    return done
+
+
+def _columns(m: rules.Made) -> dict[str, Any]:
+    return {
+        "source_key": m.source_key, "kind": m.kind, "label": m.label[:160], "line_id": m.line_id, "period_start": m.start,
+        "period_end": m.end, "quantity": m.quantity, "unit_price_minor": m.unit, "proration_num": m.num, "proration_den": m.den,
+        "tax_rate_ppm": m.ppm, "amount_minor": m.amount, "taxes": m.taxes,
+    }  # fmt: skip
+
+
+def _cites(made: Sequence[rules.Made], tariff: Tariff) -> dict[str, Any]:
+    found = {m.source_key: said for m in made if (said := rules.cite(tariff, m.source_key))}
+    return {"cites": found} if found else {}
+
+
+def discard_many(*, act: Act, start: date, account_ids: Sequence[int]) -> int:
+    """Throw away what waits of a cycle; what was issued stays. Returns how many."""
+    ids = customers.lock_accounts(account_ids)
+    return Draft.objects.filter(cycle_on=start, account_id__in=ids).exclude(state=rules.State.ISSUED).delete()[0]

@@ -1,0 +1,231 @@
+"""The facts that bills follow from, gathered for many accounts at once, and the drafts as they stand."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Count, Max, Sum
+
+from careline.domain.billing import rules
+from careline.domain.billing.models import Agreed, Draft, Instalments
+from careline.domain.customers import queries as customers
+from careline.domain.customers.queries import InCycle
+from careline.domain.customers.rules import LineStatus
+from careline.domain.ledger import queries as ledger
+from careline.domain.ledger.rules import TaxAdded, charges
+from careline.foundation.calendar import bill_period, civil_date, start_of_day
+from careline.foundation.tariff import Tariff
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """An account of the cycle that has no draft yet: why it gets no bill now, or the lines of its bill (none: nothing to bill)."""
+
+    account: InCycle
+    cycle: rules.Cycle
+    left: rules.Left | None
+    lines: tuple[rules.Made, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A cycle as its drafts say: how many accounts in each state, and the money of the drafts and of the issued bills."""
+
+    drafts: int
+    issued: int
+    nothing: int
+    drafts_minor: int
+    issued_minor: int
+
+
+def standing(start: date) -> Standing:
+    rows = Draft.objects.filter(cycle_on=start).values_list("state").annotate(n=Count("pk"), s=Sum("total_minor"))
+    found = {state: (n, s) for state, n, s in rows}
+    (drafts, waiting), (issued, billed), (nothing, _) = (found.get(s, (0, 0)) for s in ("draft", "issued", "nothing"))
+    return Standing(drafts, issued, nothing, waiting, billed)
+
+
+def draft_of(account_id: int, start: date) -> Draft | None:
+    return Draft.objects.select_related("bill").filter(account_id=account_id, cycle_on=start).first()
+
+
+def with_draft(account_ids: Sequence[int], start: date) -> set[int]:
+    """Those of the accounts of which the cycle knows what became."""
+    return set(Draft.objects.filter(cycle_on=start, account_id__in=account_ids).values_list("account_id", flat=True))
+
+
+def waiting(start: date, after: int, limit: int, states: Sequence[str] = (rules.State.DRAFT,)) -> list[int]:
+    """Accounts whose draft of this cycle waits, by id, from behind one on."""
+    rows = Draft.objects.filter(cycle_on=start, state__in=states, account_id__gt=after).order_by("account_id")
+    return list(rows.values_list("account_id", flat=True)[:limit])
+
+
+def with_late_fee_on_bill(account_ids: Sequence[int], since: date) -> set[int]:
+    """Those of the accounts to whom a bill that was issued since a day charged a late fee of its own."""
+    return ledger.with_charge(account_ids, "late_fee", since)
+
+
+def agreed_of(account_id: int, today: date) -> list[Agreed]:
+    """The extras and discounts of an account that run today, or begin later."""
+    rows = Agreed.objects.filter(account_id=account_id).exclude(ends_on__lte=today).select_related("line")
+    return list(rows.order_by("starts_on", "pk"))
+
+
+def instalments_of(account_id: int) -> list[Instalments]:
+    return list(Instalments.objects.filter(account_id=account_id, ended_on=None).select_related("line").order_by("starts_on", "pk"))
+
+
+def is_outside(account_id: int, tariff: Tariff) -> bool:
+    """Does another system bill this account?"""
+    account = customers.one_in_cycle(account_id)
+    if account is None or tariff.imported != "outside":
+        return False
+    return account.imported or ledger.covered_to([account_id]).get(account_id, (None, False))[1]
+
+
+def coming(account_id: int, today: date, tariff: Tariff) -> charges.Billed | None:
+    """The next bill as the bill run would make it with what is known today; None where another run cannot: another system
+    bills the account, or the cycle before was not billed."""
+    account = customers.one_in_cycle(account_id)
+    if account is None:
+        return None
+    start = bill_period(account.bill_day, today)[1] + timedelta(days=1)
+    (found,) = judged([account], start, tariff)
+    if found.left is not None or not found.lines:
+        return None
+    lines = [
+        charges.Charged(
+            -n - 1, m.kind, m.label, m.amount, m.line_id, "", m.source_key or "", m.start, m.end, m.quantity, m.unit, m.num, m.den, m.ppm,
+            -m.taxes - 1 if m.taxes is not None else None,
+        )
+        for n, m in enumerate(found.lines)
+    ]  # fmt: skip
+    return charges.Billed(0, "", start, rules.total(found.lines), tuple(lines), estimated=True)
+
+
+def judged(accounts: Sequence[InCycle], start: date, tariff: Tariff) -> list[Judged]:
+    """What the bills of these accounts would be. Some fifteen questions, however many accounts."""
+    ids = [a.id for a in accounts]
+    cycles = {a.id: rules.Cycle.of(a.bill_day, start) for a in accounts}
+    first = min((c.before for c in cycles.values()), default=start)
+    ended = start - timedelta(days=1)
+    covered = ledger.covered_to(ids)
+    settled = dict(
+        Draft.objects.filter(account_id__in=ids, state=rules.State.NOTHING).values("account_id").annotate(m=Max("period_end")).values_list("account_id", "m")
+    )
+    others = set(Draft.objects.filter(account_id__in=ids, state=rules.State.DRAFT).exclude(cycle_on=start).values_list("account_id", flat=True))
+    why: dict[int, rules.Left | None] = {}
+    for account in accounts:
+        billed, imported = covered.get(account.id, (None, False))
+        known = [d for d in (billed, settled.get(account.id)) if d is not None]
+        why[account.id] = rules.left_out(
+            outside=tariff.imported == "outside" and (account.imported or imported),
+            waits=account.id in others,
+            covered_to=max(known, default=None),
+            cycle=cycles[account.id],
+            taxes=tariff.taxes_of(account.state, start),
+        )
+    chosen = [a for a in accounts if why[a.id] is None]
+    facts = _facts(chosen, cycles, first, ended, tariff) if chosen else {}
+    return [
+        Judged(a, cycles[a.id], why[a.id], tuple(rules.rate(facts[a.id], tariff)) if a.id in facts else ()) for a in accounts
+    ]
+
+
+def _facts(accounts: Sequence[InCycle], cycles: dict[int, rules.Cycle], first: date, ended: date, tariff: Tariff) -> dict[int, rules.Facts]:
+    ids = [a.id for a in accounts]
+    lines = _lines(ids, cycles, first, ended)
+    agreed: dict[int, list[rules.Agreed]] = defaultdict(list)
+    in_force = Agreed.objects.filter(account_id__in=ids, starts_on__lte=ended + timedelta(days=1)).exclude(ends_on__lte=ended)
+    for a in in_force.order_by("pk"):
+        agreed[a.account_id].append(rules.Agreed(a.line_id, a.kind, a.label, a.starts_on, a.ends_on, a.amount_minor, a.share_ppm))
+    bought: dict[int, list[rules.Instalments]] = defaultdict(list)
+    for i in Instalments.objects.filter(account_id__in=ids, starts_on__lte=ended + timedelta(days=1)).order_by("pk"):
+        bought[i.account_id].append(rules.Instalments(i.line_id, i.label, i.total_minor, i.count, i.starts_on, i.ended_on))
+    waits: dict[int, list[rules.Waiting]] = defaultdict(list)
+    for w in ledger.unbilled_of_many(ids):
+        taxed = w.tax == TaxAdded.AT_BILLING
+        waits[w.account_id].append(
+            rules.Waiting(w.number, w.line_id, w.kind, w.label, w.quantity, w.unit_price_minor, w.amount_minor, w.day, taxed)
+        )
+    late: dict[int, int] = defaultdict(int)
+    # Where the ladder levies the late fee, its charges are among those that wait, and the bill makes none of its own.
+    for account_id, due_on, still_open in ledger.fell_due(ids, first, ended) if tariff.late_fee.by == "bill" else ():
+        if due_on >= cycles[account_id].before:
+            late[account_id] += max(still_open, 0)
+    back: dict[int, list[str]] = defaultdict(list)
+    zone = settings.CARRIER_ZONE
+    for account_id, number, at in ledger.came_back(ids, start_of_day(first, zone), start_of_day(ended + timedelta(days=1), zone)):
+        if civil_date(at, zone) >= cycles[account_id].before:
+            back[account_id].append(number)
+    return {
+        a.id: rules.Facts(
+            state=a.state, bill_day=a.bill_day, cycle=cycles[a.id], lines=tuple(lines[a.id]), agreed=tuple(agreed[a.id]),
+            instalments=tuple(bought[a.id]), waiting=tuple(waits[a.id]), late=late[a.id], returned=tuple(back[a.id]),
+        )
+        for a in accounts
+    }  # fmt: skip
+
+
+def _lines(ids: Sequence[int], cycles: dict[int, rules.Cycle], first: date, ended: date) -> dict[int, list[rules.Line]]:
+    rows = customers.lines_of_many(ids)
+    owners = {n.pk: n.account_id for n in rows}
+    changes: dict[int, list[rules.Change]] = defaultdict(list)
+    metered = {n.pk for n in rows if _metered(n.plan)}
+    for c in customers.plan_changes_since(list(owners), first):
+        if c.on >= cycles[owners[c.line_id]].before:
+            changes[c.line_id].append(rules.Change(c.on, _plan(c.before), _plan(c.after)))
+        if _metered(c.before) or _metered(c.after):
+            metered.add(c.line_id)
+    plans: dict[int, rules.Charged] = {}
+    given: dict[int, list[rules.Charged]] = defaultdict(list)
+    for line_id, kind, label, amount in ledger.charged_in_advance(ids, ended):
+        if kind == "plan":
+            plans[line_id] = rules.Charged(label, amount)
+        else:
+            given[line_id].append(rules.Charged(label, amount))
+    used, added, beyond = _beyond(rows, metered, cycles, first, ended)
+    found: dict[int, list[rules.Line]] = defaultdict(list)
+    for n in rows:
+        cancelled = n.status == LineStatus.CANCELLED
+        found[n.account_id].append(
+            rules.Line(
+                id=n.pk, activated_on=n.activated_on, plan=_plan(n.plan),
+                cancelled_on=(n.status_since or n.activated_on) if cancelled else None, pending=n.status == LineStatus.PENDING,
+                changes=tuple(changes[n.pk]), advance=plans.get(n.pk), given=tuple(given[n.pk]), used=tuple(used[n.pk]),
+                added_mb=added.get(n.pk, 0), limit=n.spending_limit_minor, beyond=beyond[n.pk],
+            )
+        )  # fmt: skip
+    return found
+
+
+def _beyond(
+    rows: Sequence[Any], metered: set[int], cycles: dict[int, rules.Cycle], first: date, ended: date
+) -> tuple[dict[int, list[tuple[date, int]]], dict[int, int], dict[int, int]]:
+    """Of lines whose plan has a price for more data: what was used by day, added, and charged on them otherwise."""
+    used: dict[int, list[tuple[date, int]]] = defaultdict(list)
+    beyond: dict[int, int] = defaultdict(int)
+    if not metered:
+        return used, {}, beyond
+    begins = {n.pk: cycles[n.account_id].before for n in rows}
+    for line_id, day, mb in customers.data_used(sorted(metered), first, ended):
+        if day >= begins[line_id]:
+            used[line_id].append((day, mb))
+    limited = [n.pk for n in rows if n.pk in metered and n.spending_limit_minor is not None]
+    for line_id, day, amount in ledger.charged_beyond_plan_many(limited, first, ended) if limited else ():
+        if day >= begins[line_id]:
+            beyond[line_id] += amount
+    return used, customers.data_added(sorted(used), first, ended) if used else {}, beyond
+
+
+def _metered(plan: Any) -> bool:
+    return plan.data_mb is not None and bool(plan.data_gb_price_minor)
+
+
+def _plan(plan: Any) -> rules.Plan:
+    return rules.Plan(plan.name, plan.price_minor, plan.data_mb, plan.data_gb_price_minor)

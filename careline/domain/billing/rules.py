@@ -1,0 +1,512 @@
+"""Rating: the frozen facts of one account and a cycle in, the lines of its bill out. Amounts are minor units.
+
+A cycle begins on its first day, the bill day, and the bill says three things: what the new period costs in advance, what
+changed in the period that has just ended, and what was used in it. What a change costs or gives back counts the days from
+its own day to the period's end, over all days of the period; so the parts of a month sum to the whole, and each line's
+amount is what its own numbers say: quantity x unit price x numerator / denominator, rounded once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from fractions import Fraction
+from typing import Any
+
+from careline.foundation.calendar import bill_period
+from careline.foundation.money import rounded, share, shown
+from careline.foundation.tariff import MILLION, LateFee, ReturnFee, Tariff, Tax
+
+MB_IN_GB = 1024
+DAY = timedelta(days=1)
+
+
+class State(StrEnum):
+    """Of an account in a cycle: a draft waits, it was issued, or there was nothing to bill."""
+
+    DRAFT = "draft"
+    ISSUED = "issued"
+    NOTHING = "nothing"
+
+
+class Left(StrEnum):
+    """Why an account of the cycle gets no bill in this run."""
+
+    OUTSIDE = "billed by another system"
+    GAP = "the cycle before was not billed"
+    OVERLAP = "a bill covers days of this period already"
+    WAITS = "a draft of another cycle waits: issue or discard it"
+    NO_TAX = "no tax rates for its state in billing.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Cycle:
+    """The period that a bill opens, and the one that has just ended. Both days of each are in it."""
+
+    start: date
+    end: date
+    before: date
+
+    @classmethod
+    def of(cls, bill_day: int, start: date) -> Cycle:
+        """ValueError when no period of this bill day begins on that day."""
+        first, last = bill_period(bill_day, start)
+        if first != start:
+            raise ValueError(f"no period of bill day {bill_day} begins on {start}")
+        return cls(first, last, bill_period(bill_day, start - DAY)[0])
+
+    @property
+    def ended(self) -> date:
+        return self.start - DAY
+
+    @property
+    def days_before(self) -> int:
+        return (self.start - self.before).days
+
+
+def bill_days(start: date) -> list[int]:
+    """The bill days whose period begins on this day: on a month's last day, those that the month has not as well.
+
+    >>> bill_days(date(2027, 2, 28)), bill_days(date(2027, 3, 4))
+    ([28, 29, 30, 31], [4])
+    """
+    return [day for day in range(start.day, 32) if bill_period(day, start)[0] == start]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`data_mb` None: no limit. `gb_price` None: data over the plan costs nothing."""
+
+    name: str
+    price: int
+    data_mb: int | None = None
+    gb_price: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """From a day on, another plan."""
+
+    on: date
+    before: Plan
+    after: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Charged:
+    """What the bill before charged for the whole of the period that has ended."""
+
+    label: str
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line. `plan`: the one it has now; `changes`: since the first day of the ended period, in their order.
+
+    `advance`: the plan charge that the last bill made for the ended period; `given`: its discounts of this line (below
+    zero). `used`: data by day. `beyond`: what was charged on it beyond the plan in that period, in other ways.
+    """
+
+    id: int
+    activated_on: date
+    plan: Plan
+    cancelled_on: date | None = None
+    pending: bool = False
+    changes: tuple[Change, ...] = ()
+    advance: Charged | None = None
+    given: tuple[Charged, ...] = ()
+    used: tuple[tuple[date, int], ...] = ()
+    added_mb: int = 0
+    limit: int | None = None
+    beyond: int = 0
+
+    def plan_on(self, day: date) -> Plan:
+        """The plan at the end of a day."""
+        done = [c for c in self.changes if c.on <= day]
+        if done:
+            return done[-1].after
+        return self.changes[0].before if self.changes else self.plan
+
+    def lives_on(self, day: date) -> bool:
+        """Is the line charged for this day? The day it ends is not; a suspended line is."""
+        return not self.pending and self.activated_on <= day and (self.cancelled_on is None or day < self.cancelled_on)
+
+
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """What comes every month: an extra (above zero) or a discount (below), an amount or a share of the plan charges.
+
+    It counts for a period when it is in force on its first day. `line_id` None: of the account.
+    """
+
+    line_id: int | None
+    kind: str
+    label: str
+    starts_on: date
+    ends_on: date | None = None
+    amount: int = 0
+    ppm: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Instalments:
+    """Equipment paid in `count` parts, from the first cycle on or after `starts_on`. `ended_on`: paid off or taken back."""
+
+    line_id: int | None
+    label: str
+    total: int
+    count: int
+    starts_on: date
+    ended_on: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A charge that was agreed before the bill."""
+
+    number: str
+    line_id: int | None
+    kind: str
+    label: str
+    quantity: Decimal
+    unit: int
+    amount: int
+    day: date
+    taxed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything that an account's bill follows from. `late`: what is open of the bills that fell due in the ended period;
+    `returned`: the payments that came back in it."""
+
+    state: str
+    bill_day: int
+    cycle: Cycle
+    lines: tuple[Line, ...] = ()
+    agreed: tuple[Agreed, ...] = ()
+    instalments: tuple[Instalments, ...] = ()
+    waiting: tuple[Waiting, ...] = ()
+    late: int = 0
+    returned: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """One line of a bill to be. `taxed`: as what kind it is taxed ("": not); `taxes`: the place of the line that a tax is on."""
+
+    kind: str
+    label: str
+    amount: int
+    line_id: int | None = None
+    start: date | None = None
+    end: date | None = None
+    quantity: Decimal = Decimal(1)
+    unit: int = 0
+    num: int = 1
+    den: int = 1
+    source_key: str | None = None
+    taxed: str = ""
+    taxes: int | None = None
+    ppm: int = 0
+
+
+def left_out(*, outside: bool, waits: bool, covered_to: date | None, cycle: Cycle, taxes: Sequence[Tax] | None) -> Left | None:
+    """Why there is no bill, or None. `covered_to`: the last day of the last period that was billed (None: none ever was)."""
+    if outside:
+        return Left.OUTSIDE
+    if waits:
+        return Left.WAITS
+    if covered_to is not None and covered_to >= cycle.start:
+        return Left.OVERLAP
+    if covered_to is not None and covered_to < cycle.ended:
+        return Left.GAP
+    return Left.NO_TAX if taxes is None else None
+
+
+def rate(facts: Facts, tariff: Tariff) -> list[Made]:
+    """The lines of the bill, taxes last; none when there is nothing to bill."""
+    cycle = facts.cycle
+    living = [n for n in facts.lines if n.lives_on(cycle.start)]
+    made: list[Made] = []
+    for line in living:
+        plan = line.plan_on(cycle.start)
+        made.append(_whole("plan", plan.name, plan.price, line.id, cycle))
+    made += _discounts_and_extras(facts, made, {n.id for n in living})
+    for line in facts.lines:
+        made += _changes(line, cycle)
+    for line in facts.lines:
+        made += _usage(line, cycle)
+    for bought in facts.instalments:
+        made += _instalment(bought, facts.bill_day, cycle)
+    made += _fees(facts, tariff, len(living))
+    made += [_carried(w) for w in facts.waiting]
+    if (fee := late_fee(facts.state, facts.late, tariff.late_fee)) is not None:
+        made.append(fee)
+    made += _return_fee(facts, tariff.return_fee)
+    return made + _taxes(made, tariff.taxes_of(facts.state, cycle.start) or ())
+
+
+def total(made: Iterable[Made]) -> int:
+    return sum(line.amount for line in made)
+
+
+def arithmetic(unit: int, quantity: Decimal, num: int, den: int) -> int:
+    """What a line's own numbers come to."""
+    return rounded(Fraction(unit) * Fraction(quantity) * Fraction(num, den))
+
+
+# ---------------------------------------------------------------- in advance
+
+
+def _whole(kind: str, label: str, amount: int, line_id: int | None, cycle: Cycle, taxed: str = "plan") -> Made:
+    return Made(kind, label, amount, line_id, cycle.start, cycle.end, unit=amount, taxed=taxed)
+
+
+def _discounts_and_extras(facts: Facts, plans: Sequence[Made], living: set[int]) -> list[Made]:
+    """What was agreed for every month. Discounts never take more than the plan charges that they are on."""
+    cycle = facts.cycle
+    made: list[Made] = []
+    left = {m.line_id: m.amount for m in plans}
+    left_of_all = sum(left.values())
+    for item in facts.agreed:
+        if not (item.starts_on <= cycle.start and (item.ends_on is None or cycle.start <= item.ends_on)):
+            continue
+        if item.line_id is not None and item.line_id not in living:
+            continue
+        until = f", until {item.ends_on:%b} {item.ends_on.day}, {item.ends_on.year}" if item.ends_on else ""
+        if item.amount > 0:
+            made.append(_whole(item.kind, item.label, item.amount, item.line_id, cycle, taxed=item.kind))
+            continue
+        base = total(m for m in plans if item.line_id in (None, m.line_id))
+        room = left_of_all if item.line_id is None else min(left[item.line_id], left_of_all)
+        wanted = share(base, item.ppm, MILLION) if item.ppm else -item.amount
+        taken = min(wanted, room)
+        if taken <= 0:
+            continue
+        left_of_all -= taken
+        if item.line_id is not None:
+            left[item.line_id] -= taken
+        by_share = bool(item.ppm) and taken == wanted
+        made.append(
+            Made(
+                "discount", f"{item.label}{until}", -taken, item.line_id, cycle.start, cycle.end,
+                unit=-base if by_share else -taken, num=item.ppm if by_share else 1, den=MILLION if by_share else 1, taxed="plan",
+            )
+        )  # fmt: skip
+    return made
+
+
+# ---------------------------------------------------------------- what changed in the period that has ended
+
+
+def _changes(line: Line, cycle: Cycle) -> list[Made]:
+    """Each change gives back the rest of what was charged and charges the rest of the new, from its day to the end.
+
+    What was never charged in advance is not charged afterwards, but for a line that began within the period.
+    """
+    now = line.advance
+    made: list[Made] = []
+    ended = line.cancelled_on is not None and line.cancelled_on < cycle.start
+    end = max(line.cancelled_on, cycle.before) if ended and line.cancelled_on else cycle.start
+    began = cycle.before <= line.activated_on < end and now is None and not line.pending
+    if began:
+        plan = line.plan_on(line.activated_on)
+        now = Charged(plan.name, plan.price)
+        made += _part(line, now, line.activated_on, cycle)
+    for change in line.changes:
+        after = Charged(change.after.name, change.after.price)
+        known = began and change.on <= line.activated_on
+        if now is None or known or not cycle.before <= change.on < end or now == after:
+            continue
+        if now.label == after.label and change.before.name != now.label:
+            continue  # the bill charged the new plan already, at the price of its day
+        made += _part(line, now, change.on, cycle, back=True) + _part(line, after, change.on, cycle)
+        now = after
+    if ended and now is not None:
+        made += _part(line, now, end, cycle, back=True)
+        for given in line.given:
+            made += _part(line, given, end, cycle, back=True, kind="discount")
+    return made
+
+
+def _part(line: Line, what: Charged, on: date, cycle: Cycle, back: bool = False, kind: str = "plan") -> list[Made]:
+    of = cycle.days_before
+    days = (cycle.start - on).days
+    unit = -what.amount if back else what.amount
+    label = f"{what.label}, {days} of {of} days{' given back' if back and kind == 'plan' else ' taken back' if back else ''}"
+    amount = share(unit, days, of)
+    return [Made(kind, label, amount, line.id, on, cycle.ended, unit=unit, num=days, den=of, taxed="plan")] if amount else []
+
+
+# ---------------------------------------------------------------- what was used
+
+
+def _usage(line: Line, cycle: Cycle) -> list[Made]:
+    """Data over the allowance. With several plans in the period, each allows its share of days (rounded up), and what was
+    used on days without a limit does not count; the price is the last limited plan's."""
+    first, end = max(line.activated_on, cycle.before), min(line.cancelled_on or cycle.start, cycle.start)
+    days = max((end - first).days, 0)
+    if not days or not line.used or line.pending:
+        return []
+    allowed = Fraction(line.added_mb)
+    price: int | None = None
+    free: set[date] = set()
+    for n in range(days):
+        day = first + n * DAY
+        plan = line.plan_on(day)
+        if plan.data_mb is None or plan.gb_price is None:
+            free.add(day)
+        else:
+            allowed += Fraction(plan.data_mb, cycle.days_before)
+            price = plan.gb_price
+    counted = sum(mb for day, mb in line.used if first <= day < end and day not in free)
+    over = counted - -(-allowed.numerator // allowed.denominator)
+    if over <= 0 or not price:
+        return []
+    amount = share(price, over, MB_IN_GB)
+    label = f"Data over the plan, {over} MB"
+    made = [Made("usage", label, amount, line.id, first, cycle.ended, unit=price, num=over, den=MB_IN_GB, taxed="usage")]
+    if line.limit is not None and (most := max(line.limit - line.beyond, 0)) < amount:
+        back = most - amount
+        made.append(Made("usage", "Above the line's spending limit, given back", back, line.id, first, cycle.ended, unit=back, taxed="usage"))
+    return made if amount else []
+
+
+# ---------------------------------------------------------------- equipment, fees, what waited
+
+
+def nth(bill_day: int, starts_on: date, start: date) -> int:
+    """Which cycle this is, the first on or after a day being 1; below 1 before it."""
+    first, last = bill_period(bill_day, starts_on)
+    if first < starts_on:
+        first = last + DAY
+    return (start.year - first.year) * 12 + start.month - first.month + 1
+
+
+def part(whole: int, count: int, n: int) -> int:
+    """The n-th of `count` parts: equal, and the last takes what is left. They sum to the whole.
+
+    >>> [part(10000, 3, n) for n in (1, 2, 3)]
+    [3333, 3333, 3334]
+    """
+    return whole // count if n < count else whole - whole // count * (count - 1)
+
+
+def _instalment(bought: Instalments, bill_day: int, cycle: Cycle) -> list[Made]:
+    n = nth(bill_day, bought.starts_on, cycle.start)
+    if not 1 <= n <= bought.count or (bought.ended_on is not None and bought.ended_on <= cycle.start):
+        return []
+    amount = part(bought.total, bought.count, n)
+    label = f"{bought.label}, instalment {n} of {bought.count}"
+    return [Made("equipment", label, amount, bought.line_id, unit=amount, taxed="equipment")]
+
+
+def _fees(facts: Facts, tariff: Tariff, living: int) -> list[Made]:
+    cycle = facts.cycle
+    began = sum(not n.pending and cycle.before <= n.activated_on < cycle.start for n in facts.lines)
+    counts = {"line": living, "account": int(bool(living)), "activation": began}
+    made = []
+    for fee in tariff.fees:
+        count = counts[fee.per]
+        if count and fee.amount:
+            many = f", {count} line{'s' if count > 1 else ''}" if fee.per != "account" else ""
+            kind = "one_off" if fee.per == "activation" else "fee"
+            made.append(
+                Made(kind, f"{fee.title}{many}", fee.amount * count, quantity=Decimal(count), unit=fee.amount,
+                     source_key=f"fee.{fee.code}", taxed=kind)
+            )  # fmt: skip
+    return made
+
+
+def _carried(w: Waiting) -> Made:
+    return Made(
+        w.kind, w.label, w.amount, w.line_id, w.day, w.day, w.quantity, w.unit, source_key=w.number, taxed=w.kind if w.taxed else ""
+    )
+
+
+def _percent(ppm: int) -> str:
+    """
+    >>> _percent(20800), _percent(50000)
+    ('2.08%', '5%')
+    """
+    return f"{(Decimal(ppm) / 10_000).normalize():f}%"
+
+
+def late_fee(state: str, base: int, fee: LateFee) -> Made | None:
+    """The greater of the least and the share, never above the state's cap (its cents are cut, not rounded). None: so little
+    is forgiven. The bill run levies it, or the ladder (`fee.by`)."""
+    if base <= 0 or base < fee.forgiven_below:
+        return None
+    by_share = share(base, fee.ppm, MILLION)
+    label, key = f"{fee.title}, for {shown(base)} late", "late_fee"
+    unit, num, den = fee.least, 1, 1
+    if by_share > fee.least:
+        label, unit, num, den = f"{fee.title}, {_percent(fee.ppm)} of {shown(base)} late", base, fee.ppm, MILLION
+    amount = max(by_share, fee.least)
+    cap = fee.caps.get(state)
+    if cap is not None and (most := base * cap.value // MILLION) < amount:
+        label, key = f"{fee.title}, {state}: at most {_percent(cap.value)} of {shown(base)} late", f"late_fee.cap.{state}"
+        amount, unit, num, den = most, most, 1, 1
+    return Made("fee", label, amount, unit=unit, num=num, den=den, source_key=key) if amount else None
+
+
+def _return_fee(facts: Facts, fee: ReturnFee) -> list[Made]:
+    if not facts.returned:
+        return []
+    amount, key = fee.amount, "return_fee"
+    cap = fee.caps.get(facts.state)
+    if cap is not None and cap.value <= amount:
+        amount, key = cap.value, f"return_fee.cap.{facts.state}"
+    return [Made("fee", f"{fee.title}, {facts.returned[0]}", amount, unit=amount, source_key=key)] if amount else []
+
+
+def cite(tariff: Tariff, source_key: str | None) -> str | None:
+    """The source behind a fee that the rulebook levies; None: the line is no such fee."""
+    rules: dict[str, Any] = {f"fee.{f.code}": f.cite for f in tariff.fees}
+    for name, fee in (("late_fee", tariff.late_fee), ("return_fee", tariff.return_fee)):
+        rules[name] = fee.cite
+        rules |= {f"{name}.cap.{state}": f"{fee.cite}; {cap.cite}" for state, cap in fee.caps.items()}
+    return rules.get(source_key or "")
+
+
+def _taxes(made: Sequence[Made], taxes: Sequence[Tax]) -> list[Made]:
+    """Every line that its kind makes taxable, by itself; never a tax."""
+    found = []
+    for place, line in enumerate(made):
+        for tax in taxes:
+            ppm = tax.rates.get(line.taxed, 0)
+            amount = share(line.amount, ppm, MILLION)
+            if amount:
+                found.append(Made("tax", tax.name, amount, line.line_id, taxes=place, ppm=ppm))
+    return found
+
+
+# ---------------------------------------------------------------- a draft as text
+
+
+def packed(made: Sequence[Made]) -> str:
+    """The lines of a draft as one text, and back by `unpacked`."""
+    rows = [
+        [m.kind, m.label, m.amount, m.line_id, _iso(m.start), _iso(m.end), str(m.quantity), m.unit, m.num, m.den, m.source_key,
+         m.taxed, m.taxes, m.ppm]
+        for m in made
+    ]  # fmt: skip
+    return json.dumps(rows, separators=(",", ":"), ensure_ascii=False)
+
+
+def unpacked(text: str) -> list[Made]:
+    made = []
+    for kind, label, amount, line_id, start, end, quantity, *rest in json.loads(text):
+        first, last = (date.fromisoformat(d) if d else None for d in (start, end))
+        made.append(Made(kind, label, amount, line_id, first, last, Decimal(quantity), *rest))
+    return made
+
+
+def _iso(day: date | None) -> str | None:
+    return day.isoformat() if day else None

@@ -1,0 +1,78 @@
+"""Papers to customers: asked for with a deed, made by a job outside of any transaction, kept by their content."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import date, datetime, timedelta
+
+from django.db import transaction
+
+from careline.domain.customers import operations as customers
+from careline.domain.journal import operations as journal
+from careline.domain.ledger import queries, rules
+from careline.domain.ledger.models import Paper, PaperBytes
+from careline.foundation.act import Act
+
+TRIES = 5  # of making a paper, then it is given up
+
+
+def order_bill(*, act: Act, account_id: int, bill_id: int) -> Paper:
+    """The paper of a bill of this account: what is there already, made anew only since the bill was taken back, or when
+    making it was given up."""
+    return _ordered(act, f"bill:{bill_id}{':back' if queries.was_taken_back(bill_id) else ''}", account_id=account_id, kind=rules.PaperKind.BILL, bill_id=bill_id)
+
+
+def order_explanation(*, act: Act, account_id: int, bill_id: int, against_id: int) -> Paper:
+    """The paper that explains a bill against an earlier one: a new one each time, since credits given meanwhile stand on it."""
+    return _ordered(act, f"explanation:{bill_id}:{against_id}:{_once(act)}", account_id=account_id, kind=rules.PaperKind.EXPLANATION, bill_id=bill_id, against_id=against_id)
+
+
+def order_statement(*, act: Act, account_id: int, first: date, last: date) -> Paper:
+    """The statement of a period, both days in it: a new one each time."""
+    return _ordered(act, f"statement:{account_id}:{first}:{last}:{_once(act)}", account_id=account_id, kind=rules.PaperKind.STATEMENT, first=first, last=last)
+
+
+def _once(act: Act) -> str:
+    """A name of this deed alone: its principal's request key."""
+    return hashlib.sha256(f"{act.who.key} {act.key}".encode()).hexdigest()[:16]
+
+
+def _ordered(act: Act, key: str, **what: object) -> Paper:
+    """Under the account's lock, so that two who ask for one paper follow each other."""
+    paper = Paper.objects.filter(key=key).first()
+    if paper is None:
+        return Paper.objects.create(key=key, at=act.at, not_before=act.at, **what)
+    if paper.state == "failed":
+        paper.state, paper.tries, paper.not_before = "wanted", 0, act.at
+        paper.save(update_fields=["state", "tries", "not_before"])
+    return paper
+
+
+def take_paper(*, at: datetime) -> Paper | None:
+    """Lease the paper that waits longest: it is pushed away first, so that a crash repeats it and never loses it. One that
+    was tried five times is given up, and the messages with it. None when none is due."""
+    with transaction.atomic():
+        paper = Paper.objects.select_for_update(skip_locked=True, no_key=True).filter(state="wanted", not_before__lte=at).order_by("not_before", "pk").first()
+        if paper is None:
+            return None
+        if paper.tries >= TRIES:
+            paper.state = "failed"
+            journal.give_up_held(attachment=paper.attachment, at=at)
+        paper.tries += 1
+        paper.not_before = at + timedelta(seconds=min(15 * 2**paper.tries, 3600))
+        paper.save(update_fields=["state", "tries", "not_before"])
+    return paper
+
+
+def keep_paper(*, paper: Paper, body: bytes, at: datetime) -> bool:
+    """Keep a paper that was made, and let the messages go that wait for it. False when another run kept it already."""
+    digest = hashlib.sha256(body).hexdigest()
+    customers.lock_accounts([paper.account_id])
+    held = Paper.objects.select_for_update(no_key=True).get(pk=paper.pk)
+    if held.state == "made":
+        return False
+    kept = PaperBytes.objects.filter(digest=digest).first() or PaperBytes.objects.create(digest=digest, body=body, at=at)
+    held.state, held.made = "made", kept
+    held.save(update_fields=["state", "made"])
+    journal.release(attachment=held.attachment, at=at)
+    return True

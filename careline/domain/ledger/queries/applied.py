@@ -1,0 +1,217 @@
+"""What pays what: open bills, money that is not applied, write-offs and what of them was recovered."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.db.models import Count, Exists, F, OuterRef, QuerySet, Subquery, Sum
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Coalesce
+
+from careline.domain.ledger import rules
+from careline.domain.ledger.models import Allocation, Bill, Entry, Payment, Refund
+from careline.domain.ledger.rules.doubts import Paid
+from careline.foundation.calendar import civil_date
+
+
+@dataclass
+class Open:
+    """One account: bills that are open, money given back that nothing covers any more (entry, amount), and credits and
+    payments with what of them is not applied (entry, amount; the oldest first). Minor units."""
+
+    bills: list[rules.OpenItem] = field(default_factory=list)
+    debits: list[tuple[int, int]] = field(default_factory=list)
+    credits: list[tuple[int, int]] = field(default_factory=list)
+
+
+def open_of_many(account_ids: Sequence[int]) -> dict[int, Open]:
+    """What is open and what is unapplied of accounts; those with neither are left out. Four questions."""
+    by_entry: dict[int, int] = defaultdict(int)
+    by_bill: dict[int | None, int] = defaultdict(int)
+    by_debit: dict[int | None, int] = defaultdict(int)
+    rows = Allocation.objects.filter(account_id__in=account_ids).values_list("entry_id", "bill_id", "debit_id", "amount_minor")
+    for entry_id, bill_id, debit_id, amount in rows:
+        by_entry[entry_id] += amount
+        by_bill[bill_id] += amount
+        by_debit[debit_id] += amount
+    found: dict[int, Open] = defaultdict(Open)
+    for pk, account_id, due_on, total in Bill.objects.filter(account_id__in=account_ids, corrected_by=None).values_list(
+        "pk", "account_id", "due_on", "total_minor"
+    ):
+        if total > by_bill[pk]:
+            found[account_id].bills.append(rules.OpenItem(pk, due_on, total - by_bill[pk]))
+    recovered: dict[int | None, int] = defaultdict(int)
+    kinds = (rules.EntryKind.REFUND, rules.EntryKind.RECOVERY)
+    for pk, kind, account_id, amount, of in Entry.objects.filter(account_id__in=account_ids, kind__in=kinds).values_list(
+        "pk", "kind", "account_id", "amount_minor", "recovers_id"
+    ):
+        if kind == rules.EntryKind.RECOVERY:
+            recovered[of] += amount
+        elif amount > by_debit[pk]:
+            found[account_id].debits.append((pk, amount - by_debit[pk]))
+    credits = (
+        Entry.objects.filter(account_id__in=account_ids, amount_minor__lt=0, reversed_by=None)
+        .exclude(kind=rules.EntryKind.BILL_CORRECTED)  # it takes a bill back; it is no money to apply
+        .order_by("at", "pk").values_list("pk", "account_id", "amount_minor")
+    )  # fmt: skip
+    for pk, account_id, amount in credits:
+        left = -amount - by_entry[pk] - recovered[pk]
+        if left > 0:
+            found[account_id].credits.append((pk, left))
+    return dict(found)
+
+
+def owed_of(account_ids: Sequence[int], due_by: date) -> list[tuple[int, int, date, int]]:
+    """What is open of the standing bills that are due by a day: account, bill, due day, open (minor units)."""
+    return _owed(Bill.objects.filter(account_id__in=account_ids), due_by)
+
+
+def owed_between(first: int, last: int, due_by: date) -> list[tuple[int, int, date, int]]:
+    """The same of all accounts with an id from `first` to `last`, by one question."""
+    return _owed(Bill.objects.filter(account_id__gte=first, account_id__lte=last), due_by)
+
+
+def _owed(rows: QuerySet[Bill], due_by: date) -> list[tuple[int, int, date, int]]:
+    # A sum for each bill, not a join that is grouped: SQLite walks a grouped one in the order of all bills there are.
+    put = Allocation.objects.filter(bill=OuterRef("pk")).values("bill").annotate(s=Sum("amount_minor")).values("s")
+    found = rows.filter(due_on__lte=due_by, corrected_by=None).annotate(left=F("total_minor") - Coalesce(Subquery(put), 0)).filter(left__gt=0)
+    return list(found.values_list("account_id", "pk", "due_on", "left"))
+
+
+def past_due_of_all(day: date) -> tuple[int, int]:
+    """How many accounts owe something past due on a day, and how much together (minor units). By one question, not account by
+    account: what a report is held against."""
+    paid = Allocation.objects.filter(bill=OuterRef("pk")).values("bill").annotate(s=Sum("amount_minor")).values("s")
+    late = Bill.objects.filter(due_on__lt=day, corrected_by=None).annotate(left=F("total_minor") - Coalesce(Subquery(paid), 0)).filter(left__gt=0)
+    found = late.aggregate(n=Count("account", distinct=True), s=Sum("left"))
+    return found["n"], found["s"] or 0
+
+
+def moved_since(account: Combinable, moment: Combinable) -> Exists:
+    """For a query of a room above: whether anything was posted to an account, or put to a bill, since a moment."""
+    return Exists(Allocation.objects.filter(account=account, at__gt=moment)) | Exists(Entry.objects.filter(account=account, at__gt=moment))  # type: ignore[return-value]
+
+
+def unapplied_of(account_id: int) -> int:
+    """Credits and payments that no bill has taken (minor units)."""
+    found = open_of_many([account_id]).get(account_id)
+    return sum(left for _, left in found.credits) if found else 0
+
+
+def paid_by(entry_id: int) -> list[tuple[Bill, int]]:
+    """The bills that a credit or payment pays, the one due first first, each with how much (minor units)."""
+    rows = Allocation.objects.filter(entry_id=entry_id, bill__isnull=False).values("bill_id").annotate(s=Sum("amount_minor"))
+    held = {row["bill_id"]: row["s"] for row in rows if row["s"]}
+    return [(bill, held[bill.pk]) for bill in Bill.objects.filter(pk__in=held).order_by("due_on", "pk")]
+
+
+def paid_by_day(bill_ids: Iterable[int]) -> dict[int, tuple[int, list[tuple[date, int]]]]:
+    """What each bill came to, and what pays it: the day on which that money came, or (below zero) was taken off again, and how much; of a
+    bill that was corrected, the same of the bill that stands in its place. Two questions, and one more for each correction in a row."""
+    now = {pk: pk for pk in bill_ids}
+    totals: dict[int, int] = {}
+    asked = set(now)
+    while asked:
+        rows = list(Bill.objects.filter(pk__in=asked).values_list("pk", "total_minor", "corrected_by"))
+        totals |= {pk: total for pk, total, _ in rows}
+        later = {pk: new for pk, _, new in rows if new is not None}
+        now = {first: later.get(last, last) for first, last in now.items()}
+        asked = set(later.values())
+    paid: dict[int | None, list[tuple[date, int]]] = defaultdict(list)
+    moves = Allocation.objects.filter(bill_id__in=set(now.values())).values_list("bill_id", "entry__day", "at", "amount_minor")
+    for bill_id, day, at, minor in moves.order_by("pk"):
+        paid[bill_id].append((day if minor > 0 else civil_date(at, settings.CARRIER_ZONE), minor))
+    return {first: (totals[last], paid[last]) for first, last in now.items()}
+
+
+def history_between(first: int, last: int, due_from: date, due_by: date) -> list[tuple[int, int, date, int, list[tuple[date, int]]]]:
+    """The standing bills of the accounts with an id from `first` to `last` that fell due within these days, the oldest first: account, bill,
+    due day, total, and what paid it, as in `paid_by_day`. What was written off counts as open still. Two questions."""
+    bills = Bill.objects.filter(account_id__gte=first, account_id__lte=last, due_on__gte=due_from, due_on__lte=due_by, corrected_by=None)
+    rows = Allocation.objects.filter(
+        bill__account_id__gte=first, bill__account_id__lte=last, bill__due_on__gte=due_from, bill__due_on__lte=due_by, bill__corrected_by=None
+    ).exclude(entry__kind=rules.EntryKind.WRITE_OFF)  # fmt: skip
+    paid: dict[int | None, list[tuple[date, int]]] = defaultdict(list)
+    for bill_id, day, at, minor in rows.order_by("pk").values_list("bill_id", "entry__day", "at", "amount_minor"):
+        paid[bill_id].append((day if minor > 0 else civil_date(at, settings.CARRIER_ZONE), minor))
+    found = bills.order_by("due_on", "pk").values_list("account_id", "pk", "due_on", "total_minor")
+    return [(account_id, pk, due_on, total, paid[pk]) for account_id, pk, due_on, total in found]
+
+
+def with_written_off(account_ids: Iterable[int]) -> list[int]:
+    """Those of the accounts that ever had something written off."""
+    rows = Entry.objects.filter(account_id__in=account_ids, kind=rules.EntryKind.WRITE_OFF)
+    return sorted(set(rows.values_list("account_id", flat=True)))
+
+
+def written_off_of(account_id: int) -> list[tuple[Entry, int]]:
+    """The write-offs of an account that stand, oldest first, each with what of it was not recovered (minor units)."""
+    rows = Entry.objects.filter(account_id=account_id, kind=rules.EntryKind.WRITE_OFF).annotate(back=Sum("recoveries__amount_minor"))
+    found = [(e, -e.amount_minor - (e.back or 0)) for e in rows.order_by("at", "pk")]
+    return [(e, left) for e, left in found if left > 0]
+
+
+def write_off(account_id: int, reference: str) -> tuple[Entry, int] | None:
+    """A write-off by its number, with what of it was not recovered."""
+    return next(((e, left) for e, left in written_off_of(account_id) if e.reference == reference), None)
+
+
+def entry_of(account_id: int, entry_id: int) -> Entry | None:
+    return Entry.objects.filter(account_id=account_id, pk=entry_id).annotate(taken_back=F("reversed_by")).first()
+
+
+def payment(number: str) -> Payment | None:
+    return Payment.objects.filter(number=number).first()
+
+
+def payment_by_provider(reference: str) -> Payment | None:
+    """The payment that the provider knows by this reference, not what came back of it."""
+    return Payment.objects.filter(provider_reference=reference, returns=None).order_by("pk").first() if reference else None
+
+
+def was_returned(payment_id: int) -> bool:
+    return Payment.objects.filter(returns_id=payment_id).exists()
+
+
+def payment_entry(payment_id: int) -> Entry | None:
+    return Entry.objects.filter(payment_id=payment_id, kind=rules.EntryKind.PAYMENT).first()
+
+
+def paid_of(account_id: int, limit: int = 12) -> list[Paid]:
+    """The newest payments that stand (neither returned nor given back), each with the bills that it pays. Two questions."""
+    rows = Payment.objects.filter(account_id=account_id, returns=None, returned_by=None)
+    kept = list(rows.exclude(refunds__state__in=("pending", "done")).order_by("-received_at", "-pk")[:limit])
+    shares = Allocation.objects.filter(entry__payment__in=[p.pk for p in kept], bill__isnull=False).values("entry__payment", "bill").annotate(s=Sum("amount_minor"))
+    bills: dict[int, set[int]] = {}
+    for row in shares:
+        if row["s"]:
+            bills.setdefault(row["entry__payment"], set()).add(row["bill"])
+    zone = ZoneInfo(settings.CARRIER_ZONE)
+    return [Paid(p.number, p.amount_minor, p.received_at.astimezone(zone).date(), p.method, frozenset(bills.get(p.pk, ()))) for p in kept]
+
+
+def refund_room(found: Payment) -> int:
+    """How much of a payment can still be given back: what of it was not, and no more than the account is in credit (minor
+    units). A payment that came back, or is itself a return, has none."""
+    if found.returns_id is not None or Payment.objects.filter(returns=found).exists():
+        return 0
+    begun = Refund.objects.filter(payment__account_id=found.account_id).exclude(state="refused")
+    used = begun.filter(payment=found).aggregate(s=Sum("amount_minor"))["s"] or 0
+    waiting = begun.filter(state="pending").aggregate(s=Sum("amount_minor"))["s"] or 0
+    balance = Entry.objects.filter(account_id=found.account_id).aggregate(s=Sum("amount_minor"))["s"] or 0
+    return max(min(found.amount_minor - used, -balance - waiting), 0)
+
+
+def refundable(account_id: int) -> list[tuple[Payment, int]]:
+    """The payments of an account of which something can be given back the way it came, newest first."""
+    rows = Payment.objects.filter(account_id=account_id, returns=None, returned_by=None).exclude(provider_reference="")
+    return [(p, room) for p in rows.order_by("-received_at", "-pk")[:12] if (room := refund_room(p)) > 0]
+
+
+def refund(key: str) -> Refund | None:
+    return Refund.objects.select_related("payment").filter(key=key).first()

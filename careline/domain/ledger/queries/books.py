@@ -1,0 +1,115 @@
+"""The books: what is booked in a period, once as the entries have it and once as the documents behind them do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import date
+from typing import Any
+
+from django.db.models import Case, Count, F, Max, Prefetch, Q, Sum, Value, When
+from django.db.models.functions import Coalesce
+from django.db.models.query import QuerySet
+
+from careline.domain.ledger import rules
+from careline.domain.ledger.models import BooksFile, ClosedPeriod, Entry
+from careline.domain.ledger.rules.books import (
+    Entries,
+    File,
+    Share,
+    TrialBalance,
+    files,
+    postings,
+    trial_balance,
+)
+from careline.foundation.chart import Chart
+
+# What a room above knows of credits: their parts, in the days from the first (None: ever) to the last.
+Credits = Callable[[date | None, date], Iterable[Share]]
+IMPORTED = Q(bill__source_key__isnull=False) | Q(payment__source_key__isnull=False)
+MONEY = {rules.EntryKind.PAYMENT: -1, rules.EntryKind.PAYMENT_RETURNED: 1}
+
+
+def booked(first: date | None, last: date) -> QuerySet[Entry]:
+    """The entries booked from `first` (None: ever) to `last`, with their day in the books as `booked` (rows of older
+    versions have none of their own: their day)."""
+    days = Q(booked_on__lte=last) | Q(booked_on__isnull=True, day__lte=last)
+    if first is not None:
+        days &= Q(booked_on__gte=first) | Q(booked_on__isnull=True, day__gte=first)
+    return Entry.objects.filter(days).annotate(booked=Coalesce("booked_on", "day"))
+
+
+def entries_booked(first: date | None, last: date) -> list[Entries]:
+    """What the ledger's entries sum to, by day, kind and who billed. One question."""
+    rows = booked(first, last).annotate(imported=_flag(IMPORTED)).values("booked", "kind", "imported").annotate(s=Sum("amount_minor"), n=Count("pk"))
+    return [Entries(r["booked"], r["kind"], r["imported"], r["s"], r["n"]) for r in rows.order_by("booked", "kind")]
+
+
+def documents_booked(first: date | None, last: date) -> list[Share]:
+    """What the documents behind the entries say, but for credits: bills by their lines, payments, refunds. A write-off and
+    a recovery have no other document than their entry. Three questions."""
+    found: list[Share] = []
+    bills = booked(first, last).filter(kind__in=(rules.EntryKind.BILL, rules.EntryKind.BILL_CORRECTED), bill__lines__isnull=False)
+    rows = (
+        bills.annotate(imported=_flag(IMPORTED), line=F("bill__lines__kind"), tax=Case(When(bill__lines__kind=rules.LineKind.TAX, then=F("bill__lines__label")), default=Value("")))
+        .values("booked", "kind", "imported", "line", "tax").annotate(s=Sum("bill__lines__amount_minor"))
+    )  # fmt: skip
+    for r in rows:
+        place, detail = ("tax", r["tax"]) if r["line"] == rules.LineKind.TAX else ("revenue", r["line"])
+        found.append(Share(r["booked"], r["kind"], r["imported"], place, detail, r["s"] if r["kind"] == rules.EntryKind.BILL else -r["s"]))
+    money = booked(first, last).filter(kind__in=MONEY).annotate(imported=_flag(IMPORTED)).values("booked", "kind", "imported")
+    found += [Share(r["booked"], r["kind"], r["imported"], "cash", "", MONEY[r["kind"]] * (r["s"] or 0)) for r in money.annotate(s=Sum("payment__amount_minor"))]
+    own = booked(first, last).filter(kind__in=(rules.EntryKind.REFUND, rules.EntryKind.WRITE_OFF, rules.EntryKind.RECOVERY)).values("booked", "kind")
+    for r in own.annotate(s=Sum("amount_minor"), refunded=Sum("refund__amount_minor")):
+        refund = r["kind"] == rules.EntryKind.REFUND
+        found.append(Share(r["booked"], r["kind"], False, "cash" if refund else r["kind"], "", (r["refunded"] or 0) if refund else r["s"]))
+    return found
+
+
+def _flag(condition: Q) -> Any:
+    return Case(When(condition, then=Value(True)), default=Value(False))
+
+
+def balance_of_books(chart: Chart, through: date, credits: Credits) -> TrialBalance:
+    """The trial balance of all that is booked up to a day."""
+    return trial_balance(chart, through, entries_booked(None, through), [*documents_booked(None, through), *credits(None, through)])
+
+
+def files_for(period: ClosedPeriod, chart: Chart, balance: TrialBalance, credits: Credits, currency: str) -> list[File]:
+    """What the files of a period hold, computed from the ledger: the same whenever it is asked."""
+    found = postings(chart, [*documents_booked(period.starts_on, period.ends_on), *credits(period.starts_on, period.ends_on)])
+    return files(period.number, found, balance, currency)
+
+
+def closed_through() -> date | None:
+    """The last day of the books that is closed; None: none ever was."""
+    found: date | None = ClosedPeriod.objects.aggregate(d=Max("ends_on"))["d"]
+    return found
+
+
+def closed_periods() -> list[ClosedPeriod]:
+    """The closed periods, newest first, each with its files (their text is read when it is asked for)."""
+    return list(ClosedPeriod.objects.order_by("-ends_on").prefetch_related(Prefetch("files", BooksFile.objects.defer("text").order_by("number"))))
+
+
+def closed_period(number: str) -> ClosedPeriod | None:
+    return ClosedPeriod.objects.filter(number=number).first()
+
+
+def unfinished_period() -> ClosedPeriod | None:
+    """A period that was closed and whose files were not written yet: a close that was interrupted."""
+    return ClosedPeriod.objects.filter(files__isnull=True).order_by("ends_on").first()
+
+
+def files_of(period: ClosedPeriod) -> list[BooksFile]:
+    """The files of a closed period, in their order."""
+    return list(BooksFile.objects.filter(period=period).order_by("number"))
+
+
+def books_file(number: str) -> BooksFile | None:
+    return BooksFile.objects.select_related("period").filter(number=number).first()
+
+
+def first_booked() -> date | None:
+    """The day of the first entry in the books."""
+    first = Entry.objects.order_by("day").values_list("day", flat=True).first()
+    return first

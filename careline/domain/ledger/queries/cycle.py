@@ -1,0 +1,66 @@
+"""What a bill run asks, of many accounts at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+
+from django.db.models import Count, Exists, Max, OuterRef, Q, Subquery, Sum
+from django.db.models.functions import Coalesce
+
+from careline.domain.ledger import rules
+from careline.domain.ledger.models import Allocation, Bill, BillLine, Payment, UnbilledCharge
+
+
+def covered_to(account_ids: Sequence[int]) -> dict[int, tuple[date, bool]]:
+    """By account: the last day that a standing bill covers, and whether any bill came from another system."""
+    rows = Bill.objects.filter(account_id__in=account_ids, corrected_by=None).values("account_id")
+    found = rows.annotate(last=Max("period_end"), imported=Count("source_key")).values_list("account_id", "last", "imported")
+    return {pk: (last, bool(imported)) for pk, last, imported in found}
+
+
+def charged_in_advance(account_ids: Sequence[int], period_end: date) -> list[tuple[int, str, str, int]]:
+    """What standing bills charged for the whole of a period that ends on a day: line, kind (plan or discount), label, amount."""
+    rows = BillLine.objects.filter(
+        bill__account_id__in=account_ids, bill__period_end=period_end, bill__corrected_by=None, period_end=period_end,
+        kind__in=(rules.LineKind.PLAN, rules.LineKind.DISCOUNT), line__isnull=False,
+    )  # fmt: skip
+    return list(rows.order_by("pk").values_list("line_id", "kind", "label", "amount_minor"))  # type: ignore[arg-type]
+
+
+def unbilled_of_many(account_ids: Sequence[int]) -> list[UnbilledCharge]:
+    """The charges of many accounts that no bill carries yet, oldest first."""
+    carried = BillLine.objects.filter(bill__account=OuterRef("account"), bill__corrected_by=None, source_key=OuterRef("number"))
+    return list(UnbilledCharge.objects.filter(~Exists(carried), account_id__in=account_ids).order_by("at", "pk"))
+
+
+def carried_already(account_ids: Sequence[int], numbers: Sequence[str]) -> set[tuple[int, str]]:
+    """Which of these waiting charges stand on a bill by now: account and number."""
+    rows = BillLine.objects.filter(bill__account_id__in=account_ids, bill__corrected_by=None, source_key__in=numbers)
+    return set(rows.values_list("bill__account_id", "source_key")) if numbers else set()  # type: ignore[arg-type]
+
+
+def with_charge(account_ids: Sequence[int], source_key: str, since: date) -> set[int]:
+    """Those of the accounts that a standing bill, issued since a day, charged under this source key or one below it."""
+    rows = BillLine.objects.filter(bill__account_id__in=account_ids, bill__issued_on__gte=since, bill__corrected_by=None, kind=rules.LineKind.FEE)
+    return set(rows.filter(Q(source_key=source_key) | Q(source_key__startswith=f"{source_key}.")).values_list("bill__account_id", flat=True))
+
+
+def fell_due(account_ids: Sequence[int], first: date, last: date) -> list[tuple[int, date, int]]:
+    """The standing bills that fell due within these days: account, due day, what of it is open."""
+    paid = Allocation.objects.filter(bill=OuterRef("pk")).values("bill").annotate(s=Sum("amount_minor")).values("s")
+    rows = Bill.objects.filter(account_id__in=account_ids, corrected_by=None, due_on__gte=first, due_on__lte=last)
+    found = rows.annotate(paid=Coalesce(Subquery(paid), 0)).values_list("account_id", "due_on", "total_minor", "paid")
+    return [(pk, due_on, total - done) for pk, due_on, total, done in found]
+
+
+def came_back(account_ids: Sequence[int], since: datetime, before: datetime) -> list[tuple[int, str, datetime]]:
+    """Payments that were returned between two moments: account, number of the return, when."""
+    rows = Payment.objects.filter(account_id__in=account_ids, returns__isnull=False, received_at__gte=since, received_at__lt=before)
+    return list(rows.order_by("received_at", "pk").values_list("account_id", "number", "received_at"))
+
+
+def charged_beyond_plan_many(line_ids: Sequence[int], first: date, last: date) -> list[tuple[int, date, int]]:
+    """What was charged on lines beyond their plans within these days: line, day, amount before tax."""
+    rows = UnbilledCharge.objects.filter(line_id__in=line_ids, day__gte=first, day__lte=last)
+    return list(rows.values_list("line_id", "day", "amount_minor"))  # type: ignore[arg-type]

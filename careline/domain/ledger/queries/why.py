@@ -1,0 +1,151 @@
+"""Why a bill is what it is, with who or what is behind it where the journal knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.db.models import Exists, OuterRef, Subquery, Sum
+from django.db.models.functions import Coalesce
+
+from careline.domain.journal import queries as journal
+from careline.domain.journal.rules import account_chain
+from careline.domain.ledger import rules
+from careline.domain.ledger.models import Allocation, Bill, BillLine, UnbilledCharge
+from careline.domain.ledger.queries.account import unbilled_of
+from careline.domain.ledger.rules import charges, estimate, explain
+from careline.foundation import phone
+from careline.foundation.money import shown
+
+# What is done at the desk and shows on a bill.
+BILLED_ACTS = ("lines.add_data", "lines.restore", "lines.suspend", "lines.set_feature", "lines.change_plan")
+
+
+def explained(
+    account_id: int, bill_id: int, against_id: int | None = None, credits: Callable[[Sequence[int]], Sequence[explain.Credited]] = lambda _: ()
+) -> explain.Explanation | None:
+    """One bill of an account against an earlier one (the one before it, unless another is named), with who or what is
+    behind each difference where it is known. None when there is no such bill, or none before it. Five questions.
+
+    `credits` is asked what was taken off the two bills: a room above knows."""
+    rows = list(Bill.objects.filter(account_id=account_id).annotate(gone=Exists(Bill.objects.filter(corrects=OuterRef("pk")))).order_by("issued_on", "pk"))
+    now = next((b for b in rows if b.pk == bill_id), None)
+    earlier = [b for b in rows if now is not None and ((b.issued_on, b.pk) < (now.issued_on, now.pk) or b.pk == now.corrects_id)]
+    was = next((b for b in earlier if b.pk == against_id), None)
+    if was is None:  # what a correction replaces is no bill of before, unless it is asked for
+        was = next((b for b in reversed(earlier) if not b.gone), None)
+    if now is None or was is None:
+        return None
+    new, old = billed([now, was])
+    return explain.explain(new, old, events_between(account_id, new, was.issued_on, now.issued_on), credits([now.pk, was.pk]))
+
+
+def next_bill(account_id: int, plans: Sequence[estimate.Plan], issued_on: date) -> explain.Explanation | None:
+    """What the next bill will likely be, against the last: an estimate. None without a last bill."""
+    last = Bill.objects.filter(account_id=account_id, corrected_by=None).order_by("-issued_on", "-pk").first()
+    if last is None:
+        return None
+    (before,) = billed([last])
+    rows = unbilled_of(account_id)
+    waiting = [
+        charges.Charged(-c.pk, c.kind, c.label, c.amount_minor, c.line_id, _name(c.line), c.number, c.day, c.day, c.quantity, c.unit_price_minor)
+        for c in rows
+    ]
+    taxed = frozenset(c.number for c in rows if c.tax == rules.TaxAdded.AT_BILLING)
+    coming = estimate.estimate(before, plans, waiting, issued_on, taxed)
+    return explain.explain(coming, before, events_between(account_id, coming, last.issued_on, issued_on))
+
+
+def explained_against_last(account_id: int, coming: charges.Billed) -> explain.Explanation | None:
+    """A bill that somebody else foresaw, against the last one. None without a last bill."""
+    last = Bill.objects.filter(account_id=account_id, corrected_by=None).order_by("-issued_on", "-pk").first()
+    if last is None:
+        return None
+    (before,) = billed([last])
+    names = {n.line: n.name for n in before.lines if n.line is not None}
+    named = replace(coming, lines=tuple(replace(n, name=names.get(n.line, n.name)) for n in coming.lines))
+    return explain.explain(named, before, events_between(account_id, named, last.issued_on, coming.issued_on))
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An estimate of a bill that was told before it came: when, by whom, the amount, and what the bill has otherwise."""
+
+    at: datetime
+    who: str
+    total_minor: int
+    off_by: tuple[explain.Difference, ...]
+
+
+ESTIMATE = "view.estimate"  # the look by which an estimate is told
+
+
+def told_of(account_id: int, came: charges.Billed, since: date) -> Told | None:
+    """The last estimate of this bill that somebody was shown since a day. One question."""
+    zone = ZoneInfo(settings.CARRIER_ZONE)
+    begin, end = (datetime.combine(d, time(), tzinfo=zone) for d in (since, came.issued_on + timedelta(days=1)))
+    said = [x for x in journal.looks(account_chain(account_id), ESTIMATE, begin, end) if x.data.get("bill_on") == came.issued_on.isoformat()]
+    if not said:
+        return None
+    last = said[-1]
+    lines = (last.payload or {}).get("lines")
+    off = estimate.off_by(came, estimate.unpacked(lines, came.issued_on, last.data["total"])) if lines else ()
+    return Told(last.at, last.who_name, last.data["total"], off)
+
+
+def last_bills(account_id: int, count: int = 13) -> list[charges.Billed]:
+    """The newest bills that stand, newest first, with their lines. Two questions."""
+    return billed(list(Bill.objects.filter(account_id=account_id, corrected_by=None).order_by("-issued_on", "-pk")[:count]))
+
+
+def _name(line: Any) -> str:
+    return f"ending {phone.last_four(line.msisdn)}" if line is not None else ""
+
+
+def billed(bills: Sequence[Bill]) -> list[charges.Billed]:
+    """Bills with their lines as frozen facts, in the order given. One question."""
+    lines: dict[int, list[charges.Charged]] = {b.pk: [] for b in bills}
+    for n in BillLine.objects.filter(bill_id__in=list(lines)).select_related("line"):
+        lines[n.bill_id].append(
+            charges.Charged(
+                n.pk, n.kind, n.label, n.amount_minor, n.line_id, _name(n.line), n.source_key or "", n.period_start, n.period_end,
+                n.quantity, n.unit_price_minor, n.proration_num, n.proration_den, n.tax_rate_ppm, n.taxed_line_id,
+            )
+        )  # fmt: skip
+    return [charges.Billed(b.pk, b.number, b.issued_on, b.total_minor, tuple(lines[b.pk])) for b in bills]
+
+
+def events_between(account_id: int, now: charges.Billed, since: date, until: date) -> list[explain.Event]:
+    """What happened between two bills that can stand behind a difference: deeds in the journal, and the bill that was late."""
+    sources = [n.source for n in now.lines if n.source]
+    numbers = dict(UnbilledCharge.objects.filter(account_id=account_id, number__in=sources).values_list("reference", "number"))
+    zone = ZoneInfo(settings.CARRIER_ZONE)
+    begin, end = (datetime.combine(d, time(), tzinfo=zone) for d in (since - timedelta(days=35), until + timedelta(days=1)))
+    asked: dict[str, journal.Entry] = {}
+    events: list[explain.Event] = []
+    for entry in journal.between(account_chain(account_id), BILLED_ACTS, begin, end):
+        order = entry.say.partition(":")[0]
+        first = asked.setdefault(order, entry)  # who asked; it is done when the network did it
+        if entry.outcome == "done":
+            line = str(first.data.get("line", ""))
+            events.append(
+                explain.Event(entry.code, first.at.astimezone(zone).date(), entry.say, first.asked_by or first.who_name, numbers.get(order, ""), int(line) if line.isdigit() else None)
+            )
+    if any(n.kind == rules.LineKind.FEE and charges.is_late_fee(n) for n in now.lines):
+        events += _late(account_id, until)
+    return events
+
+
+def _late(account_id: int, until: date) -> list[explain.Event]:
+    """The newest bill that was due before a day and not paid in full by then: what a late fee is for."""
+    paid = Allocation.objects.filter(bill=OuterRef("pk"), entry__day__lte=OuterRef("due_on")).values("bill").annotate(s=Sum("amount_minor")).values("s")
+    rows = Bill.objects.filter(account_id=account_id, corrected_by=None, due_on__lt=until).annotate(paid=Coalesce(Subquery(paid), 0))
+    for b in rows.order_by("-due_on", "-pk")[:6]:
+        if b.total_minor > b.paid:
+            what = f"Of the bill of {b.issued_on:%b} {b.issued_on.day}, {shown(b.total_minor - b.paid)} was open after {b.due_on:%b} {b.due_on.day}, when it was due"
+            return [explain.Event("bill.late", b.due_on, what)]
+    return []

@@ -1,0 +1,124 @@
+"""Explain the bill: one bill against an earlier one on the contact page, in sentences to say and in arithmetic to check."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from django.utils.http import urlencode
+
+from careline.acts.ledger import MESSAGE
+from careline.acts.look import look
+from careline.carriers import PRINTER, lacking
+from careline.domain.billing import queries as billing
+from careline.domain.credits import queries as credits
+from careline.domain.customers import queries as customers
+from careline.domain.ledger import queries as ledger
+from careline.domain.ledger.rules import charges, estimate, explain
+from careline.doors.web import forms
+from careline.doors.web.account import ContactPage
+from careline.foundation import phone
+from careline.foundation.money import shown
+
+SEND = "ledger.send_explanation"
+KINDS: dict[str, dict[str, str]] = {SEND: {"account": "id", "bill": "id", "against": "id", "line": "id", "text": "text"}}
+NEXT = "next"
+
+
+def asked(code: str, given: Mapping[str, Any]) -> tuple[str, str]:
+    """Which bill is explained and against which: by the address, or by the form that was answered."""
+    if code == SEND:
+        return str(given.get("bill") or NEXT), str(given.get("against") or "")
+    return str(given.get("explain") or ""), str(given.get("against") or "")
+
+
+def _found(desk: ContactPage, bill: str, against: str) -> explain.Explanation | None:
+    if bill == NEXT:
+        rulebook = desk.scene.rulebook
+        coming = billing.coming(desk.account_id, desk.today, rulebook.billing) if "billing.toml" in rulebook.files else None
+        if coming is not None:  # what the bill run itself would make of it now
+            return ledger.explained_against_last(desk.account_id, coming)
+        plans = [
+            estimate.Plan(n.pk, f"ending {phone.last_four(n.msisdn)}", n.plan.name, n.plan.price_minor, n.status != "cancelled")
+            for n in desk.lines if n.status != "pending"
+        ]  # fmt: skip
+        return ledger.next_bill(desk.account_id, plans, desk.cycle[1] + timedelta(days=1))
+    newest = desk.bills[0].id if desk.bills else None
+    bill_id, against_id = forms.whole(bill), forms.whole(against)
+    found = ledger.explained(desk.account_id, bill_id, against_id, credits.on_bills) if bill_id else None
+    if found is None and newest is not None and newest != bill_id:
+        found = ledger.explained(desk.account_id, newest, None, credits.on_bills)  # what was asked for is not there: the newest is
+    return found
+
+
+def panel(desk: ContactPage, code: str, given: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The explanation as the template draws it; None when none was asked for."""
+    bill, against = asked(code, given)
+    if not bill:
+        return None
+    close = desk.url("?section=money")
+    found = _found(desk, bill, against)
+    if found is None:
+        return {"found": None, "close_href": close}
+    if found.now.estimated:  # what is told now is held against the bill that comes
+        told = {"bill_on": found.now.issued_on.isoformat(), "total": found.now.total_minor}
+        look(ledger.ESTIMATE, who=desk.who, scene=desk.scene, at=desk.at, data=told, payload={"lines": estimate.packed(found.now)})
+    here = {"section": "money", "explain": NEXT if found.now.estimated else found.now.id, "against": "" if found.now.estimated else found.was.id}
+    credited = credits.credited_on_lines([] if found.now.estimated else [n for d in found.differences for n in d.charges])
+    charges = {n.id: n for n in found.now.lines}
+    choices = [(b.id, f"{b.issued_on:%b} {b.issued_on.day}, {b.issued_on.year}: {shown(b.total_minor)}") for b in desk.bills]
+
+    def grant(n: charges.Charged, title: str) -> dict[str, Any]:
+        left = n.amount_minor - credited.get(n.id, 0)
+        query = {**here, "act": "credits.grant", "reason": "billing_error", "bill_line": n.id, "amount": forms.dollars(left), "words": f"{title} on bill {found.now.number}"}
+        return {"label": n.label, "left": left, "credited": credited.get(n.id, 0), "href": desk.url("?" + urlencode(query)) if left > 0 else None}
+
+    return {
+        "found": found,
+        "estimated": found.now.estimated,
+        "title": "What the next bill will be" if found.now.estimated else "Why the bill differs",
+        "was": {"label": "Last bill" if found.now.estimated else "Bill", "on": found.was.issued_on, "total": found.was.total_minor},
+        "told": None if found.now.estimated else ledger.told_of(desk.account_id, found.now, found.was.issued_on),
+        "now": {"label": "Next bill" if found.now.estimated else "Bill", "on": found.now.issued_on, "total": found.now.total_minor},
+        "rows": [
+            {
+                "title": d.title, "say": d.say, "amount": d.amount_minor, "parts": d.parts, "unsure": d.unsure, "event": d.event, "cause": d.cause.value,
+                "credits": [grant(charges[n], d.title) for n in d.charges] if not found.now.estimated else [],
+            }
+            for d in found.differences
+        ],
+        "choices": choices,
+        "earlier": [c for c, b in zip(choices, desk.bills, strict=True) if found.now.estimated or (b.issued_on, b.id) < (found.now.issued_on, found.now.id)],
+        "action": desk.url(),
+        "next_href": desk.url(f"?section=money&explain={NEXT}"),
+        "last_href": desk.url(f"?section=money&explain={desk.bills[0].id}") if desk.bills else None,
+        "send_href": None if found.now.estimated else desk.url("?" + urlencode({**here, "act": SEND})),
+        "close_href": close,
+    }  # fmt: skip
+
+
+def send_form(desk: ContactPage, given: Mapping[str, Any]) -> dict[str, Any]:
+    bill, against = asked(SEND if given.get("bill") and not given.get("explain") else "", given)
+    found = _found(desk, bill if bill != NEXT else "", against)
+    to: list[tuple[Any, str]] = [(n.pk, phone.shown(n.msisdn)) for n in customers.numbers_of_record(desk.account_id) if n.can_text]
+    mail = desk.row.account.customer.email
+    if mail and not lacking(PRINTER):
+        to.append(("", f"{mail}, all of it as a PDF"))
+    back = desk.url("?" + urlencode({"section": "money", "explain": found.now.id, "against": found.was.id})) if found else desk.url("?section=money")
+    return forms.form(
+        SEND, "Send this explanation", "Send it", desk.do_url(SEND),
+        [
+            forms.hidden("account", desk.account_id),
+            forms.hidden("bill", found.now.id if found else ""),
+            forms.hidden("against", found.was.id if found else ""),
+            forms.field("text", "Message", "textarea", given.get("text") or (explain.message(found, MESSAGE) if found else None), rows=6, maxlength=MESSAGE),
+            forms.field("line", "To", "choice", given.get("line", to[0][0] if to else None), choices=to,
+                        hint=None if to else "No number of this account takes texts, and there is no e-mail address. Tell the customer on the call."),
+        ],
+        cancel_href=back, consequence="The customer gets it in these words; they stay in the journal. An e-mail has every cause with its arithmetic attached.",
+        say_aloud="I am sending you this in writing, so that you have it in front of you.",
+    )  # fmt: skip
+
+
+FORMS = {SEND: send_form}

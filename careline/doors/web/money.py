@@ -1,0 +1,345 @@
+"""The money page: an account's bills, payments and credits as a book that can be followed entry by entry, what pays what,
+how old what is open is, the last thirteen months as a picture; and the forms of the acts that start here."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.views.decorators.http import require_GET
+
+from careline.acts.look import look
+from careline.domain.billing import queries as billing
+from careline.domain.ledger import queries as ledger
+from careline.domain.ledger import rules
+from careline.doors.web import forms, oops, papers
+from careline.doors.web.account import ContactPage, opened
+from careline.doors.web.render import day, page, zone
+from careline.foundation import phone
+from careline.foundation.calendar import add_months
+from careline.foundation.money import shown
+
+PLACE, WRITE_OFF, RECOVER, REFUND = "ledger.allocate", "ledger.write_off", "ledger.recover", "payments.refund"
+STATEMENT = "ledger.print_statement"
+PROMOTE, END = "billing.add_promotion", "billing.end_agreed"
+KINDS: dict[str, dict[str, str]] = {
+    PLACE: {"account": "id", "entry": "id", "bill": "id", "amount": "money", "from_bill": "id"},
+    WRITE_OFF: {"account": "id", "amount": "money", "reason": "text", "words": "text"},
+    RECOVER: {"account": "id", "write_off": "text", "amount": "money", "words": "text"},
+    REFUND: {"account": "id", "payment": "text", "amount": "money", "words": "text"},
+    STATEMENT: {"account": "id", "first": "text", "last": "text"},
+    PROMOTE: {"account": "id", "promotion": "text", "line": "id", "words": "text"},
+    END: {"account": "id", "agreed": "text", "words": "text"},
+}
+PERIODS = (("3 months", 3), ("6 months", 6), ("13 months", 13), ("Everything", 0))
+
+
+def address(reference: str) -> str:
+    return reverse("money", args=[reference])
+
+
+# ---------------------------------------------------------------- the page
+
+
+@require_GET
+def show(request: HttpRequest, reference: str) -> HttpResponse:
+    desk = opened(request, reference, with_account=True)
+    looked = look("view.money", who=desk.who, scene=desk.scene)
+    if looked.refusal is not None:
+        return oops.refused(request, looked.refusal, [{"label": "Back to the contact", "href": desk.url()}])
+    first, last, fault = period(request.GET, desk)
+    return page(request, "money.html", {"money": shape(desk, first, last), "fault": fault}, 422 if fault else 200)
+
+
+def period(asked: Mapping[str, Any], desk: ContactPage) -> tuple[date, date, str | None]:
+    """The days that the statement covers: as asked, else the last three months; and what is wrong with what was asked."""
+    first, last = add_months(desk.today, -3), desk.today
+    try:
+        if asked.get("from"):
+            first = date.fromisoformat(asked["from"])
+        elif asked.get("months") == "0":
+            first = desk.row.account.opened_on
+        elif str(asked.get("months", "")) in ("3", "6", "13"):
+            first = add_months(desk.today, -int(asked["months"]))
+        if asked.get("to"):
+            last = date.fromisoformat(asked["to"])
+    except ValueError:
+        return add_months(desk.today, -3), desk.today, "Give each day as a date."
+    return (first, last, None) if first <= last else (last, first, "The first day is after the last; they changed places.")
+
+
+def shape(desk: ContactPage, first: date, last: date) -> dict[str, Any]:
+    pk, standing = desk.account_id, desk.standing
+    items = ledger.open_items(desk.bills)
+    book = ledger.extract(pk, first, last)
+    paid = ledger.applied(pk, [r.entry.pk for r in book.rows], [b.id for b in desk.bills])
+    by_entry: dict[int, list[ledger.Applied]] = defaultdict(list)
+    by_bill: dict[int, list[ledger.Applied]] = defaultdict(list)
+    for a in paid:
+        by_entry[a.entry_id].append(a)
+        if a.bill_id is not None:
+            by_bill[a.bill_id].append(a)
+    loose = ledger.open_of_many([pk]).get(pk) or ledger.Open()
+    free = dict(loose.credits)
+    may = {code: desk.refused(code) is None for code in (*KINDS, "credits.reverse")}
+    back = {p.number for p, _ in ledger.refundable(pk)} if may[REFUND] else set()
+    given_up = {e.pk: left for e, left in ledger.written_off_of(pk)}
+    waiting = ledger.unbilled_of(pk)
+    beside = sum(minor for _, minor in loose.debits)
+    return {
+        "reference": desk.row.account.reference,
+        "name": desk.row.account.customer.name,
+        "back_href": desk.url("?section=money"),
+        "here": address(desk.row.reference),
+        "facts": [
+            ("Owed now" if standing.balance_minor >= 0 else "In credit", abs(standing.balance_minor), "bad" if standing.past_due_minor else None, None),
+            ("Past due", standing.past_due_minor, "bad" if standing.past_due_minor else None, f"since {day(standing.past_due_since)}" if standing.past_due_since else None),
+            ("Not applied to any bill", standing.unapplied_minor, None, None),
+            ("Waits for the next bill", sum(c.amount_minor for c in waiting), None, "before tax" if waiting else None),
+            *([("Owed beside the bills", beside, "bad", "given back to the customer, and the payment came back too")] if beside else []),
+            *([("Given up", sum(given_up.values()), "quiet", "written off; what comes recovers it")] if given_up else []),
+        ],
+        "aging": _aging(items, desk.today),
+        "chart": chart(ledger.months(pk, desk.today), desk),
+        "first": first.isoformat(),
+        "last": last.isoformat(),
+        "presets": [{"label": label, "href": f"{address(desk.row.reference)}?months={n}"} for label, n in PERIODS],
+        "print": forms.button("As PDF", desk.do_url(STATEMENT), account=pk, first=first.isoformat(), last=last.isoformat()) if may[STATEMENT] else None,
+        "papers": [papers.shape(desk.row.reference, s, f"Statement, {day(s.first)} to {day(s.last)}") for s in ledger.statements_of(pk)],
+        "opening": book.opening_minor,
+        "closing": book.closing_minor,
+        "more": book.more,
+        "rows": [_entry(desk, r, by_entry[r.entry.pk], free.get(r.entry.pk, 0), given_up.get(r.entry.pk, 0), back, may) for r in book.rows],
+        "bills": [_bill(desk, b, by_bill[b.id], may) for b in desk.bills],
+        "monthly": [
+            {"label": a.label, "amount": _monthly(a), "since": a.starts_on, "until": a.ends_on, "line": phone.last_four(a.line.msisdn) if a.line else None,
+             "end_href": desk.url(f"?act={END}&agreed={a.reference}") if may[END] else None}
+            for a in billing.agreed_of(pk, desk.today)
+        ],
+        "instalments": [
+            {"label": i.label, "amount": i.total_minor // i.count, "count": i.count, "since": i.starts_on, "line": phone.last_four(i.line.msisdn) if i.line else None}
+            for i in billing.instalments_of(pk)
+        ],
+        "promote_href": desk.url(f"?act={PROMOTE}") if may[PROMOTE] else None,
+        "write_off_href": desk.url(f"?act={WRITE_OFF}") if may[WRITE_OFF] and any(i.open_minor > 0 for i in items) else None,
+    }
+
+
+def _aging(items: list[rules.OpenItem], today: date) -> list[dict[str, Any]]:
+    buckets = rules.aging(items, today)
+    whole = sum(b.open_minor for b in buckets)
+    names = ["Not yet due" if not b.first and b.last == 0 else f"{b.first} to {b.last} days" if b.last else f"More than {b.first - 1} days" for b in buckets]
+    states = [None, "risk", "risk", "bad", "bad"]
+    return [
+        {"label": name, "amount": b.open_minor, "share": round(100 * b.open_minor / whole) if whole else 0, "state": state if b.open_minor else None}
+        for name, b, state in zip(names, buckets, states, strict=True)
+    ]
+
+
+def _entry(
+    desk: ContactPage, row: ledger.Row, paid: list[ledger.Applied], free: int, given_up: int, back: set[str], may: Mapping[str, bool]
+) -> dict[str, Any]:
+    """One entry of the book: what it is, what it pays, and what can be done with it here."""
+    entry = row.entry
+    pays = [
+        {
+            "what": f"bill {a.bill}" if a.bill_id else "went back to the customer", "amount": a.amount_minor,
+            "move_href": desk.url(f"?act={PLACE}&entry={entry.pk}&from_bill={a.bill_id}")
+            if may[PLACE] and a.bill_id and entry.kind != rules.EntryKind.WRITE_OFF and any(b.open_minor > 0 and b.id != a.bill_id for b in desk.bills) else None,
+        }
+        for a in paid
+    ]  # fmt: skip
+    moves = []
+    if free and entry.kind != rules.EntryKind.WRITE_OFF and may[PLACE] and any(b.open_minor > 0 for b in desk.bills):
+        moves.append({"label": "place it", "href": desk.url(f"?act={PLACE}&entry={entry.pk}")})
+    if entry.kind == rules.EntryKind.PAYMENT and entry.reference in back:
+        moves.append({"label": "give back", "href": desk.url(f"?act={REFUND}&payment={entry.reference}")})
+    if entry.kind == rules.EntryKind.CREDIT and may["credits.reverse"]:
+        moves.append({"label": "take back", "href": desk.url(f"?act=credits.reverse&credit={entry.reference}")})
+    if given_up and may[RECOVER]:
+        moves.append({"label": "take back", "href": desk.url(f"?act={RECOVER}&write_off={entry.reference}")})
+    return {
+        "day": entry.day, "label": entry.label, "reference": entry.reference, "kind": entry.kind,
+        "debit": entry.amount_minor if entry.amount_minor > 0 else None, "credit": -entry.amount_minor if entry.amount_minor <= 0 else None,
+        "balance": row.balance_minor, "pays": pays, "free": free, "moves": moves,
+        "href": desk.url(f"?section=money&bill={entry.bill_id}") if entry.bill_id and entry.kind == rules.EntryKind.BILL else None,
+    }  # fmt: skip
+
+
+def _bill(desk: ContactPage, bill: ledger.OpenBill, paid: list[ledger.Applied], may: Mapping[str, bool]) -> dict[str, Any]:
+    late = bill.open_minor > 0 and bill.due_on < desk.today
+    return {
+        "number": bill.number, "on": bill.issued_on, "due": bill.due_on, "total": bill.total_minor, "open": bill.open_minor,
+        "state": "bad" if late else None, "status": "past due" if late else "paid" if bill.open_minor <= 0 else "open",
+        "paid": [{"what": f"{a.label} {a.reference}" if a.reference not in a.label else a.label, "amount": a.amount_minor} for a in paid],
+        "href": desk.url(f"?section=money&bill={bill.id}"),
+        "explain_href": desk.url(f"?section=money&explain={bill.id}") if bill != desk.bills[-1] else None,
+    }  # fmt: skip
+
+
+# ---------------------------------------------------------------- the picture
+
+WIDE, HIGH, FOOT, HEAD = 720, 190, 26, 30
+
+
+@dataclass(frozen=True)
+class _Bar:
+    x: float
+    width: float
+    top: float
+    height: float
+
+
+def chart(months: list[ledger.Month], desk: ContactPage) -> dict[str, Any] | None:
+    """Bars of the last bills with what changed marked on them, as numbers for an SVG of 720 by 190; None without two bills."""
+    if len(months) < 2:
+        return None
+    most = max(max(m.bill.total_minor for m in months), 1)
+    least = min(min(m.bill.total_minor for m in months), 0)
+    step = WIDE / len(months)
+    scale = (HIGH - FOOT - HEAD) / (most - least)
+    zero = HEAD + most * scale
+    opened = {b.id: b.open_minor for b in desk.bills}
+    bars, marks = [], []
+    for n, m in enumerate(months):
+        total, still = m.bill.total_minor, max(opened.get(m.bill.pk, 0), 0)
+        top, bottom = min(zero, zero - total * scale), max(zero, zero - total * scale)
+        x = round(n * step + step * 0.19, 1)
+        bar = {
+            "x": x, "width": round(step * 0.62, 1), "top": round(top, 1), "height": round(max(bottom - top, 1), 1), "middle": round(n * step + step / 2, 1),
+            "open": round(still * scale, 1) if still and total > 0 else None, "late": m.bill.due_on < desk.today, "label": f"{m.bill.issued_on:%b}",
+            "year": m.bill.issued_on.year if n == 0 or m.bill.issued_on.year != months[n - 1].bill.issued_on.year else None,
+            "amount": shown(total), "mark": None, "href": desk.url(f"?section=money&explain={m.bill.pk}") if n else desk.url(f"?section=money&bill={m.bill.pk}"),
+            "say": f"{m.bill.issued_on:%B %Y}: {shown(total)}" + (f", {shown(still)} open" if still else "") + (f"; {m.change.title}" if m.change else ""),
+        }  # fmt: skip
+        if m.change is not None:
+            bar["mark"] = len(marks) + 1
+            marks.append({"n": bar["mark"], "on": m.bill.issued_on, "title": m.change.title, "amount": m.change_minor, "href": bar["href"]})
+        bars.append(bar)
+    return {"wide": WIDE, "high": HIGH, "zero": round(zero, 1), "foot": HIGH - 8, "bars": bars, "marks": marks}
+
+
+# ---------------------------------------------------------------- the forms
+
+
+def _place_form(desk: ContactPage, given: Any) -> dict[str, Any]:
+    entry_id, source = forms.whole(given.get("entry")), forms.whole(given.get("from_bill"))
+    entry = ledger.entry_of(desk.account_id, entry_id) if entry_id else None
+    loose = ledger.open_of_many([desk.account_id]).get(desk.account_id) or ledger.Open()
+    held = {bill.pk: minor for bill, minor in ledger.paid_by(entry_id)} if entry else {}
+    there = held.get(source, 0) if source else dict(loose.credits).get(entry_id or 0, 0)
+    bills = [(b.id, f"{b.number} of {day(b.issued_on)}, {shown(b.open_minor)} open") for b in desk.bills if b.open_minor > 0 and b.id != source]
+    number = next((b.number for b in desk.bills if b.id == source), "")
+    what = f"{entry.reference}, {shown(there)} " + (f"that pays bill {number}" if source else "that no bill has") if entry else ""
+    first = next((b.open_minor for b in desk.bills if bills and b.id == bills[-1][0]), 0)
+    return forms.form(
+        PLACE, "Say what this money pays" if not source else "Move this money to another bill", "Place it", desk.do_url(PLACE),
+        [
+            forms.hidden("account", desk.account_id),
+            forms.hidden("entry", entry_id or ""),
+            forms.hidden("from_bill", source or ""),
+            forms.field("bill", "Which bill it pays", "choice", given.get("bill") or (bills[-1][0] if bills else None), choices=bills,
+                        hint=what if bills and entry else "Nothing else is open on this account." if entry else "Choose a payment or credit on the money page first."),
+            forms.field("amount", "How much", "money", given.get("amount") or (forms.dollars(min(there, first)) if min(there, first) > 0 else None)),
+        ],
+        cancel_href=address(desk.row.reference),
+        consequence="No money moves. What is past due follows from what pays what; what is open after that is paid by other money that waits.",
+    )  # fmt: skip
+
+
+def _write_off_form(desk: ContactPage, given: Any) -> dict[str, Any]:
+    known = desk.scene.rulebook.reasons["write_off"]
+    whole = sum(b.open_minor for b in desk.bills if b.open_minor > 0)
+    return forms.form(
+        WRITE_OFF, "Write off", "Write it off", desk.do_url(WRITE_OFF),
+        [
+            forms.hidden("account", desk.account_id),
+            forms.field("amount", "How much of what is open", "money", given.get("amount") or (forms.dollars(whole) if whole else None), hint=f"{shown(whole)} is open."),
+            forms.field("reason", "Why", "choice", given.get("reason"), choices=[(code, row["title"]) for code, row in known.items()]),
+            forms.field("words", "In a few words", "text", given.get("words"), required=False, maxlength=400),
+        ],
+        cancel_href=address(desk.row.reference),
+        consequence="It is no gift: the debt stays, and money that comes later recovers it. The oldest bills are closed first.",
+    )  # fmt: skip
+
+
+def _recover_form(desk: ContactPage, given: Any) -> dict[str, Any]:
+    rows = ledger.written_off_of(desk.account_id)
+    chosen = next((left for e, left in rows if e.reference == given.get("write_off")), rows[0][1] if rows else 0)
+    return forms.form(
+        RECOVER, "Take a write-off back", "Take it back", desk.do_url(RECOVER),
+        [
+            forms.hidden("account", desk.account_id),
+            forms.field("write_off", "Which", "choice", given.get("write_off"), choices=[(e.reference, f"{e.reference} of {day(e.day)}, {shown(left)} stands") for e, left in rows],
+                        hint=None if rows else "Nothing was written off on this account."),
+            forms.field("amount", "How much", "money", given.get("amount") or (forms.dollars(chosen) if chosen else None)),
+            forms.field("words", "Why", "text", given.get("words"), maxlength=400),
+        ],
+        cancel_href=address(desk.row.reference), consequence="So much is owed again, and its bills are open and past due again.",
+    )  # fmt: skip
+
+
+def _refund_form(desk: ContactPage, given: Any) -> dict[str, Any]:
+    rows = ledger.refundable(desk.account_id)
+    chosen = next((room for p, room in rows if p.number == given.get("payment")), rows[0][1] if rows else 0)
+    return forms.form(
+        REFUND, "Give money back", "Give it back", desk.do_url(REFUND),
+        [
+            forms.hidden("account", desk.account_id),
+            forms.field("payment", "Which payment", "choice", given.get("payment") or (rows[0][0].number if rows else None),
+                        choices=[(p.number, f"{shown(p.amount_minor)} of {day(p.received_at.astimezone(zone()).date())}, {p.method}: {shown(room)} can go back") for p, room in rows],
+                        hint=None if rows else "Nothing can go back: the account is not in credit, or what came did not come through our provider."),
+            forms.field("amount", "How much", "money", given.get("amount") or (forms.dollars(chosen) if chosen else None)),
+            forms.field("words", "Why", "text", given.get("words"), maxlength=400),
+        ],
+        cancel_href=address(desk.row.reference), consequence="It goes back the way it came and no other way; the customer gets a text.",
+        say_aloud="I am giving that back to the card it came from. Your bank needs some days to show it.",
+    )  # fmt: skip
+
+
+def _promotion_form(desk: ContactPage, given: Any) -> dict[str, Any]:
+    rulebook = desk.scene.rulebook
+    known = rulebook.billing.promotions if "billing.toml" in rulebook.files else {}
+    chosen = known.get(str(given.get("promotion") or ""))
+    lines = [n for n in desk.lines if n.status in ("active", "suspended")]
+    much = f"{shown(chosen.amount)} off every bill" if chosen and chosen.amount else f"{chosen.ppm / 10_000:g} % off the plan on every bill" if chosen else ""
+    return forms.form(
+        PROMOTE, "Add a promotion", "Add it", desk.do_url(PROMOTE),
+        [
+            forms.hidden("account", desk.account_id),
+            forms.field("promotion", "Which", "choice", given.get("promotion"), choices=[(p.code, p.title) for p in known.values()],
+                        hint=None if known else "The rulebook has no promotions (billing.toml).", reload={"href": desk.url(f"?act={PROMOTE}"), "with": "promotion,line"}),
+            forms.field("line", "On", "choice", given.get("line") or "", required=False, choices=[("", "The account"), *((n.pk, phone.shown(n.msisdn)) for n in lines)]),
+            forms.field("words", "In a few words, why", "text", given.get("words"), required=False, maxlength=400),
+        ],
+        cancel_href=desk.url(),
+        consequence=f"{much} for {chosen.months} months, from the next one. What was charged without it is credited from the bill." if chosen
+        else "It counts from the next bill on. What was charged without it is credited from the bill.",
+        say_aloud=f"You have our {chosen.title} for the next {chosen.months} months: {much}." if chosen else None,
+    )  # fmt: skip
+
+
+def _end_form(desk: ContactPage, given: Any) -> dict[str, Any]:
+    rows = billing.agreed_of(desk.account_id, desk.today)
+    return forms.form(
+        END, "End an extra or a discount", "End it", desk.do_url(END),
+        [
+            forms.hidden("account", desk.account_id),
+            forms.field("agreed", "Which", "choice", given.get("agreed") or (rows[0].reference if len(rows) == 1 else None), choices=[(a.reference, f"{a.label}, {_monthly(a)}") for a in rows],
+                        hint=None if rows else "Nothing comes with every bill of this account."),
+            forms.field("words", "Why", "text", given.get("words"), maxlength=400),
+        ],
+        cancel_href=address(desk.row.reference), consequence="The next bill has it no more. What was billed stays billed; if it was wrong, credit it from the bill.",
+    )  # fmt: skip
+
+
+def _monthly(agreed: Any) -> str:
+    return f"{shown(agreed.amount_minor)} a month" if agreed.amount_minor else f"{agreed.share_ppm / 10_000:g} % off the plan"
+
+
+FORMS = {PROMOTE: _promotion_form, END: _end_form, PLACE: _place_form, WRITE_OFF: _write_off_form, RECOVER: _recover_form, REFUND: _refund_form}

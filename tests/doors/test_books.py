@@ -1,0 +1,62 @@
+"""The page "Books": a supervisor adds up any day, closes a period and takes its files; nobody else sees it."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import connection
+
+from careline.domain.journal.models import Line as JournalLine
+from careline.domain.ledger.models import BooksFile, ClosedPeriod
+from careline.doors.jobs import books
+from tests import people
+from tests.doors.test_access import Browser, Clock
+from tests.doors.test_money import words
+from tests.doors.test_pages import Counting
+from tests.people import TUESDAY
+
+
+@pytest.fixture
+def sam(house, monkeypatch):
+    Clock(monkeypatch)
+    people.open_account()
+    return Browser(house["sam"])
+
+
+def test_a_supervisor_adds_up_a_day_and_sees_that_it_proves(sam):
+    assert "Add it up" in words(sam.get("/books")), "nothing is added up before it is asked for"
+    page = words(sam.get("/books?on=2026-11-24"))
+    assert "Debits equal credits" in page and "Through Nov 24: $145.80 each, difference $0.00" in page
+    assert "Bills 3 $145.80 $145.80 $0.00" in page and "4010 Service revenue $135.00" in page and "2210 Taxes payable $10.80" in page
+    assert "Through Nov 2, 2020: $0.00 each" in words(sam.get("/books?on=2020-11-02")) and "Choose a day" in words(sam.get("/books?on=yesterday"))
+
+
+def test_they_close_a_period_and_take_its_files(sam):
+    assert 'value="2026-10-31"' in sam.get("/books").content.decode(), "the last month that is over"
+    wrong = sam.post("/books", code="ledger.close_books", through="2026-11-24")
+    assert wrong.status_code == 422 and "not over yet" in words(wrong)
+    nonsense = sam.post("/books", code="ledger.close_books", through="soon")
+    assert nonsense.status_code == 422 and not ClosedPeriod.objects.exists()
+    assert sam.post("/books", code="ledger.close_books", through="2026-11-23").status_code == 303
+    assert "being written" in words(sam.get("/books"))
+    assert books.finish(TUESDAY)
+    page = sam.get("/books").content.decode()
+    file = BooksFile.objects.get(journal="revenue")
+    assert f"/books/{file.number}.csv" in page and 'value="2026-11-23"' in page, "the next may end yesterday"
+    taken = sam.get(f"/books/{file.number}.csv")
+    assert taken.content == file.text.encode() and taken["Content-Disposition"] == f'attachment; filename="{file.number}-revenue.csv"'
+    assert JournalLine.objects.filter(code="view.books", text__contains=file.number).count() == 1
+    assert sam.get("/books/GL-9.9.csv").status_code == 404
+
+
+def test_the_page_asks_as_often_with_many_periods(sam):
+    def count() -> int:
+        sam.get("/books?on=2026-11-24")
+        with Counting(connection) as asked:
+            assert sam.get("/books?on=2026-11-24").status_code == 200
+        return len(asked)
+
+    before = count()
+    for n, through in enumerate(("2026-10-31", "2026-11-15"), 1):
+        assert sam.post("/books", code="ledger.close_books", through=through).status_code == 303
+        assert books.finish(TUESDAY) and ClosedPeriod.objects.count() == n
+    assert count() <= before + 1, "the files of all periods are one more question"
