@@ -29,8 +29,7 @@ class Contact(models.Model):
     last_active = models.DateTimeField()
     admitted_by = models.ForeignKey("staff.Staff", models.PROTECT, null=True, related_name="+")
     admitted_account = models.ForeignKey("customers.Account", models.PROTECT, null=True, related_name="+")
-    draft = models.TextField(blank=True)
-    draft_at = models.DateTimeField(null=True)
+    admitted_staff = models.ForeignKey("staff.Staff", models.PROTECT, null=True, related_name="+")
     began = models.DateTimeField()
     ended = models.DateTimeField(null=True)
     closed = models.DateTimeField(null=True)
@@ -76,6 +75,23 @@ class Contact(models.Model):
     def unprove(self) -> None:
         """A new voice or a dropped line: who it is must be proven again."""
         self.level, self.factors, self.level_at = min(self.level, 1), "", None
+
+
+class Draft(models.Model):
+    """Words that were typed and not sent yet. `about`: the account that they were typed on (0: none), for a contact can
+    move: what was typed about one account never shows on another."""
+
+    contact = models.ForeignKey("contacts.Contact", models.PROTECT, related_name="drafts")
+    kind = models.CharField(max_length=8, choices=[(k.value, k.value) for k in rules.DraftKind])
+    about = models.BigIntegerField()
+    text = models.TextField()
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["contact", "kind", "about"], name="draft_once")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of contact {self.contact_id}"
 
 
 class Span(models.Model):

@@ -5,37 +5,48 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 
 from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from careline.domain.contacts import queries, rules
-from careline.domain.contacts.models import Code, Contact, FactorCount, FollowUp, Note, Span
+from careline.domain.contacts.models import Code, Contact, Draft, FactorCount, FollowUp, Note, Span
 from careline.domain.journal.operations import next_numbers, tell
 from careline.foundation.act import Act, Level
-from careline.foundation.refusal import refuse
+from careline.foundation.refusal import WayOn, refuse
+from careline.prepared import prepared, save_columns, whole, write_many
 
 
 def lock(contact_id: int) -> Contact | None:
     """Lock a contact: the basis row of a deed, after its accounts."""
-    Contact.objects.select_for_update(no_key=True).filter(pk=contact_id).first()
+    _lock_row(contact=contact_id)
     return queries.contact(contact_id)
+
+
+@prepared
+def _lock_row() -> QuerySet[Contact, tuple[int]]:
+    return Contact.objects.select_for_update(no_key=True).filter(pk=whole("contact")).values_list("pk")
 
 
 def _fresh(act: Act) -> Contact:
     if act.basis.id is None:
         raise refuse("BASIS_MISMATCH", "This needs a contact. Open one first.")
-    return Contact.objects.get(pk=act.basis.id)
+    return _plain(contact=act.basis.id)[0]
+
+
+@prepared
+def _plain() -> QuerySet[Contact]:
+    return Contact.objects.filter(pk=whole("contact"))
 
 
 def _begin_span(contact: Contact, kind: str, at: datetime) -> None:
     Span.objects.filter(contact=contact, ended=None).update(ended=at)
-    Span.objects.create(contact=contact, staff_id=contact.holder_id, kind=kind, began=at)
+    write_many([Span(contact=contact, staff_id=contact.holder_id, kind=kind, began=at)])
 
 
 def _take(contact: Contact, fields: list[str]) -> None:
     """Save, or say that this person has a live call already (the constraint decides, not a look before)."""
     try:
         with transaction.atomic():
-            contact.save(update_fields=fields)
+            save_columns(contact, fields)
     except IntegrityError:
         raise refuse("CONFLICT", "You have a live call already. End it or hand it over first.") from None
 
@@ -98,7 +109,7 @@ def identify(*, act: Act, account_id: int, person_id: int | None) -> Contact:
     if contact.state == rules.State.WRAP_UP:
         raise refuse("CONFLICT", "The caller is gone; the account cannot be changed now.")
     contact.choose(account_id, person_id, act.at)
-    contact.save(update_fields=["account", "person", "level", "factors", "level_at", "last_active"])
+    save_columns(contact, ["account", "person", "level", "factors", "level_at", "last_active"])
     return contact
 
 
@@ -106,7 +117,7 @@ def set_person(*, act: Act, person_id: int | None) -> Contact:
     """Another voice: who is speaking, and nothing proven."""
     contact = _fresh(act)
     contact.choose(contact.account_id or 0, person_id, act.at)
-    contact.save(update_fields=["account", "person", "level", "factors", "level_at", "last_active"])
+    save_columns(contact, ["account", "person", "level", "factors", "level_at", "last_active"])
     return contact
 
 
@@ -148,17 +159,20 @@ def resume(*, act: Act) -> Contact:
 
 
 def drop(*, act: Act) -> Contact:
-    """The line dropped: the contact waits for the caller to come back; nothing is proven then."""
+    """The line dropped: the contact waits for the caller to come back. While it waits it counts as identified
+    (`rules.level_now`); ended like this, who held it may still note what was shown."""
     contact = _move(act, rules.TALKING, rules.State.DROPPED, None, "This contact is not live.")
     Span.objects.filter(contact=contact, ended=None).update(ended=act.at)
-    contact.unprove()
-    contact.save(update_fields=["level", "factors", "level_at"])
     return contact
 
 
 def reconnect(*, act: Act) -> Contact:
     """The caller is back after a dropped line: the same contact, to be verified again."""
-    return _move(act, {rules.State.DROPPED}, rules.State.LIVE, rules.SpanKind.TALK, "This line was not dropped.")
+    contact = _move(act, {rules.State.DROPPED}, rules.State.LIVE, rules.SpanKind.TALK, "This line was not dropped.")
+    _end_call_backs(act)
+    contact.unprove()
+    save_columns(contact, ["level", "factors", "level_at"])
+    return contact
 
 
 def end(*, act: Act) -> Contact:
@@ -167,7 +181,7 @@ def end(*, act: Act) -> Contact:
         act, rules.TALKING | {rules.State.DROPPED}, rules.State.WRAP_UP, rules.SpanKind.WRAP, "This contact has ended already."
     )
     contact.ended, contact.offered_to, contact.offered_words = act.at, None, ""
-    contact.save(update_fields=["ended", "offered_to", "offered_words"])
+    save_columns(contact, ["ended", "offered_to", "offered_words"])
     return contact
 
 
@@ -179,8 +193,9 @@ def close(
     if contact.state != rules.State.WRAP_UP:
         raise refuse("CONFLICT", "End the contact before you wrap it up.")
     contact.state, contact.closed = rules.State.CLOSED, act.at
-    contact.summary, contact.disposition, contact.root_cause, contact.draft = summary, disposition, root_cause, ""
-    contact.save(update_fields=["state", "closed", "summary", "disposition", "root_cause", "draft"])
+    contact.summary, contact.disposition, contact.root_cause = summary, disposition, root_cause
+    save_columns(contact, ["state", "closed", "summary", "disposition", "root_cause"])
+    Draft.objects.filter(contact=contact).delete()
     Span.objects.filter(contact=contact, ended=None).update(ended=act.at)
     if follow_up and due_on:
         FollowUp.objects.create(
@@ -201,7 +216,7 @@ def offer(*, act: Act, to_id: int, words: str) -> Contact:
     if to_id == contact.holder_id:
         raise refuse("INVALID", "That is you.", fields={"to": "Choose a colleague."})
     contact.offered_to_id, contact.offered_words = to_id, words
-    contact.save(update_fields=["offered_to", "offered_words"])
+    save_columns(contact, ["offered_to", "offered_words"])
     return contact
 
 
@@ -211,23 +226,25 @@ def accept(*, act: Act) -> Contact:
     if contact.offered_to_id != int(act.who.id) or contact.state not in rules.TALKING:
         raise refuse("CONFLICT", "This contact is not offered to you any more.")
     contact.holder_id, contact.offered_to_id, contact.last_active = int(act.who.id), None, act.at
-    contact.admitted_by_id = contact.admitted_account_id = None
     contact.state = rules.State.LIVE
-    _take(
-        contact,
-        ["holder", "offered_to", "state", "last_active", "admitted_by", "admitted_account", *_lapse(contact, act)],
-    )
+    _take(contact, ["holder", "offered_to", "state", "last_active", *_lapse(contact, act)])
     _begin_span(contact, rules.SpanKind.TALK, act.at)
     return contact
 
 
-def save_draft(*, contact_id: int, holder_id: int, text: str, at: datetime) -> bool:
-    """Keep typed words: the contact row only, no journal line, no key (DESIGN section 4). False: not theirs or closed."""
-    return bool(
-        Contact.objects.filter(~Q(state=rules.State.CLOSED), pk=contact_id, holder_id=holder_id).update(
-            draft=text, draft_at=at
-        )
-    )
+def save_draft(*, contact_id: int, holder_id: int, kind: str, about: int, text: str, was: str | None, at: datetime) -> str:
+    """Keep typed words: their own row only, no journal line, no key. `was`: the words that they replace, as their typist
+    knew them (None: whatever they are). Returns `kept`, `others` (another tab wrote something else meanwhile, and it
+    stays), or `not_theirs` (or closed)."""
+    if not Contact.objects.filter(~Q(state=rules.State.CLOSED), pk=contact_id, holder_id=holder_id).exists():
+        return "not_theirs"
+    row = Draft(contact_id=contact_id, kind=kind, about=about, text="", at=at)
+    Draft.objects.bulk_create([row], ignore_conflicts=True)
+    # Compared and set in one statement: of two tabs that save at once the second hears of the first.
+    rows = Draft.objects.filter(contact_id=contact_id, kind=kind, about=about)
+    if was is not None:
+        rows = rows.filter(text__in=["", was, text])
+    return "kept" if rows.update(text=text, at=at) else "others"
 
 
 def count_try(*, act: Act, account_id: int, factor: str, limit: int, lock_hours: int) -> bool:
@@ -239,7 +256,7 @@ def count_try(*, act: Act, account_id: int, factor: str, limit: int, lock_hours:
     if rules.lockout(row.failures, row.locked_until, limit, act.at).is_locked(act.at):
         raise refuse("LOCKED", "This way of verifying is locked for now.", rule=f"{factor}-locked")
     locks = row.fail(act.at, limit, lock_hours)
-    row.save(update_fields=["failures", "locked_until"])
+    save_columns(row, ["failures", "locked_until"])
     return locks
 
 
@@ -252,14 +269,15 @@ def prove(*, act: Act, account_id: int, person_id: int | None, factor: str, leve
         raise refuse("CONFLICT", "The contact moved on while the caller was being verified. Verify again.")
     _lapse(contact, act)
     contact.prove(factor, level, act.at)
-    contact.save(update_fields=["factors", "level", "level_at", "last_active"])
+    save_columns(contact, ["factors", "level", "level_at", "last_active"])
     return contact
 
 
-def send_code(*, act: Act, account_id: int, line_id: int, number: str, code: str, minutes: int, sends: int) -> Code:
-    """Send a one-time code to a number of record. The code leaves in the message and is kept as a keyed hash."""
+def send_code(*, act: Act, account_id: int, line_id: int, number: str, code: str, body: str, minutes: int, sends: int) -> Code:
+    """Send a one-time code to a number of record. It leaves in the message, `body`, and is kept as a keyed hash."""
     if Code.objects.filter(contact_id=act.basis.id, account_id=account_id).exclude(hash="").count() >= sends:
-        raise refuse("LOCKED", f"{sends} codes were sent in this contact already. Offer a call back.", rule="code-sends")
+        raise refuse("LOCKED", f"{sends} codes were sent in this contact already. Offer a call back.", rule="code-sends",
+                     way_on=(WayOn("Call back the number of record", "contacts.call_back"),))
     expires = act.at + timedelta(minutes=minutes)
     row = Code.objects.create(
         contact_id=act.basis.id,
@@ -274,18 +292,46 @@ def send_code(*, act: Act, account_id: int, line_id: int, number: str, code: str
         topic="one_time_code",
         channel="sms",
         to=number,
-        body=f"{code} is your code. It works for {minutes} minutes. Tell it only to somebody you called yourself.",
+        body=body,
         about=f"code:{row.pk}",
         expires_at=expires,
     )
     return row
 
 
-def called_back(*, act: Act, account_id: int, line_id: int) -> Code:
-    """Write down which number answered the call back: a code that nobody had to type (no hash, used at once)."""
+def begin_call_back(*, act: Act, account_id: int, line_id: int, minutes: int) -> Code:
+    """The caller's line is put down and a number of record is called. What was proven ends with the line, as it does
+    when a line drops. The row is a code that nobody types (no hash); it is used when somebody picks up."""
+    contact = _move(act, rules.TALKING | {rules.State.DROPPED}, rules.State.DROPPED, None, "There is nobody to call back.")
+    Span.objects.filter(contact=contact, ended=None).update(ended=act.at)
+    _end_call_backs(act)
     return Code.objects.create(
-        contact_id=act.basis.id, account_id=account_id, line_id=line_id, hash="", sent_at=act.at, expires_at=act.at, used_at=act.at
+        contact_id=contact.pk,
+        account_id=account_id,
+        line_id=line_id,
+        hash="",
+        sent_at=act.at,
+        expires_at=act.at + timedelta(minutes=minutes),
     )
+
+
+def pick_up(*, act: Act, account_id: int, person_id: int, code_id: int) -> Contact:
+    """The number of record was reached and this person is on the line: the same contact, nothing proven but by this."""
+    contact = _move(act, {rules.State.DROPPED}, rules.State.LIVE, rules.SpanKind.TALK, "No call back is under way.")
+    contact.choose(account_id, person_id, act.at)
+    save_columns(contact, ["account", "person", "level", "factors", "level_at", "last_active"])
+    use_code(act=act, code_id=code_id)
+    return contact
+
+
+def end_call_back(*, act: Act) -> None:
+    """Nobody picked up, or somebody else did: the contact waits as it did."""
+    _end_call_backs(act)
+
+
+def _end_call_backs(act: Act) -> None:
+    open_ones = Code.objects.filter(contact_id=act.basis.id, hash="", used_at=None, expires_at__gt=act.at)
+    open_ones.update(expires_at=act.at)
 
 
 def use_code(*, act: Act, code_id: int) -> bool:
@@ -313,10 +359,10 @@ def finish_follow_up(*, act: Act, follow_up_id: int) -> FollowUp:
     if row is None:
         raise refuse("NOT_FOUND", "This follow-up is not yours.")
     row.done_at = row.done_at or act.at
-    row.save(update_fields=["done_at"])
+    save_columns(row, ["done_at"])
     return row
 
 
-def admit(*, act: Act, contact_id: int, account_id: int, by_id: int) -> None:
-    """A second person lets the holder open what is their own business."""
-    Contact.objects.filter(pk=contact_id).update(admitted_by_id=by_id, admitted_account_id=account_id)
+def admit(*, act: Act, contact_id: int, account_id: int, staff_id: int, by_id: int) -> None:
+    """A second person lets this one open what is their own business; whoever holds the contact next is not admitted."""
+    Contact.objects.filter(pk=contact_id).update(admitted_by_id=by_id, admitted_account_id=account_id, admitted_staff_id=staff_id)

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from textwrap import shorten
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Count, OuterRef, Q
+from django.db.models import Count, DurationField, ExpressionWrapper, F, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce
 
 from careline.domain.contacts import rules
-from careline.domain.contacts.models import Code, Contact, FactorCount, FollowUp, Note, Span
+from careline.domain.contacts.models import Code, Contact, Draft, FactorCount, FollowUp, Note, Span
 from careline.domain.customers import queries as customers
+from careline.domain.journal import queries as journal
 from careline.domain.ledger import queries as ledger
+from careline.foundation import phone
 from careline.foundation.act import Basis, Level, Who
 from careline.foundation.calendar import civil_date
+from careline.foundation.outbound import Outbound
+from careline.prepared import moment, prepared, text, whole
 
 
 @dataclass(frozen=True)
@@ -31,18 +37,61 @@ class Standing:
 
 def contact(contact_id: int | None = None, *, reference: str | None = None) -> Contact | None:
     """One contact with its account, customer, person and holder, and the caller's right on the account."""
-    found = Contact.objects.select_related(
+    if reference is not None:
+        return _by_reference.first(reference=reference)
+    return _by_id.first(contact=contact_id) if contact_id is not None else None
+
+
+def _timed(rows: QuerySet[Contact]) -> QuerySet[Contact]:
+    """With the talk of the spans that ended, and since when the open one runs: what `running_seconds` reads."""
+    spans = Span.objects.filter(contact=OuterRef("pk"))
+    talked = spans.filter(kind=rules.SpanKind.TALK, ended__isnull=False).values("contact")
+    spent = Sum(ExpressionWrapper(F("ended") - F("began"), output_field=DurationField()))
+    return rows.annotate(
+        talked=Subquery(talked.annotate(spent=spent).values("spent")),
+        span_began=Subquery(spans.filter(ended=None).order_by("-pk").values("began")[:1]),
+    )
+
+
+def running_seconds(row: Contact, now: datetime) -> int:
+    """What the clock of a contact in hand shows: the talk of a live one, as its wrap-up will, without the ringing;
+    else how long it has been held, dropped or in wrap-up."""
+    began = getattr(row, "span_began", None)
+    if row.state == rules.State.LIVE and began:
+        return int(((getattr(row, "talked", None) or timedelta()) + (now - began)).total_seconds())
+    return int((now - (began or (row.began if row.state == rules.State.RINGING else row.last_active))).total_seconds())
+
+
+def _full() -> QuerySet[Contact]:
+    return _timed(Contact.objects.select_related(
         "account", "account__customer", "person", "holder", "admitted_by", "offered_to"
-    ).annotate(
+    )).annotate(
         right=customers.right_subquery(OuterRef("account_id"), OuterRef("person_id"), "right"),
         may_money=customers.right_subquery(OuterRef("account_id"), OuterRef("person_id"), "may_money"),
         may_service=customers.right_subquery(OuterRef("account_id"), OuterRef("person_id"), "may_service"),
         right_until=customers.right_subquery(OuterRef("account_id"), OuterRef("person_id"), "until"),
+        has_pin=customers.pin_subquery(OuterRef("account_id")),
         card=ledger.card_subquery(OuterRef("account_id")),
         charge_state=ledger.charge_state_subquery(OuterRef("account_id")),
+        note_draft=_draft(rules.DraftKind.NOTE),
+        summary_draft=_draft(rules.DraftKind.SUMMARY),
     )
-    wanted = {"reference": reference} if reference is not None else {"pk": contact_id}
-    return found.filter(**wanted).first()
+
+
+def _draft(kind: rules.DraftKind) -> Subquery:
+    """The words of this kind that were typed about the account that the contact is about now."""
+    rows = Draft.objects.filter(contact=OuterRef("pk"), kind=kind, about=Coalesce(OuterRef("account_id"), 0))
+    return Subquery(rows.values("text")[:1])
+
+
+@prepared
+def _by_reference() -> QuerySet[Contact]:
+    return _full().filter(reference=text("reference"))[:1]
+
+
+@prepared
+def _by_id() -> QuerySet[Contact]:
+    return _full().filter(pk=whole("contact"))[:1]
 
 
 def standing(row: Contact, *, who: Who, at: datetime, idle_minutes: int) -> Standing:
@@ -76,25 +125,32 @@ def standing(row: Contact, *, who: Who, at: datetime, idle_minutes: int) -> Stan
             "mayMoney": bool(getattr(row, "may_money", False)) and right != "stranger",
             "mayService": bool(getattr(row, "may_service", False)) and right != "stranger",
             "ownBusiness": own,
-            "admitted": row.admitted_account_id is not None and row.admitted_account_id == row.account_id,
+            "admitted": row.account_id is not None and admitted(row, who, row.account_id),
         },
     )
+
+
+def admitted(row: Contact, who: Who, account_id: int) -> bool:
+    """Did a second person admit this very person to this account in this contact? An admission is nobody else's."""
+    return row.admitted_account_id == account_id and who.kind == "Staff" and str(row.admitted_staff_id) == who.id
 
 
 def open_of(staff_id: int | str) -> Contact | None:
     """The contact that this person has in hand: live or held first, then the one to wrap up, then a dropped one."""
     order = {"live": 0, "held": 0, "wrap_up": 1, "dropped": 2}
-    rows = list(
-        Contact.objects.filter(holder_id=staff_id, state__in=rules.OPEN)
-        .select_related("account")
-        .order_by("-began")[:5]
-    )
+    rows = _in_hand(staff=int(staff_id))
     return min(rows, key=lambda r: order[r.state], default=None)
+
+
+@prepared
+def _in_hand() -> QuerySet[Contact]:
+    rows = Contact.objects.filter(holder_id=whole("staff"), state__in=rules.OPEN)
+    return _timed(rows).select_related("account").order_by("-began")[:5]
 
 
 def all_open_of(staff_id: int | str) -> list[Contact]:
     return list(
-        Contact.objects.filter(holder_id=staff_id, state__in=rules.OPEN).select_related("account").order_by("-began")
+        _timed(Contact.objects.filter(holder_id=staff_id, state__in=rules.OPEN)).select_related("account").order_by("-began")
     )
 
 
@@ -116,9 +172,13 @@ def spans_of(contact_id: int) -> list[rules.Span]:
 
 def notes_of(account_id: int, limit: int = 20) -> list[Note]:
     """Pinned notes first, then the newest."""
-    return list(
-        Note.objects.filter(account_id=account_id).select_related("author").order_by("-pinned", "-at")[:limit]
-    )
+    return _notes(limit, account=account_id)
+
+
+@prepared
+def _notes(limit: int) -> QuerySet[Note]:
+    rows = Note.objects.filter(account_id=whole("account")).select_related("author")
+    return rows.order_by("-pinned", "-at")[:limit]
 
 
 def note(note_id: int) -> Note | None:
@@ -162,13 +222,54 @@ def codes_of(contact_id: int, account_id: int) -> list[Code]:
     )
 
 
+def code_waiting(codes: Sequence[Code], at: datetime) -> Code | None:
+    """The newest code that was sent and can still be typed."""
+    return next((c for c in codes if c.hash and c.used_at is None and c.expires_at > at), None)
+
+
+def call_back_open(codes: Sequence[Code], at: datetime) -> Code | None:
+    """The call back that is under way."""
+    return next((c for c in codes if not c.hash and c.used_at is None and c.expires_at > at), None)
+
+
 def recent_of_account(account_id: int, since: datetime, but: int | None = None) -> list[Contact]:
-    return list(
-        Contact.objects.filter(account_id=account_id, began__gte=since)
-        .exclude(pk=but)
-        .exclude(state=rules.State.RINGING)
-        .order_by("-began")[:20]
-    )
+    return _recent(account=account_id, since=since, but=but or 0)
+
+
+@prepared
+def _recent() -> QuerySet[Contact]:
+    rows = Contact.objects.filter(account_id=whole("account"), began__gte=moment("since")).select_related("holder")
+    return rows.exclude(pk=whole("but")).exclude(state=rules.State.RINGING).order_by("-began")[:20]
+
+
+MOST_ZONES = 6  # a number that may be anywhere on the continent says nothing of where somebody is
+PAST_DUE = "past_due"  # the reason of a contact about money that is past due
+
+
+def reaches(wanted: Sequence[tuple[int, str]], policy: Outbound, at: datetime, quiet: Collection[int] = ()) -> dict[int, rules.Reach]:
+    """What is known of these accounts' customers for whoever wants to reach them. `wanted`: account and number or address, a number
+    for the zones of its area code; `quiet`: accounts on which nobody is to be reached."""
+    ids = sorted({account_id for account_id, _ in wanted})
+    since = at - timedelta(days=max([c.days for c in (*policy.caps.values(), *policy.states.values())] + [c.after_conversation for c in policy.caps.values()]))
+    touches: dict[int, list[rules.Touch]] = {pk: [] for pk in ids}
+    for account_id, topic, channel, sent_at in journal.sent_since(ids, since):
+        if policy.class_of(topic) == "collections":
+            touches[account_id].append(rules.Touch(sent_at, channel))
+    about = Contact.objects.filter(account_id__in=ids, began__gte=since, reason=PAST_DUE, channel=rules.Channel.VOICE)
+    for account_id, inbound, began, person_id, disposition in about.values_list("account_id", "inbound", "began", "person_id", "disposition"):
+        if account_id is not None and not inbound:
+            touches[account_id].append(rules.Touch(began, "call"))
+        if account_id is not None and person_id is not None and disposition != "no_contact":
+            touches[account_id].append(rules.Touch(began, "call", True))
+    numbers: dict[int, set[str]] = {pk: set() for pk in ids}
+    for account_id, to in wanted:
+        zones = phone.zones(to) if to.startswith("+") else ()
+        numbers[account_id] |= set(zones if len(zones) <= MOST_ZONES else ())
+    wishes = customers.wishes(ids)
+    return {
+        pk: rules.Reach(tuple(sorted({one.zone, *numbers[pk]})), one.state, frozenset(wishes[pk]), pk in quiet, tuple(touches[pk]))
+        for pk, one in customers.owing(ids).items()
+    }
 
 
 def signals(recent: Sequence[Contact], at: datetime) -> list[customers.Signal]:
@@ -180,14 +281,14 @@ def signals(recent: Sequence[Contact], at: datetime) -> list[customers.Signal]:
             customers.Signal(
                 "repeat_contact",
                 f"{_ordinal(len(week) + 1)} contact this week",
-                f"Last: {week[0].summary[:90] or 'no summary'}",
+                f"Last: {shorten(week[0].summary, 90, placeholder=' …') or 'no summary'}",
                 75,
                 section="time",
             )
         )
     elif week:
         found.append(
-            customers.Signal("second_contact", "2nd contact this week", week[0].summary[:90] or "No summary.", 40, section="time")
+            customers.Signal("second_contact", "2nd contact this week", shorten(week[0].summary, 90, placeholder=" …") or "No summary.", 40, section="time")
         )
     return found
 

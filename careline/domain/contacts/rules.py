@@ -1,13 +1,15 @@
-"""A contact's level, its clock, and the draft of its summary. Times are aware; durations whole seconds."""
+"""A contact's level, its clock, the draft of its summary, and when a customer may be reached. Times are aware; durations whole seconds."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from zoneinfo import ZoneInfo
 
 from careline.foundation.act import Level
+from careline.foundation.outbound import Cap, Outbound
 
 
 class Channel(StrEnum):
@@ -32,6 +34,13 @@ class Factor(StrEnum):
     PIN = "pin"
     CODE = "code"
     CALLBACK = "callback"
+
+
+class DraftKind(StrEnum):
+    """Which box the words stand in."""
+
+    NOTE = "note"
+    SUMMARY = "summary"
 
 
 class SpanKind(StrEnum):
@@ -63,6 +72,18 @@ def level_of(factors: Iterable[str], number_age: timedelta | None, strong_hours:
     ):
         return Level.STRONG
     return Level.VERIFIED
+
+
+def never_strong(has_pin: bool, number_ages: Iterable[timedelta], strong_hours: int) -> str:
+    """Why no factors of this account can make a caller strong, or nothing: strong takes a PIN and an old number."""
+    ages = list(number_ages)
+    if not has_pin:
+        return "no PIN is set on this account"
+    if not ages:
+        return "the account has no living number"
+    if max(ages) < timedelta(hours=strong_hours):
+        return f"no number of this account is older than {strong_hours} hours"
+    return ""
 
 
 def level_now(
@@ -125,22 +146,30 @@ class Deed:
 
 
 # Deeds that say nothing about why somebody called or what came of it.
-_QUIET = frozenset(
+QUIET = frozenset(
     f"contacts.{verb}"
-    for verb in ["open", "ring", "answer", "identify", "hold", "resume", "end", "drop", "reconnect", "send_code", "speaker", "reason", "note", "pin_note"]
-) | {"approvals.ask", "approvals.decide", "approvals.withdraw"}
-_PROOFS = frozenset({"contacts.check_pin", "contacts.check_code", "contacts.call_back"})
+    for verb in ["open", "ring", "answer", "identify", "hold", "resume", "end", "drop", "reconnect", "send_code", "call_back", "call_back_failed", "speaker", "reason", "note", "pin_note"]
+) | {"approvals.ask", "approvals.decide", "approvals.withdraw"} | {"diagnosis.start", "diagnosis.answer", "diagnosis.undo"}
+_PROOFS = frozenset({"contacts.check_pin", "contacts.check_code", "contacts.call_back_answered"})
 
 
-def summary(reason: str, deeds: Sequence[Deed]) -> str:
-    """A first draft of what happened, from the journal alone: why they called, what was done, what was refused."""
-    done = [d.say.rstrip(".") for d in deeds if d.outcome == "done" and d.code not in _QUIET]
-    refused = [d.say.rstrip(".") for d in deeds if d.outcome == "refused" and d.code not in _QUIET | _PROOFS]
-    parts = [f"Called about: {reason}." if reason else "Called; reason not given."]
+# Of those, what a colleague wants to read in the summary all the same.
+_TOLD = frozenset({"contacts.note", "contacts.pin_note", "approvals.decide"})
+
+
+def summary(reason: str, deeds: Sequence[Deed], settled: Collection[str] = ()) -> str:
+    """A first draft of what happened, from the journal alone: why they called, what was done, noted and decided.
+
+    A refusal is told only when nothing came in its place (the same deed done later, or decided by somebody who may:
+    `settled` has those codes), and of several the last.
+    """
+    done = [d.say.rstrip(".") for d in deeds if d.outcome == "done" and (d.code not in QUIET or d.code in _TOLD)]
+    replaced = {d.code for d in deeds if d.outcome == "done"} | set(settled)
+    refused = [d.say.rstrip(".") for d in deeds if d.outcome == "refused" and d.code not in QUIET | _PROOFS | replaced]
+    parts = [f"Called about: {reason}."] if reason else []
     parts += [f"{say}." for say in dict.fromkeys(done)]
-    if refused:
-        parts.append("Not possible: " + "; ".join(dict.fromkeys(refused)) + ".")
-    if not any(d.outcome == "done" and d.code not in _QUIET | _PROOFS for d in deeds):
+    parts += [f"Not possible: {say}." for say in refused[-1:]]
+    if not any(d.outcome == "done" and d.code not in QUIET | _PROOFS for d in deeds):
         parts.append("Nothing was changed.")
     return " ".join(parts)
 
@@ -160,3 +189,92 @@ def lockout(failures: int, locked_until: datetime | None, limit: int, now: datet
     if locked_until and locked_until > now:
         return Lockout(0, locked_until)
     return Lockout(max(limit - (0 if locked_until else failures), 0), None)
+
+
+# ---------------------------------------------------------------- reaching out
+
+
+@dataclass(frozen=True, slots=True)
+class Touch:
+    """Something that reached out to a customer, or a conversation that they had with us (`talked`)."""
+
+    at: datetime
+    channel: str
+    talked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What is known of a customer whom somebody wants to reach. `zones`: every one in which they may be. `refused`: topics ("all":
+    every one) and channels that they want to hear nothing on. `quiet`: the bereaved, and whom nobody may ask. `touches`: about the
+    debt, and conversations, of the last weeks."""
+
+    zones: tuple[str, ...]
+    state: str = ""
+    refused: frozenset[tuple[str, str]] = frozenset()
+    quiet: bool = False
+    touches: tuple[Touch, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MayTouch:
+    """Yes; not before `later`; or never (`ok` False and no `later`). `say` and `cite` tell why."""
+
+    ok: bool
+    later: datetime | None = None
+    say: str = ""
+    cite: str = ""
+
+
+def may_touch(policy: Outbound, topic: str, channel: str, reach: Reach, at: datetime) -> MayTouch:
+    """Whether somebody may be reached on a channel about a topic at a moment. Letters wait for no hour and count in no cap."""
+    kind = policy.class_of(topic)
+    if kind == "free":
+        return MayTouch(True)
+    if reach.quiet and kind in ("service", "collections"):
+        return MayTouch(False, None, "Nobody on this account is to be reached for now.", "ladder.toml: hold, quiet")
+    if (topic, channel) in reach.refused or ("all", channel) in reach.refused:
+        return MayTouch(False, None, "They said STOP to this.", policy.stop_cite)
+    if kind == "asked" or channel == "letter":
+        return MayTouch(True)
+    found = MayTouch(True)
+    when = at
+    if kind == "collections":
+        caps = [c for c in (policy.caps.get(channel), policy.states.get(reach.state)) if c is not None and channel in c.counts]
+        for cap in caps:
+            free = _free_of(cap, reach.touches, at)
+            if free > when:
+                when, found = free, MayTouch(False, free, f"At most {cap.most} in {cap.days} days, or a conversation lately.", cap.cite)
+    opens = _opens(policy, reach.zones, when)
+    if opens is None:
+        return MayTouch(False, None, "There is no hour that is right in every zone where they may be.", policy.hours_cite)
+    if opens > when:
+        say = found.say or f"Between {policy.first:%H:%M} and {policy.last:%H:%M} in {', '.join(reach.zones)}."
+        return MayTouch(False, opens, say, found.cite or policy.hours_cite)
+    return replace(found, later=when) if not found.ok else found
+
+
+def _free_of(cap: Cap, touches: Sequence[Touch], at: datetime) -> datetime:
+    """The first moment from which a cap lets another touch through."""
+    free = at
+    counted = sorted(t.at for t in touches if not t.talked and t.channel in cap.counts)
+    while len(within := [t for t in counted if free - timedelta(days=cap.days) < t <= free]) >= cap.most:
+        free = within[-cap.most] + timedelta(days=cap.days)
+    if cap.after_conversation:
+        for talk in (t.at for t in touches if t.talked):
+            free = max(free, talk + timedelta(days=cap.after_conversation))
+    return free
+
+
+def _opens(policy: Outbound, zones: Sequence[str], at: datetime) -> datetime | None:
+    """The first moment from `at` on that is inside the hours in every zone; None: there is none within a week."""
+    for days in range(-1, 8):
+        day = (at + timedelta(days=days)).date()
+        starts, ends = [], []
+        for zone in zones:
+            starts.append(datetime.combine(day, policy.first, ZoneInfo(zone)).astimezone(UTC))
+            ends.append(datetime.combine(day, policy.last, ZoneInfo(zone)).astimezone(UTC))
+        first, last = max(starts), min(ends)
+        if first < last and at < last:
+            return max(first, at)
+    return None

@@ -1,0 +1,238 @@
+"""What an account's rung follows from, gathered for many accounts at once, and the ladder as it stands."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from django.conf import settings
+from django.db.models import Count, F, OuterRef, Q, Sum
+
+from careline.domain.arrangements import queries as arrangements
+from careline.domain.collections import rules
+from careline.domain.collections.models import Climb, Hold, LateFee, Placement, Step
+from careline.domain.customers import queries as customers
+from careline.domain.customers.queries import Owing
+from careline.domain.journal import queries as journal
+from careline.domain.ledger import queries as ledger
+from careline.foundation.calendar import civil_date, start_of_day
+from careline.foundation.ladder import ARRANGEMENT, Ladder
+
+Owed = Sequence[tuple[int, int, date, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """One account as the ladder meets it. `notice`: what became of its climb's newest notice; `levied`: bills that had
+    their late fee. `paying`: a payment is under way, so that nothing is climbed until it is known what became of it."""
+
+    account: Owing
+    facts: rules.Facts
+    row: Climb | None
+    climb: rules.Climb | None
+    notice: journal.Fate | None
+    levied: frozenset[int]
+    paying: bool = False
+
+    @property
+    def lost(self) -> bool:
+        """The newest notice never went: it goes another way."""
+        return self.notice is not None and self.notice.state in ("failed", "expired")
+
+    def to_tell_again(self, goal: rules.Target, ladder: Ladder) -> bool:
+        """The notice that never went is told after all: the account still stands where it was about."""
+        return self.lost and self.climb is not None and goal.index >= rules.place_of(ladder, self.climb)
+
+
+def known(account_ids: Sequence[int], day: date, ladder: Ladder) -> dict[int, Known]:
+    """These accounts on a day. Some ten questions, however many accounts."""
+    return _known(account_ids, ledger.owed_of(account_ids, day - timedelta(days=ladder.first_day)), day, ladder)
+
+
+def candidates(first: int, last: int, day: date, ladder: Ladder) -> dict[int, Known]:
+    """The accounts with an id from `first` to `last` that owe something by now, or stand on the ladder."""
+    owed = ledger.owed_between(first, last, day - timedelta(days=ladder.first_day))
+    open_climbs = Climb.objects.filter(account_id__gte=first, account_id__lte=last).filter(Q(ended_at=None) | Q(settled=False))
+    ids = {a for a, *_ in owed} | set(open_climbs.values_list("account_id", flat=True))
+    return _known(sorted(ids), owed, day, ladder)
+
+
+def _known(ids: Sequence[int], owed: Owed, day: date, ladder: Ladder) -> dict[int, Known]:
+    if not ids:
+        return {}
+    debts: dict[int, list[rules.Debt]] = defaultdict(list)
+    for account_id, bill, due_on, left in owed:
+        debts[account_id].append(rules.Debt(bill, due_on, left))
+    holds = held(ids, day)
+    since = start_of_day(day - timedelta(days=ladder.history_days), settings.CARRIER_ZONE)
+    over = Climb.objects.filter(account_id__in=ids, ended_at__gte=since, noticed=True).exclude(ended_for=rules.Ended.PARTLY)
+    before = dict(over.values("account_id").annotate(n=Count("pk")).values_list("account_id", "n"))
+    rows = {c.account_id: c for c in Climb.objects.filter(account_id__in=ids, ended_at=None)}
+    fates = journal.fates([c.notice for c in rows.values() if c.notice is not None])
+    levied: dict[int, set[int]] = defaultdict(set)
+    for account_id, bill in LateFee.objects.filter(account_id__in=ids).values_list("account_id", "bill_id"):
+        levied[account_id].add(bill)
+    under_way = ledger.paying(ids, start_of_day(day - timedelta(days=1), settings.CARRIER_ZONE))
+    found = {}
+    for pk, account in customers.owing(ids).items():
+        facts = rules.Facts(
+            debts=tuple(debts[pk]), holds=tuple(holds[pk]), segment=account.segment, state=account.state, autopay=account.autopay,
+            opened_on=account.opened_on, climbs=before.get(pk, 0),
+        )  # fmt: skip
+        row = rows.get(pk)
+        fate = fates.get(row.notice) if row is not None and row.notice is not None else None
+        found[pk] = Known(account, facts, row, _climb(row, fate) if row else None, fate, frozenset(levied[pk]), pk in under_way)
+    return found
+
+
+def _climb(row: Climb, notice: journal.Fate | None) -> rules.Climb:
+    sent = notice.sent_at if notice is not None else None
+    waits = notice is not None and sent is None
+    return rules.Climb(row.since, row.rung, row.rung_days, row.bar, civil_date(sent, settings.CARRIER_ZONE) if sent else None, waits)
+
+
+def held(account_ids: Sequence[int], day: date) -> dict[int, list[rules.Held]]:
+    """What is held of these accounts on a day, by hand and by arrangements."""
+    found: dict[int, list[rules.Held]] = defaultdict(list)
+    for h in in_force(account_ids, day):
+        found[h.account_id].append(rules.Held(h.kind, h.amount_minor, h.bill_id))
+    for account_id, kept in arrangements.holding(account_ids, day).items():
+        found[account_id].append(rules.Held(ARRANGEMENT, kept.amount_minor))
+    return found
+
+
+def in_force(account_ids: Sequence[int], day: date) -> list[Hold]:
+    """The holds that somebody placed and that count on a day, oldest first."""
+    rows = Hold.objects.filter(account_id__in=account_ids, lifted_at=None, starts_on__lte=day)
+    return list(rows.filter(Q(ends_on=None) | Q(ends_on__gte=day)).select_related("bill").order_by("pk"))
+
+
+def quiet(account_ids: Sequence[int], day: date, ladder: Ladder) -> set[int]:
+    """Those of the accounts on which nobody is to be reached: the bereaved, and whom a survivor's protection covers."""
+    return {h.account_id for h in in_force(account_ids, day) if h.kind in ladder.holds and ladder.holds[h.kind].quiet}
+
+
+@dataclass(frozen=True, slots=True)
+class Callable:
+    """Somebody who may be worth a call. `worth`: what it is expected to bring less its cost (minor units)."""
+
+    account_id: int
+    reference: str
+    name: str
+    language: str
+    line_id: int
+    number: str
+    rung: str
+    worth: int
+
+
+def to_call(day: date, ladder: Ladder, most: int = 60) -> list[Callable]:
+    """The accounts on the ladder whom a call is worth most, not held, with a living number: a constant number of questions. Who may
+    be called now is the contact rules' to say."""
+    rows = list(Climb.objects.filter(ended_at=None, noticed=True).order_by("-since").values_list("account_id", "rung")[:2000])
+    ids = [pk for pk, _ in rows]
+    known = _known(ids, ledger.owed_of(ids, day), day, ladder)
+    valued = []
+    for pk, rung in rows:
+        if pk not in known or known[pk].paying:
+            continue
+        goal = rules.target(ladder, known[pk].facts, day)
+        value = rules.worth(ladder, goal.owed, (day - goal.since).days) if goal.since is not None else 0
+        if goal.index >= 0 and value > 0:
+            valued.append((value, pk, rung))
+    valued.sort(key=lambda v: (-v[0], v[1]))
+    chosen = valued[:most]
+    numbers = customers.called([pk for _, pk, _ in chosen])
+    return [
+        Callable(pk, known[pk].account.reference, numbers[pk][2], known[pk].account.language, numbers[pk][0], numbers[pk][1], rung, value)
+        for value, pk, rung in chosen
+        if pk in numbers
+    ]
+
+
+def outdated(abouts: Sequence[str], day: date, ladder: Ladder) -> set[str]:
+    """Of notices of the ladder, by what they are about (`ladder:account:rung`), those for which there is no reason any more. Asked just before
+    they are sent: somebody may have paid, or agreed to pay in parts, since they were written."""
+    named = [(about, *about.split(":")[1:3]) for about in abouts if about.startswith("ladder:")]
+    if not named:
+        return set()
+    found = known(sorted({int(pk) for _, pk, _ in named}), day, ladder)
+    return {about for about, pk, code in named if (one := found.get(int(pk))) and rules.outdated(ladder, code, rules.target(ladder, one.facts, day), day)}
+
+
+def hold(reference: str) -> Hold | None:
+    return Hold.objects.filter(reference=reference).first()
+
+
+def moved(limit: int) -> list[int]:
+    """Accounts on the ladder on whose money or holds something changed since it looked at them, or whose lines do not stand as it
+    said: the ones to look at between two nights."""
+    judged = OuterRef("judged_at")
+    money = Climb.objects.filter(ended_at=None).filter(ledger.moved_since(OuterRef("account_id"), judged))
+    holds = Climb.objects.filter(ended_at=None).filter(Q(account__holds__placed_at__gt=F("judged_at")) | Q(account__holds__lifted_at__gt=F("judged_at")))
+    agreed = Climb.objects.filter(ended_at=None).filter(arrangements.agreed_since(OuterRef("account_id"), judged))
+    unsettled = Climb.objects.filter(settled=False)
+    found: set[int] = set()
+    for rows in (money, holds, agreed, unsettled):
+        found |= set(rows.values_list("account_id", flat=True)[: limit - len(found)] if len(found) < limit else ())
+    return sorted(found)
+
+
+def unsettled(account_ids: Sequence[int]) -> list[Climb]:
+    """The newest climb of each of these accounts, where the lines do not stand as it said."""
+    newest: dict[int, Climb] = {}
+    among = set(Climb.objects.filter(account_id__in=account_ids, settled=False).values_list("account_id", flat=True))
+    for climb in Climb.objects.filter(account_id__in=among).order_by("pk"):
+        newest[climb.account_id] = climb
+    return [c for c in newest.values() if not c.settled]
+
+
+def climb_of(account_id: int) -> Climb | None:
+    """The open climb of an account."""
+    return Climb.objects.filter(account_id=account_id, ended_at=None).first()
+
+
+def steps_of(account_id: int, limit: int = 30) -> list[Step]:
+    """What the ladder did on an account, newest first."""
+    return list(Step.objects.filter(account_id=account_id).select_related("climb").order_by("-at", "-pk")[:limit])
+
+
+def placement_of(account_id: int) -> Placement | None:
+    """The debt of an account that is with an agency."""
+    return Placement.objects.filter(account_id=account_id, recalled_at=None).order_by("-pk").first()
+
+
+def placements(climb_ids: Sequence[int]) -> list[Placement]:
+    """What of these climbs is with an agency."""
+    return list(Placement.objects.filter(climb_id__in=climb_ids, recalled_at=None))
+
+
+def unfiled() -> list[Placement]:
+    """Placements and recalls that no file for the agency has said yet, oldest first."""
+    rows = Placement.objects.filter(Q(file="") | Q(recalled_at__isnull=False, recall_file="")).select_related("account", "account__customer", "climb")
+    return list(rows.order_by("pk"))
+
+
+def filed(number: str) -> list[Placement]:
+    """What one file for the agency said."""
+    rows = Placement.objects.filter(Q(file=number) | Q(recall_file=number)).select_related("account", "account__customer", "climb")
+    return list(rows.order_by("pk"))
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The ladder as it stands: accounts by rung ("": on none yet), climbs over so far, what fees came to (minor units)."""
+
+    by_rung: dict[str, int]
+    ended: dict[str, int]
+    fees: int
+    fees_minor: int
+
+
+def standing() -> Standing:
+    by_rung = dict(Climb.objects.filter(ended_at=None).values("rung").annotate(n=Count("pk")).values_list("rung", "n"))
+    ended = dict(Climb.objects.filter(ended_at__isnull=False).values("ended_for").annotate(n=Count("pk")).values_list("ended_for", "n"))
+    fees = LateFee.objects.aggregate(n=Count("pk"), s=Sum("amount_minor"))
+    return Standing(by_rung, ended, fees["n"], fees["s"] or 0)

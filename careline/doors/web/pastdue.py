@@ -1,0 +1,207 @@
+"""What is past due: why a line is suspended and how it comes back, the holds, what comes next; and whom to call now."""
+
+from __future__ import annotations
+
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_GET
+
+from careline.acts.look import look
+from careline.domain.activations import queries as orders
+from careline.domain.collections import queries, rules
+from careline.domain.contacts import queries as contacts
+from careline.domain.contacts.rules import may_touch
+from careline.domain.journal import queries as journal
+from careline.domain.rulebook import queries as rulebooks
+from careline.doors.web import forms, oops
+from careline.doors.web.account import LANGUAGES, ContactPage, opened
+from careline.doors.web.render import day, page, zone
+from careline.foundation import phone
+from careline.foundation.ladder import Ladder
+from careline.foundation.money import shown
+
+HOLD, RELEASE, CALL = "collections.hold", "collections.release", "collections.call"
+KINDS: dict[str, dict[str, str]] = {
+    HOLD: {"account": "id", "kind": "text", "until": "text", "amount": "money", "bill": "id", "words": "text"},
+    RELEASE: {"account": "id", "hold": "text", "words": "text"},
+}
+NOT_PAID = "non_payment"
+
+
+def address(reference: str) -> str:
+    return reverse("past-due", args=[reference])
+
+
+@require_GET
+def show(request: HttpRequest, reference: str) -> HttpResponse:
+    desk = opened(request, reference, with_account=True)
+    looked = look("view.money", who=desk.who, scene=desk.scene)
+    if looked.refusal is not None:
+        return oops.refused(request, looked.refusal, [{"label": "Back to the contact", "href": desk.url()}])
+    if "ladder.toml" not in desk.scene.rulebook.files:
+        raise Http404
+    return page(request, "pastdue.html", {"due": shape(desk, desk.scene.rulebook.ladder)})
+
+
+def shape(desk: ContactPage, ladder: Ladder) -> dict[str, Any]:
+    pk, today = desk.account_id, desk.today
+    known = queries.known([pk], today, ladder)[pk]
+    decision = rules.decide(ladder, known.facts, known.climb, today)
+    steps = queries.steps_of(pk)
+    fates = journal.fates([s.message for s in steps if s.message is not None])
+    held = queries.in_force([pk], today)
+    back, past = rules.to_come_back(ladder, known.facts, today), sum(d.open for d in known.facts.debts if d.due_on < today)
+    barred = [n for n in desk.lines if n.status == "suspended" and n.suspended_for == NOT_PAID]
+    next_one = rules.coming(ladder, known.facts, known.climb, today)
+    may_hold, may_lift = desk.refused(HOLD) is None, desk.refused(RELEASE) is None
+    placed = queries.placement_of(pk)
+    fee = int(desk.scene.rulebook.reasons["suspension"][NOT_PAID]["fee"])
+    dear = any((n.bar or "all") == "all" or ladder.restore_fee_from == "outgoing" for n in barred)
+    titles = {r.code: r for r in ladder.rungs}
+    return {
+        "reference": desk.row.account.reference,
+        "name": desk.row.account.customer.name,
+        "back_href": desk.url(),
+        "inbound": desk.row.inbound,
+        "why": [_why(n, decision, known, ladder, past) for n in barred],
+        "on_its_way": [o.number for o in orders.orders_of(pk) if o.state in ("asked", "unknown")],
+        "facts": [
+            ("Past due", past, "bad" if past else None, f"since {day(decision.free.since)}" if decision.free.since and past else None),
+            *([("To have the lines back", back, "risk", "paid now: within a minute")] if barred and back else []),
+            *([("Restoring costs", fee * len(barred), None, "before tax, on the next bill")] if barred and dear and fee else []),
+        ],
+        "pay": [
+            {"label": label, "href": desk.url(f"?act={code}")}
+            for code, label in (("payments.take", "Take a payment"), ("payments.send_link", "Send a payment link"), ("arrangements.agree", "Arrange payment"))
+            if past and desk.not_set_up(code) is None and (code != "arrangements.agree" or desk.promised is None)
+        ],
+        "next": {"title": ladder.rungs[next_one[0]].title, "on": next_one[1], "cite": ladder.rungs[next_one[0]].cite} if next_one else None,
+        "holds": [
+            {
+                "number": h.reference, "title": ladder.holds[h.kind].title if h.kind in ladder.holds else h.kind,
+                "say": ladder.holds[h.kind].say if h.kind in ladder.holds else "", "amount": h.amount_minor, "bill": h.bill.number if h.bill else None,
+                "since": h.starts_on, "until": h.ends_on, "review": h.review_on,
+                "late": h.review_on is not None and h.review_on < today,
+                "href": desk.url(f"?act={RELEASE}&hold={h.reference}") if may_lift else None,
+            }
+            for h in held
+        ],
+        "hold_href": desk.url(f"?act={HOLD}") if may_hold else None,
+        "agency": {"amount": placed.amount_minor, "on": placed.placed_at.astimezone(zone()).date()} if placed else None,
+        "steps": [_step(s, titles, fates) for s in steps],
+        "talk": [ladder.talk["inbound" if desk.row.inbound else "outbound"], ladder.talk["hardship"]] if past else [],
+    }  # fmt: skip
+
+
+def _why(line: Any, decision: rules.Decision, known: queries.Known, ladder: Ladder, past: int) -> dict[str, Any]:
+    """Why this line is barred, in one sentence with its dates and amounts, and the rule."""
+    rung = next((r for r in reversed(ladder.rungs) if r.bar and r.bar == (line.bar or "all")), None)
+    since = decision.free.since
+    how = "Outgoing calls, texts and data are stopped" if line.bar == "outgoing" else "It is suspended"
+    owed = f"{shown(past)} is past due{f', since {day(since)}' if since else ''}" if past else "nothing is past due any more"
+    reachable = ", ".join(ladder.reachable)
+    return {
+        "number": line.msisdn,
+        "say": f"{how}{f' since {day(line.status_since)}' if line.status_since else ''}: {owed}. {reachable} can always be called.",
+        "rule": f"{rung.title}: from {rung.days} days past due on {shown(rung.least)} or more" if rung else "Not paid",
+        "cite": rung.cite if rung else "",
+    }
+
+
+def _step(step: Any, titles: dict[str, Any], fates: dict[int, journal.Fate]) -> dict[str, Any]:
+    rung, fate = titles.get(step.rung), fates.get(step.message or 0)
+    what = {"notice": rung.title if rung else "Notice", "suspend": "Lines barred", "disconnect": "Lines disconnected", "final_bill": "The next bill is the last",
+            "place": "Placed with an agency", "write_off": "Written off"}.get(step.effect, step.effect)  # fmt: skip
+    how = ""
+    if step.effect == "notice":
+        how = f"by {({'sms': 'text', 'email': 'mail'}).get(step.what, step.what)}"
+        if fate is not None:
+            how += f", sent {day(fate.sent_at.astimezone(zone()).date())}" if fate.sent_at else f", waits: {fate.why}" if fate.state == "queued" else f", not sent: {fate.why}"
+    return {"on": step.at.astimezone(zone()).date(), "what": what, "how": how or step.what, "owed": step.owed_minor, "cite": rung.cite if rung else ""}
+
+
+# ---------------------------------------------------------------- whom to call
+
+
+def queue(request: HttpRequest) -> HttpResponse:
+    """Whom to call about money that is past due, in the order of what a call is worth. No amount and no whole number stand here:
+    those come once somebody picked up and is known."""
+    rulebook = rulebooks.current()
+    if "ladder.toml" not in rulebook.files or not look("view.pastdue", who=request.user.who).allowed:
+        raise Http404
+    refusal = None
+    if request.method == "POST":
+        outcome = forms.do(request, CALL, {"account": request.POST.get("account", "")})
+        if outcome.ok:
+            messages.success(request, f"{outcome.say}.")
+            response = HttpResponse(status=303)
+            response["Location"] = reverse("contact", args=[outcome.show["contact"]])
+            return response
+        refusal = forms.shown_refusal(outcome.refusal, []) if outcome.refusal else {"say": outcome.say, "rule": "", "cite": "", "who_could": [], "way_on": []}
+    now = timezone.now()
+    today, ladder = now.astimezone(zone()).date(), rulebook.ladder
+    found = queries.to_call(today, ladder)
+    reach = contacts.reaches([(c.account_id, c.number) for c in found], rulebook.outbound, now, queries.quiet([c.account_id for c in found], today, ladder))
+    rows = []
+    for c in found:
+        verdict = may_touch(rulebook.outbound, "collections", "call", reach[c.account_id], now)
+        rows.append({
+            "name": c.name, "reference": c.reference, "last4": phone.last_four(c.number), "language": LANGUAGES.get(c.language, c.language) if c.language != "en" else "",
+            "local": now.astimezone(ZoneInfo(reach[c.account_id].zones[0])), "rung": next((r.title for r in ladder.rungs if r.code == c.rung), c.rung),
+            "ok": verdict.ok, "why": verdict.say, "later": verdict.later, "cite": verdict.cite, "worth": c.worth,
+            "call": forms.button("Call", reverse("past-due-queue"), account=c.account_id) if verdict.ok else None,
+        })  # fmt: skip
+    rows.sort(key=lambda r: (not r["ok"], -r["worth"]))
+    asks = reverse("what-if") if request.user.role in rulebook.authority.roles_with("view.what_if") else None
+    return page(request, "pastdue_queue.html", {"rows": rows, "refusal": refusal, "talk": ladder.talk, "what_if_href": asks}, 422 if refusal else 200)
+
+
+# ---------------------------------------------------------------- the forms
+
+
+def _hold_form(desk: ContactPage, given: Any) -> dict[str, Any]:
+    rulebook = desk.scene.rulebook
+    known = [k for k in rulebook.ladder.holds.values() if k.placed] if "ladder.toml" in rulebook.files else []
+    chosen = next((k for k in known if k.code == given.get("kind")), None)
+    bills = [(b.id, f"{b.number} of {day(b.issued_on)}, {shown(b.open_minor)} open") for b in desk.bills if b.open_minor > 0]
+    fields = [
+        forms.hidden("account", desk.account_id),
+        forms.field("kind", "Why", "choice", given.get("kind"), choices=[(k.code, k.title) for k in known], reload={"href": desk.url(f"?act={HOLD}"), "with": "kind"}),
+    ]
+    if chosen is not None and chosen.part:
+        fields += [
+            forms.field("bill", "Of which bill", "choice", given.get("bill") or "", required=False, choices=[("", "Any, the oldest first"), *bills]),
+            forms.field("amount", "How much of it", "money", given.get("amount"), required=False, hint="Leave it empty to hold all of the bill, or of the account."),
+        ]
+    if chosen is None or chosen.ends:
+        fields.append(forms.field("until", "Until the end of", "date", given.get("until"), required=chosen is not None, hint="Your limit is said when you place it."))
+    fields.append(forms.field("words", "In a few words", "text", given.get("words"), maxlength=400))
+    return forms.form(
+        HOLD, "Hold what is collected", "Hold it", desk.do_url(HOLD), fields, cancel_href=address(desk.row.reference),
+        consequence=f"{chosen.say} {'Lines that were barred come back.' if chosen.restores else 'Lines stay as they are.'}" if chosen
+        else "Nothing is sent, charged or cut for what is held. It stands until its day, or until it is lifted.",
+    )  # fmt: skip
+
+
+def _release_form(desk: ContactPage, given: Any) -> dict[str, Any]:
+    ladder = desk.scene.rulebook.ladder
+    rows = queries.in_force([desk.account_id], desk.today)
+    return forms.form(
+        RELEASE, "Lift a hold", "Lift it", desk.do_url(RELEASE),
+        [
+            forms.hidden("account", desk.account_id),
+            forms.field("hold", "Which", "choice", given.get("hold") or (rows[0].reference if len(rows) == 1 else None),
+                        choices=[(h.reference, f"{h.reference}, {ladder.holds[h.kind].title if h.kind in ladder.holds else h.kind}") for h in rows],
+                        hint=None if rows else "Nothing is held on this account."),
+            forms.field("words", "Why", "text", given.get("words"), maxlength=400),
+        ],
+        cancel_href=address(desk.row.reference), consequence="The ladder goes on from here, with its notices first.",
+    )  # fmt: skip
+
+
+FORMS = {HOLD: _hold_form, RELEASE: _release_form}

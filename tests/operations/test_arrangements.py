@@ -1,0 +1,376 @@
+"""Promises to pay at the desk and in the night: agreed once, kept as proof, kept or broken by what the ledger says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+
+import pytest
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
+
+from careline.domain.arrangements import queries
+from careline.domain.arrangements.models import Arrangement, Terms
+from careline.domain.arrangements.queries import Hold
+from careline.domain.customers.models import Customer
+from careline.domain.journal import queries as journal
+from careline.domain.journal.models import Line, Outbox
+from careline.domain.ledger import queries as ledger
+from careline.domain.ledger.models import Payment, UnbilledCharge
+from careline.domain.rulebook import operations as rulebooks
+from careline.domain.rulebook import queries as rulebook_queries
+from careline.doors.jobs import worker
+from careline.doors.jobs.promises import remind_day, settle_day
+from tests.operations.test_crash import Crash, CrashAt, rows
+from tests.people import Desk, carrier_act, default_rulebook, issue_bill, open_account, pay
+
+FRIDAY = datetime(2026, 11, 27, 15, 0, tzinfo=UTC)  # ten in the morning in New York, and Maria's payday
+HALVES = [{"due_on": "2026-11-27", "amount": 7100}, {"due_on": "2026-12-11", "amount": 7100}]
+
+
+def night(day: str) -> datetime:
+    """Ten past midnight of a day, where the carrier is."""
+    return datetime.fromisoformat(f"{day}T05:10").replace(tzinfo=UTC)
+
+
+def past_due(name="Maria Okafor", number="+12065550188", reference="A-0104822", minor=14200, issued=date(2026, 10, 28), **more):
+    account = open_account(name, number, reference, bills=0, **more)
+    issue_bill(account, account.lines.get(), issued, minor)
+    return account
+
+
+@pytest.fixture
+def maria(house):
+    return past_due()
+
+
+@pytest.fixture
+def ana(house, maria):
+    return Desk(house["ana"], FRIDAY).take_call(maria)
+
+
+def agree(desk, account, parts=HALVES, **more):
+    return desk.act("arrangements.agree", account=account.pk, parts=parts, **more)
+
+
+def test_a_text_goes_once_the_day_before_a_part_and_not_when_the_part_is_here(house, maria, ana):
+    assert agree(ana, maria, HALVES).ok
+    take(ana, maria, 7100)
+    assert remind_day(night("2026-12-09")) == 0
+    assert [remind_day(night("2026-12-10")), remind_day(night("2026-12-10") + timedelta(hours=2))] == [1, 0]
+    worker.send_due(at=night("2026-12-10") + timedelta(hours=3))
+    text = Outbox.objects.get(topic="arrangement_soon")
+    assert text.state == "queued" and text.why, "three in the night: it waits for the morning"
+    assert "$71.00 vence mañana, el 11 de diciembre" in text.body
+    with transaction.atomic():
+        worker.send_due(at=datetime(2026, 12, 10, 19, tzinfo=UTC))
+        assert Outbox.objects.get(topic="arrangement_soon").state == "sent"
+        transaction.set_rollback(True)
+    pay(maria, 7100, night("2026-12-10") + timedelta(hours=8))
+    worker.send_due(at=datetime(2026, 12, 10, 19, tzinfo=UTC))
+    text.refresh_from_db()
+    assert (text.state, text.body) == ("expired", ""), "it is here: taken back"
+
+
+def take(desk, account, amount):
+    return desk.must("payments.take", account=account.pk, amount=amount, method=account.payment_methods.get().pk)
+
+
+def calls_again(desk, account, **later):
+    """The call is over; some time later the same caller has the same associate again."""
+    desk.must("contacts.end")
+    desk.must("contacts.wrap_up", summary="Arranged", disposition="resolved", root_cause="past_due")
+    return desk.later(**later).take_call(account)
+
+
+def holds(account, day: str) -> Hold | None:
+    return queries.holding([account.pk], date.fromisoformat(day)).get(account.pk)
+
+
+# ---------------------------------------------------------------- one story, day by day
+
+
+def test_maria_agrees_to_two_parts_pays_the_first_misses_the_second_and_is_found_the_next_day(ana, maria, house):
+    done = agree(ana, maria, words="Two jobs, paid every second Friday")
+    assert done.say.endswith("$142.00 past due, $71.00 on Nov 27, $71.00 on Dec 11") and done.show["today"] == 7100
+    row = Arrangement.objects.get()
+    assert holds(maria, "2026-11-27") == Hold(row.pk, row.number, date(2026, 11, 27), date(2026, 12, 11), 14200)
+    take(ana, maria, 7100)
+    assert holds(maria, "2026-12-11").amount_minor == 7100 and holds(maria, "2026-11-26") is None
+
+    # Every night before finds nothing, and says when it looks next.
+    assert settle_day(night("2026-11-28")).broken == 0
+    assert Arrangement.objects.get().check_on == date(2026, 12, 12)
+    assert settle_day(night("2026-12-11")).looked_at == 0
+
+    # By the night after the second Friday it no longer holds, found or not; then it is found, once.
+    assert holds(maria, "2026-12-12") is None
+    found = [settle_day(night("2026-12-12")), settle_day(night("2026-12-12"))]
+    assert [(f.broken, f.looked_at) for f in found] == [(1, 1), (0, 0)]
+    assert holds(maria, "2026-12-12") is None and holds(maria, "2026-12-11").amount_minor == 7100, "of a past day it still says the same"
+    (broken,) = queries.broken_since(date(2026, 12, 12))
+    assert (broken.account_id, broken.broken_on, broken.missed_on) == (maria.pk, date(2026, 12, 12), date(2026, 12, 11))
+    line = Line.objects.filter(code="arrangements.settle").get()
+    assert "broken: the part of Dec 11 was not here; $71.00 of it is open" in line.content["say"] and line.chain.name == f"account:{maria.pk}"
+    text = Outbox.objects.get(topic="arrangement_broken")
+    assert "acordamos $71.00 para el 11 de diciembre" in text.body and text.not_before == datetime(2026, 12, 12, 17, tzinfo=UTC), "nine in Seattle"
+
+    # A new one takes a lead for sixty days, and counts what was broken.
+    again = [{"due_on": "2026-12-12", "amount": 7100}]
+    ben = Desk(house["ben"], night("2026-12-12") + timedelta(hours=10)).take_call(maria)
+    no = agree(ben, maria, again)
+    assert no.refusal.rule == "arrangement-wait" and "in 60 days" in no.refusal.say and "lead" in no.refusal.who_could
+    assert queries.history([maria.pk], date(2026, 1, 1))[maria.pk] == queries.History(0, 0, (date(2026, 12, 12),))
+    assert not list(journal.verify())
+
+
+def test_nights_that_were_missed_change_nothing_but_when_it_is_known(ana, maria):
+    agree(ana, maria)
+    take(ana, maria, 7100)
+    settle_day(night("2026-12-20"))
+    row = Arrangement.objects.get()
+    assert (row.ended_on, row.missed_on) == (date(2026, 12, 12), date(2026, 12, 11)) and row.ended_at == night("2026-12-20")
+
+
+def test_what_is_paid_early_closes_the_arrangement_with_the_payment(ana, maria):
+    agree(ana, maria)
+    take(ana, maria, 7100)
+    calls_again(ana, maria, days=3)
+    take(ana, maria, 7100)
+    row = Arrangement.objects.get()
+    assert (row.state, row.ended_on) == ("kept", date(2026, 11, 30)) and holds(maria, "2026-11-30") is None
+    assert [line.content["say"] for line in Line.objects.filter(code="arrangements.settle")] == [f"Arrangement {row.number} kept: all of $142.00 is paid"]
+    assert queries.history([maria.pk], date(2026, 11, 1))[maria.pk].kept == 1
+
+
+def test_a_credit_and_an_imported_payment_count_as_paid_too(ana, maria):
+    agree(ana, maria)
+    ana.must("credits.grant", account=maria.pk, amount=1000, reason="goodwill", words="Sorry")
+    assert holds(maria, "2026-11-27").amount_minor == 13200
+    pay(maria, 13200, FRIDAY)  # another system took it
+    assert Arrangement.objects.get().state == "alive" and holds(maria, "2026-11-27") is None, "nothing is left to hold"
+    assert settle_day(night("2026-11-28"), everything=True).kept == 1
+
+
+def test_a_payment_that_comes_back_breaks_it_the_day_after(ana, maria, house):
+    agree(ana, maria)
+    take(ana, maria, 7100)
+    settle_day(night("2026-11-28"))
+    provider = Desk(house["ana"], night("2026-12-01"))
+    from careline.acts.perform import perform
+    from careline.foundation.act import Who
+
+    back = {"provider_reference": Payment.objects.get().provider_reference, "reason": "R01"}
+    assert perform("payments.returned", back, who=Who("Service", "9", "Provider", "service"), key="it-came-back", at=provider.at).ok
+    assert holds(maria, "2026-12-01").amount_minor == 14200, "until the end of that day it can be paid again"
+    assert settle_day(night("2026-12-02")).broken == 1
+    assert Arrangement.objects.get().ended_on == date(2026, 12, 2)
+
+
+# ---------------------------------------------------------------- what was agreed is kept
+
+
+def test_what_was_agreed_is_kept_as_it_was_read_out_and_sent(ana, maria):
+    Customer.objects.update(language="fr")
+    agree(ana, maria)
+    terms = Terms.objects.get()
+    assert terms.read_out.startswith("You pay $71.00 today and $71.00 on Friday, December 11. Until then we do not collect these $142.00")
+    assert "A late fee may still be added." in terms.read_out
+    assert terms.told == Outbox.objects.get(topic="arrangement").body and "$71.00 27 novembre, $71.00 11 décembre" in terms.told
+    assert (terms.told_to, terms.person.name, terms.agreed_by.username, terms.contact_id) == ("0188", "Maria Okafor", "ana", ana.contact)
+    assert [(c.bill.total_minor, c.open_minor) for c in terms.covered.all()] == [(14200, 14200)]
+
+
+def test_it_is_agreed_anew_with_its_history_and_a_second_time_by_a_lead(ana, maria, house):
+    agree(ana, maria)
+    take(ana, maria, 7100)
+    calls_again(ana, maria, days=4)
+    later = [{"due_on": "2026-12-18", "amount": 7100}]
+    ana.must("arrangements.change", account=maria.pk, parts=later, words="Paid a week later this time")
+    row = Arrangement.objects.get()
+    assert [(t.version, t.amount_minor, [i.due_on.day for i in t.instalments.all()]) for t in queries.versions(row.pk)] == [(2, 7100, [18]), (1, 14200, [27, 11])]
+    assert (row.check_on, holds(maria, "2026-12-18").amount_minor) == (date(2026, 12, 19), 7100)
+    assert holds(maria, "2026-11-30").until == date(2026, 12, 11), "of a day before, what was agreed then"
+    change = {"account": maria.pk, "parts": [{"due_on": "2026-12-20", "amount": 7100}], "words": "Again"}
+    no = ana.act("arrangements.change", **change)
+    assert no.refusal.rule == "arrangement-changes" and "lead" in no.refusal.who_could
+    asked = ana.must("approvals.ask", account=maria.pk, code="arrangements.change", input={**change, "account": str(maria.pk)}, words="She asks kindly")
+    lena = Desk(house["lena"], ana.at)
+    from careline.acts.declare import BasisRef
+
+    lena.must("approvals.decide", request=asked.show["request"], decision="approve", basis=BasisRef("request", int(asked.show["request"])))
+    newest = queries.versions(row.pk)[0]
+    assert (newest.version, newest.agreed_by.username, newest.approved_by.username, newest.person.name) == (3, "ana", "lena", "Maria Okafor")
+
+
+def test_the_day_before_a_part_is_too_late_for_an_associate_to_move_it(ana, maria):
+    agree(ana, maria, [{"due_on": "2026-11-27", "amount": 14200}])
+    no = ana.act("arrangements.change", account=maria.pk, parts=[{"due_on": "2026-12-11", "amount": 14200}], words="Not today")
+    assert no.refusal.rule == "arrangement-soon"
+
+
+def test_a_cancelled_one_holds_nothing_from_that_day_on_and_is_told(ana, maria):
+    agree(ana, maria)
+    calls_again(ana, maria, days=1)
+    done = ana.must("arrangements.cancel", account=maria.pk, words="She pays it all next week instead")
+    assert "$142.00 of it is open" in done.say and holds(maria, "2026-11-28") is None and holds(maria, "2026-11-27")
+    assert "cancelado" in Outbox.objects.filter(topic="arrangement").latest("pk").body
+    assert ana.act("arrangements.cancel", account=maria.pk, words="Again").refusal.rule == "no-arrangement"
+    assert agree(ana, maria, [{"due_on": "2026-12-11", "amount": 10000}, {"due_on": "2026-12-18", "amount": 4200}]).ok
+
+
+# ---------------------------------------------------------------- who gets one
+
+
+def _broken_twice(account, desk):
+    for ended in (date(2026, 2, 1), date(2026, 6, 1)):
+        Arrangement.objects.create(number=f"AR-{ended}", account=account, state="broken", agreed_on=ended - timedelta(days=9), ended_on=ended, ended_at=FRIDAY, missed_on=ended)
+
+
+def _came_back_twice(account, desk):
+    from careline.domain.ledger import operations
+
+    for n in (1, 2):
+        payment = pay(account, 100, FRIDAY - timedelta(days=40 * n))
+        operations.return_payment(act=carrier_act(FRIDAY - timedelta(days=30 * n)), payment=payment, label="R01")
+
+
+def _new(account, desk):
+    type(account).objects.filter(pk=account.pk).update(opened_on=date(2026, 10, 20))
+
+
+def _closed(account, desk):
+    type(account).objects.filter(pk=account.pk).update(status="closed")
+
+
+def _runs(account, desk):
+    assert agree(desk, account).ok
+
+
+@pytest.mark.parametrize(("before", "minor", "parts", "rule", "says"), [
+    (_broken_twice, 14200, HALVES, "arrangement-broken", "within the last year: 2"),
+    (_came_back_twice, 14200, HALVES, "arrangement-returned", "came back within the last year: 2"),
+    (_new, 14200, HALVES, "arrangement-tenure", "for 38 days"),
+    (_closed, 14200, HALVES, "arrangement-hold", "the account is closed"),
+    (_runs, 14200, HALVES, "arrangement-living", "runs already"),
+    (None, 900, [{"due_on": "2026-11-27", "amount": 900}], "arrangement-nothing", "$9.00 is past due"),
+    (None, 60000, [{"due_on": "2026-11-27", "amount": 30000}, {"due_on": "2026-12-11", "amount": 30000}], "arrangement-amount", "up to $500.00"),
+    (None, 14200, [{"due_on": "2026-12-11", "amount": 3500}, {"due_on": "2026-12-25", "amount": 10700}], "arrangement-first", "$35.50 or more"),
+    (None, 14200, [{"due_on": f"2026-12-{d:02}", "amount": m} for d, m in ((4, 7100), (11, 3550), (18, 3550))], "arrangement-parts", "3 parts"),
+    (None, 14200, [{"due_on": "2026-11-27", "amount": 7100}, {"due_on": "2026-12-28", "amount": 7100}], "arrangement-days", "after 31 days"),
+    (None, 14200, [{"due_on": "2026-11-27", "amount": 7100}], "arrangement-fits", "$71.00 is missing"),
+    (None, 14200, [{"due_on": "2026-11-26", "amount": 14200}], "arrangement-fits", "is over"),
+    (None, 14200, [{"due_on": "soon", "amount": 14200}], "INVALID", "parts"),
+    (None, 14200, [], "INVALID", "parts"),
+], ids=lambda v: v.__name__ if callable(v) else None)  # fmt: skip
+def test_whoever_gets_none_is_told_why_and_who_could(house, before, minor, parts, rule, says):
+    maria = past_due(minor=minor)
+    ana = Desk(house["ana"], FRIDAY).take_call(maria)
+    if before:
+        before(maria, ana)
+    no = agree(ana, maria, parts)
+    assert (no.refusal.rule or no.refusal.code) == rule and says in no.refusal.say, no
+    asks_a_lead = {"arrangement-broken", "arrangement-returned", "arrangement-tenure", "arrangement-amount", "arrangement-first", "arrangement-parts", "arrangement-days"}
+    assert ("lead" in no.refusal.who_could) == (rule in asks_a_lead)
+
+
+def test_nothing_of_the_debt_is_said_before_the_caller_is_verified(house, maria):
+    desk = Desk(house["ana"], FRIDAY).take_call(maria, verify=False)
+    for code, more in (("agree", {}), ("change", {"words": "x"}), ("propose", {})):
+        given = {} if code == "propose" else {"parts": HALVES[:1]}
+        no = desk.act(f"arrangements.{code}", account=maria.pk, **given, **more)
+        assert no.refusal.rule == "needs-verified" and "$" not in str(no), no
+
+
+def test_old_debt_is_paid_first_unless_a_lead_says_otherwise(house):
+    maria = past_due(minor=14200, issued=date(2026, 9, 28))  # due 40 days ago
+    no = agree(Desk(house["ana"], FRIDAY).take_call(maria), maria)
+    assert no.refusal.rule == "arrangement-first" and "$142.00 or more" in no.refusal.say
+    assert agree(Desk(house["lena"], FRIDAY).take_call(maria), maria).ok
+
+
+def test_a_trainee_offers_plans_and_asks_for_the_rest(house, maria):
+    tom = Desk(house["tom"], FRIDAY).take_call(maria)
+    offered = tom.must("arrangements.propose", account=maria.pk, now=7100, each=7100, rhythm="two_weeks", payday="2026-11-27")
+    assert offered.show["plans"][0] == {"fits": True, "parts": HALVES} and offered.show["first_least"] == 3550
+    assert agree(tom, maria).refusal.rule == "arrangement-amount"
+
+
+def test_a_fee_is_read_out_agreed_to_and_waits_for_the_next_bill(house, maria):
+    files = {**default_rulebook().files, "arrangements.toml": default_rulebook().files["arrangements.toml"].replace("fee = 0", "fee = 1000")}
+    rulebooks.activate(act=carrier_act(FRIDAY), rulebook=replace(default_rulebook(), files=files), from_at=FRIDAY, seconded_by="Job:tests")
+    rulebook_queries.forget()
+    ana = Desk(house["ana"], FRIDAY).take_call(maria)
+    assert agree(ana, maria).refusal.rule == "arrangement-consent"
+    assert agree(ana, maria, consent=1000).ok
+    charge = UnbilledCharge.objects.get()
+    assert (charge.amount_minor, charge.label) == (1000, "Payment arrangement") and "costs $10.00 before tax" in Terms.objects.get().read_out
+
+
+# ---------------------------------------------------------------- once, whatever happens
+
+
+def test_a_bill_that_was_corrected_counts_as_the_one_in_its_place(ana, maria):
+    from careline.domain.ledger import operations
+    from careline.domain.ledger.models import Bill, BillLine
+
+    agree(ana, maria)
+    take(ana, maria, 7100)
+    old = Bill.objects.get()
+    operations.reverse_bills_many([old], FRIDAY)
+    new = Bill(number="B-NEW", account=maria, period_start=old.period_start, period_end=old.period_end, issued_on=old.issued_on, due_on=old.due_on, total_minor=9000, corrects=old)
+    operations.post_bills_many([new], [(new, BillLine(kind="plan", label="Plus 15 GB", amount_minor=9000))], FRIDAY)
+    assert ledger.balance(maria.pk) == 1900 and holds(maria, "2026-12-11").amount_minor == 1900
+
+
+def test_questions_do_not_grow_with_the_accounts(house):
+    counts = []
+    accounts = []
+    for n in range(3):
+        account = past_due(f"Person {n}", f"+1206555020{n}", f"A-020000{n}")
+        assert agree(Desk(house[("ana", "ben", "eva")[n]], FRIDAY).take_call(account), account).ok
+        accounts.append(account.pk)
+        with CaptureQueriesContext(connection) as asked:
+            assert len(queries.holding(accounts, date(2026, 11, 27))) == n + 1
+        counts.append(len(asked))
+    assert counts == [6, 6, 6]
+
+
+def test_a_crash_at_any_statement_of_the_night_leaves_all_or_nothing(committed_house):
+    maria = past_due()
+    agree(Desk(committed_house["ana"], FRIDAY).take_call(maria), maria)
+    before = rows()
+    for n in range(200):
+        crash = CrashAt(n)
+        try:
+            with connection.execute_wrapper(crash):
+                settle_day(night("2026-11-28"))
+        except Crash:
+            if Arrangement.objects.get().state == "alive":
+                assert rows() == before, f"a crash at statement {n} left something behind"
+                continue
+        break
+    assert n > 10 and settle_day(night("2026-11-28")).looked_at == 0, "once it is there, the next run finds nothing"
+    assert Outbox.objects.filter(topic="arrangement_broken").count() == Line.objects.filter(code="arrangements.settle").count() == 1
+    assert not list(journal.verify())
+
+
+def test_two_associates_and_a_double_click_make_one_arrangement(committed_house, racing):
+    maria = past_due()
+    ana, ben = (Desk(committed_house[name], FRIDAY).take_call(maria) for name in ("ana", "ben"))
+    outcomes = racing(partial(agree, ana, maria, key_="one-click-of-ana"), partial(agree, ana, maria, key_="one-click-of-ana"), partial(agree, ben, maria))
+    assert outcomes[0] == outcomes[1] and sorted(o.status for o in outcomes[1:]) == ["done", "refused"]
+    assert Arrangement.objects.count() == Terms.objects.count() == Outbox.objects.filter(topic="arrangement").count() == 1
+    assert not list(journal.verify())
+
+
+def test_two_nights_and_a_payment_at_once_end_it_once(committed_house, racing):
+    maria = past_due()
+    ana = Desk(committed_house["ana"], FRIDAY).take_call(maria)
+    agree(ana, maria)
+    calls_again(ana, maria, hours=14, minutes=10)  # ten past midnight
+    racing(partial(settle_day, ana.at), partial(settle_day, ana.at), partial(take, ana, maria, 14200))
+    row = Arrangement.objects.get()
+    assert (row.state, row.ended_on) == ("broken", date(2026, 11, 28)), "the day was over, whoever came first"
+    assert Line.objects.filter(code="arrangements.settle").count() == 1

@@ -1,0 +1,135 @@
+"""When a customer may be reached: hours in every zone, caps, conversations, states, STOP, and the quiet."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from hypothesis import given
+from hypothesis import settings as pace
+from hypothesis import strategies as st
+
+from careline.domain.contacts.rules import Reach, Touch, may_touch
+from careline.foundation.outbound import read
+
+pytestmark = pytest.mark.once
+TEXT = (Path(settings.ROOT) / "rulebook" / "default" / "contact_rules.toml").read_text(encoding="utf-8")
+POLICY = read(TEXT)
+NOON = datetime(2026, 11, 24, 20, tzinfo=UTC)  # noon in Seattle, three in the afternoon in New York
+MARIA = Reach(("America/Los_Angeles", "America/New_York"), "WA")
+
+
+def hour(h: int, minute: int = 0, day: int = 24) -> datetime:
+    return datetime(2026, 11, day, h, minute, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("at", "opens"),
+    [
+        (hour(16), None),  # eight in Seattle, eleven in New York: both are inside
+        (hour(15, 59), hour(16)),
+        (hour(1, 59, 25), None),  # 8:59 in the evening in New York
+        (hour(2, 0, 25), hour(16, 0, 25)),
+        (hour(13), hour(16)),  # New York is awake, Seattle is not
+    ],
+)
+def test_hours_hold_in_every_zone_where_she_may_be(at, opens):
+    found = may_touch(POLICY, "collections", "sms", MARIA, at)
+    assert (found.ok, found.later) == (opens is None, opens)
+    assert opens is None or "1006.6" in found.cite
+
+
+def test_the_morning_after_the_clocks_change_begins_at_eight_on_the_wall():
+    found = may_touch(POLICY, "collections", "sms", Reach(("America/New_York",)), datetime(2026, 11, 1, 4, tzinfo=UTC))
+    assert found.later == datetime(2026, 11, 1, 13, tzinfo=UTC)
+
+
+def test_codes_and_security_notices_know_no_hour_no_cap_and_no_stop():
+    stopped = replace(MARIA, refused=frozenset({("all", "sms")}), quiet=True)
+    for topic in ("one_time_code", "security_notice", "stop_confirmation"):
+        assert may_touch(POLICY, topic, "sms", stopped, hour(9)).ok
+    assert not may_touch(POLICY, "receipt", "sms", stopped, hour(9)).ok
+
+
+def calls(*days: float, channel: str = "call") -> tuple[Touch, ...]:
+    return tuple(Touch(NOON - timedelta(days=d), channel) for d in days)
+
+
+@pytest.mark.parametrize(
+    ("reach", "channel", "days"),
+    [
+        (replace(MARIA, touches=calls(1, 2, 3, 4, 5, 6)), "call", None),
+        (replace(MARIA, touches=calls(1, 2, 3, 4, 5, 6, 6.5)), "call", 0.5),  # the eighth in seven days
+        (replace(MARIA, touches=(Touch(NOON - timedelta(days=3), "call", True),)), "call", 4),
+        (replace(MARIA, touches=(Touch(NOON - timedelta(days=3), "call", True),)), "sms", None),
+        (replace(MARIA, state="MA", touches=calls(1) + calls(2, channel="sms")), "call", 5),
+        (replace(MARIA, state="MA", touches=calls(1) + calls(2, channel="sms")), "sms", 5),
+        (replace(MARIA, state="MA", touches=calls(1) + calls(2, channel="sms")), "email", None),
+        (replace(MARIA, touches=calls(1, 2, 3, channel="sms")), "sms", 4),
+    ],
+)
+def test_caps_by_the_week_after_a_conversation_and_by_state(reach, channel, days):
+    found = may_touch(POLICY, "collections", channel, reach, NOON)
+    assert found.ok == (days is None)
+    if days is not None:
+        assert found.later is not None and found.later >= NOON + timedelta(days=days)
+        assert may_touch(POLICY, "collections", channel, reach, found.later).ok  # it says when it will send instead, and then does
+
+
+def test_stop_ends_a_topic_on_a_channel_and_a_letter_goes():
+    stopped = replace(MARIA, refused=frozenset({("collections", "sms")}))
+    assert may_touch(POLICY, "collections", "sms", stopped, NOON) == replace(may_touch(POLICY, "collections", "sms", stopped, NOON), ok=False, later=None)
+    assert may_touch(POLICY, "collections", "email", stopped, NOON).ok and may_touch(POLICY, "receipt", "sms", stopped, NOON).ok
+    assert may_touch(POLICY, "collections", "letter", stopped, hour(9)).ok
+    assert not may_touch(POLICY, "collections", "letter", replace(MARIA, quiet=True), NOON).ok
+
+
+def test_a_topic_that_nobody_named_keeps_to_everything():
+    assert not may_touch(POLICY, "new_thing", "sms", MARIA, hour(9)).ok
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [("STOP", True), ("Stop!", True), ("  opt-out ", True), ("Unsubscribe.", True), ("start", False), ("please do not stop my service", None), ("thanks", None)],
+)
+def test_stop_in_any_form_and_nothing_else(said, found):
+    assert POLICY.stops(said) is found
+    assert not POLICY.scope_is_all(date(2027, 1, 30)) and POLICY.scope_is_all(date(2027, 1, 31))
+
+
+zones = st.lists(st.sampled_from(["America/New_York", "America/Los_Angeles", "Pacific/Honolulu", "America/Puerto_Rico", "America/Phoenix"]), min_size=1, max_size=4)
+
+
+@given(zones, st.sampled_from(["", "MA"]), st.lists(st.tuples(st.integers(0, 400), st.sampled_from(["call", "sms"]), st.booleans()), max_size=12), st.integers(0, 24 * 7), st.sampled_from(["call", "sms", "email"]))
+@pace(max_examples=200, deadline=None)
+def test_when_it_says_later_that_moment_is_right_and_no_zone_is_woken(where, state, past, hours, channel):
+    at = NOON + timedelta(hours=hours)
+    reach = Reach(tuple(where), state, touches=tuple(Touch(NOON - timedelta(hours=h), c, t) for h, c, t in past))
+    found = may_touch(POLICY, "collections", channel, reach, at)
+    when = at if found.ok else found.later
+    assert when is not None and when >= at and may_touch(POLICY, "collections", channel, reach, when).ok
+    from zoneinfo import ZoneInfo
+
+    for zone in where:
+        assert POLICY.first <= when.astimezone(ZoneInfo(zone)).time() < POLICY.last
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('from = "08:00"', 'from = "eight"', 'from: a time of the day, such as "08:00"'),
+        ('to = "21:00"', 'to = "07:00"', "to: later than `from`"),
+        ('one_time_code = "free"', 'one_time_code = "service"', "locks people out"),
+        ('receipt = "asked"', 'receipt = "loud"', "receipt: one of free, asked, service, collections"),
+        ("[cap.email]", "[cap.fax]", "[cap.…] for each of call, sms, email"),
+        ('words = ["stop", ', 'words = [', '"stop" has to be one of them'),
+        ('scope = "topic"', 'scope = "some"', 'scope: "topic" or "all"'),
+    ],
+)  # fmt: skip
+def test_a_fault_of_the_file_names_its_line(old, new, said):
+    with pytest.raises(ValueError) as fault:
+        read(TEXT.replace(old, new, 1))
+    assert said in str(fault.value) and ("line" in str(fault.value) or "the file" in str(fault.value))
