@@ -22,6 +22,18 @@ def _job(module: str, function: str) -> Main:
 
     def run(options: argparse.Namespace) -> int:
         _open_house()
+        if function != "verify":  # which says for itself that the key is another
+            import_module("careline.doors.jobs.setup").check_keys()
+        main: Main = getattr(import_module(f"careline.doors.jobs.{module}"), function)
+        return main(options)
+
+    return run
+
+
+def _plain_job(module: str, function: str) -> Main:
+    """A command that needs no house: no Django, no database, nothing is made."""
+
+    def run(options: argparse.Namespace) -> int:
         main: Main = getattr(import_module(f"careline.doors.jobs.{module}"), function)
         return main(options)
 
@@ -87,6 +99,11 @@ def parser() -> argparse.ArgumentParser:
     command("demo", "fill an empty house with a made-up carrier and serve it", None, "  careline demo\n  careline demo --help")
     command("import", "read accounts, bills and payments of a carrier from files", None, "  careline import --help")
 
+    _bill(command)
+    _night(command)
+    _ladder(command)
+    _books(command)
+
     verify = command(
         "verify-journal",
         "prove that no journal line was edited, removed, reordered or rewritten",
@@ -110,7 +127,87 @@ def parser() -> argparse.ArgumentParser:
     )
     _people(command)
     _rulebook(command)
+    _guides(command)
     return top
+
+
+def _bill(command: Callable[..., argparse.ArgumentParser]) -> None:
+    bill = command(
+        "bill",
+        "the bills of one cycle: draft, look, issue; safe to repeat and to resume",
+        _job("billing", "main"),
+        "  careline bill --cycle 4                                the newest cycle of bill day 4, drafted and issued\n"
+        "  careline bill --cycle 2026-12-04 --draft               only drafts: nobody owes anything yet\n"
+        "  careline bill --cycle 2026-12-04 --show A-0104822      the lines of one draft\n"
+        "  careline bill --cycle 2026-12-04 --issue               issue the drafts\n"
+        "  careline bill --cycle 2026-12-04 --discard             throw them away",
+    )
+    bill.add_argument("--cycle", required=True, metavar="DAY", help="its first day (2026-12-04), or a bill day (4): the newest cycle that begins on it")
+    what = bill.add_mutually_exclusive_group()
+    what.add_argument("--draft", action="store_true", help="only draft")
+    what.add_argument("--issue", action="store_true", help="only issue the drafts that are there")
+    what.add_argument("--discard", action="store_true", help="throw the drafts away; issued bills stay")
+    what.add_argument("--show", metavar="ACCOUNT", help="print the draft, or the bill, of one account (its reference)")
+    bill.add_argument("--quiet", action="store_true", help="no progress")
+
+
+def _night(command: Callable[..., argparse.ArgumentParser]) -> None:
+    night = command(
+        "night",
+        "autopay, the collections ladder, its notices and orders on lines; once a day, safe to repeat, to kill and to resume",
+        _job("night", "main"),
+        "  careline night\n"
+        "  careline night --agency placements                 the next file for the agency: what is placed or called back\n"
+        "  careline night --agency placements --again PF-000001",
+    )
+    night.add_argument("--agency", metavar="FOLDER", help="write the next file for the agency into this folder, and nothing else")
+    night.add_argument("--again", metavar="NUMBER", help="with --agency: write this file once more")
+    night.add_argument("--quiet", action="store_true", help="no progress")
+
+
+def _ladder(command: Callable[..., argparse.ArgumentParser]) -> None:
+    ladder = command(
+        "ladder",
+        "ask what a changed collections ladder would have done; it changes nothing",
+        None,
+        "  careline ladder what-if --rulebook my-rulebook                a whole rulebook, with its fees\n"
+        "  careline ladder what-if --ladder ladder.toml --list moved.csv  one file, the rest as in force; who would move",
+    )
+    kinds = ladder.add_subparsers(title="what to ask", metavar="QUESTION", required=True)
+    what_if = kinds.add_parser("what-if", help="a changed ladder beside the one in force, over the last twelve months of all accounts")
+    given = what_if.add_mutually_exclusive_group(required=True)
+    given.add_argument("--rulebook", metavar="FOLDER", help="the changed rulebook: its ladder.toml, billing.toml and reasons.toml count")
+    given.add_argument("--ladder", metavar="FILE", help="a changed ladder.toml; all else as in force")
+    what_if.add_argument("--list", metavar="FILE", help="write the accounts that would move to this CSV file")
+    what_if.add_argument("--quiet", action="store_true", help="no progress")
+    what_if.set_defaults(main=_job("whatif", "main"))
+
+
+def _books(command: Callable[..., argparse.ArgumentParser]) -> None:
+    books = command(
+        "books",
+        "the books for the general ledger: trial balance, closing a period, its files",
+        None,
+        "  careline books balance --on 2026-10-31          debits equal credits, entries equal their documents\n"
+        "  careline books close --through 2026-10-31       nothing is booked into it any more; its files are made\n"
+        "  careline books list\n"
+        "  careline books export GL-000001 --out ledger    one file a journal, and the trial balance\n"
+        "  careline books check                            compute every closed file again and compare",
+    )
+    verbs = books.add_subparsers(title="what to do", metavar="VERB", required=True)
+
+    def verb(name: str, help_: str, function: str) -> argparse.ArgumentParser:
+        made = verbs.add_parser(name, help=help_, description=help_[0].upper() + help_[1:] + ".")
+        made.set_defaults(main=_job("books", function))
+        return made
+
+    verb("balance", "the trial balance by kind of entry and by account", "balance").add_argument("--on", metavar="DAY", help="all that is booked through this day (default: today)")
+    verb("close", "close a period: from the day after the last one through this day; safe to repeat", "close").add_argument("--through", metavar="DAY", required=True, help="its last day, for example the last of a month")
+    verb("list", "the closed periods", "periods")
+    export = verb("export", "write the files of a closed period; the same bytes each time", "export")
+    export.add_argument("period", help="its number in `careline books list`")
+    export.add_argument("--out", metavar="FOLDER", required=True)
+    verb("check", "compute the files of closed periods again from the ledger and compare", "check").add_argument("period", nargs="?", help="one period (default: all)")
 
 
 def _people(command: Callable[..., argparse.ArgumentParser]) -> None:
@@ -193,6 +290,54 @@ def _rulebook(command: Callable[..., argparse.ArgumentParser]) -> None:
     activate.set_defaults(main=_job("rulebooks", "activate"))
 
 
+def _guides(command: Callable[..., argparse.ArgumentParser]) -> None:
+    guide = command(
+        "guide",
+        "for those who write guides: prove them, walk one in the terminal, draw one, learn its priors",
+        None,
+        "  careline guide check --rulebook rulebook/default\n"
+        "  careline guide check no_service --sets 3\n"
+        "  careline guide play no_service\n"
+        "  careline guide draw no_service --out no_service.svg\n"
+        "  careline guide learn --out rulebook/proposed   (needs the database)",
+    )
+    verbs = guide.add_subparsers(title="what to do", metavar="VERB", required=True)
+
+    def verb(name: str, help_: str, function: str) -> argparse.ArgumentParser:
+        made = verbs.add_parser(name, help=help_, description=help_[0].upper() + help_[1:] + ".")
+        made.add_argument("--rulebook", default="rulebook/default", metavar="FOLDER", help="default: rulebook/default")
+        made.set_defaults(main=_plain_job("guides.authors", function))
+        return made
+
+    check = verb("check", "simulate every cause and every pair, with honest and with unreliable customers", "check")
+    check.add_argument("guide", nargs="*", help="ids of guides (default: all of the rulebook)")
+    check.add_argument("--sets", type=_count, default=2, metavar="N", help="causes at once, at most (default: 2)")
+    check.add_argument("--sample", type=_count, default=0, metavar="N", help="only this many sets, at random with a fixed seed")
+    walked = verb("play", "walk a guide in the terminal", "play")
+    walked.add_argument("guide")
+    walked.add_argument("--platform", default="", choices=["iPhone", "Android"], help="whose menus the words name (both, when left out)")
+    draw = verb("draw", "a guide as a picture (SVG): checks, causes, remedies", "draw")
+    draw.add_argument("guide")
+    draw.add_argument("--out", default="-", metavar="FILE", help="default: standard output")
+
+    learn = verb("learn", "what closed walks teach about the priors, as a proposed change of the rulebook", "learn")
+    learn.add_argument("--since", type=_count, default=90, metavar="DAYS", help="walks closed in the last so many days (default: 90)")
+    learn.add_argument("--strength", type=_count, default=20, metavar="N", help="walks that the guide's own prior counts for (default: 20)")
+    learn.add_argument("--out", metavar="FOLDER", help="write the rulebook with the proposed priors to this new folder")
+    learn.set_defaults(main=_job("guides.learning", "learn"))
+
+    diagnose = command(
+        "diagnose",
+        "a door for machines: walks through guides as JSON Lines on standard input and output, without a database",
+        _plain_job("guides.machine", "main"),
+        "  echo '{\"op\": \"start\"}' | careline diagnose --rulebook rulebook/default --guide no_service --json\n"
+        "  the protocol: docs/diagnose.md",
+    )
+    diagnose.add_argument("--rulebook", default="rulebook/default", metavar="FOLDER", help="default: rulebook/default")
+    diagnose.add_argument("--guide", metavar="ID", help="the guide of walks that name none")
+    diagnose.add_argument("--json", action="store_true", help="speak JSON Lines (the only way it speaks)")
+
+
 def _port(text: str) -> int:
     if not text.isdigit() or not 1 <= int(text) <= 65535:
         raise argparse.ArgumentTypeError("give a number from 1 to 65535")
@@ -213,6 +358,8 @@ def _with_own_arguments(name: str, rest: Sequence[str]) -> tuple[Main, argparse.
     from careline.doors.jobs import demos
 
     folder = "importing" if name == "import" else "demo"
+    if name == "import" and not {"-h", "--help"} & set(rest):
+        import_module("careline.doors.jobs.setup").check_keys()
     cli = import_module(f"careline.doors.jobs.{folder}.cli")
     own = argparse.ArgumentParser(prog=f"careline {name}", description=(cli.__doc__ or "").strip(), formatter_class=RAW)
     main: Main = cli.main
@@ -258,6 +405,8 @@ def _plain(fault: Exception) -> tuple[str, int]:
         return str(fault), fault.code
     name = type(fault).__name__
     module = type(fault).__module__
+    if name == "ImproperlyConfigured":
+        return str(fault), 2
     if module == "careline.foundation.rulebook" or (isinstance(fault, LookupError) and "careline migrate" in str(fault)):
         return str(fault), 1
     if module == "django.db.utils" and name in ("OperationalError", "ProgrammingError"):

@@ -18,6 +18,7 @@ HERE = Path(__file__).resolve().parent / "fernline"
 FIRST = ["Ada", "Bilal", "Chiara", "Dmitri", "Esi", "Farah", "Goran", "Hana", "Imani", "Jonas", "Kavya", "Luca", "Mei", "Noor", "Olu", "Petra", "Quinn", "Rosa", "Sven", "Tala"]
 LAST = ["Abara", "Bergström", "Castillo", "Dovlatyan", "Eriksen", "Fofanah", "Grünwald", "Haddad", "Ibarra", "Jansen", "Kowalczyk", "Lefèvre", "Mbeki", "Nakagawa", "O'Shea", "Petrov"]
 PLANS = [("P1", "TALK", "Talk & Text", 1500, 1), ("P2", "PLUS5", "Plus 5 GB", 3000, 5), ("P3", "PLUS15", "Plus 15 GB", 4500, 15), ("P4", "UNL", "Unlimited", 6500, None), ("P5", "TAB", "Tablet 5 GB", 1000, 5), ("P6", "WATCH", "Watch", 800, None)]
+PHONES = {"Google": ["Pixel 9", "Pixel 9 Pro", "Pixel 8a"], "Apple": ["iPhone 16", "iPhone 16e", "iPhone 15"], "Samsung": ["Galaxy S25", "Galaxy S24", "Galaxy A55"]}
 STATES = {"WA": 650, "NY": 888, "TX": 825, "CA": 725}  # tax in basis points
 AREAS = {"WA": "206", "NY": "212", "TX": "512", "CA": "415"}
 
@@ -76,7 +77,8 @@ def main() -> None:
         for k in range(1 + (n % 3 == 0) + (n % 5 == 0) + (n % 20 == 0)):
             plan = rng.choice(PLANS[:4] if k == 0 else PLANS)
             device = f"D{n:03}{k}"
-            devices.append([device, luhn(f"35{rng.randrange(10**12):012}"), rng.choice(["Google", "Apple", "Samsung"]), rng.choice(["Pixel 9", "iPhone 16", "Galaxy S25"])])
+            imei, make = luhn(f"35{rng.randrange(10**12):012}"), rng.choice(list(PHONES))
+            devices.append([device, imei, make, rng.choice(PHONES[make])])
             area, serial = AREAS[state], number[state]
             number[state] += 1
             told = f"({area}) 555-{serial:04}" if n % 2 else f"{area}.555.{serial:04}"

@@ -21,10 +21,17 @@ import pytest
 from argon2 import PasswordHasher
 from django.conf import settings
 from django.db import connection, connections
+from django.test.utils import setup_databases
+from hypothesis import settings as hypothesis
 
+from careline.carriers import press
 from careline.domain.rulebook import queries as rulebooks
 from careline.foundation import pins
 from tests import people
+
+# A busy machine is no fault of what is tried: how long an example takes is measured by the benchmarks.
+hypothesis.register_profile("suite", deadline=None)
+hypothesis.load_profile("suite")
 
 # pytest-django has loaded the settings by now; nothing of Django that copies a value out of them has run yet.
 HOME = Path(tempfile.mkdtemp(prefix="careline-tests-"))
@@ -37,7 +44,23 @@ settings.STORAGES = {"staticfiles": {"BACKEND": "django.contrib.staticfiles.stor
 settings.SECRET_KEY = SECRETS["WEB_KEY"]
 settings.JOURNAL_KEY, settings.DIGEST_KEY = SECRETS["JOURNAL_KEY"].encode(), SECRETS["DIGEST_KEY"].encode()
 settings.PEPPER = SECRETS["PEPPER"].encode()
+settings.MESSENGER = settings.PAYMENTS = settings.NETWORK = settings.DEVICES = "sandbox"
+# Whether deeds that print are allowed is tried everywhere; what does print asks for the fixture `pango`.
+NO_PANGO, press.missing = press.missing(), lambda: ""
 settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A law of one database is no test of the other: it is left out there, so that nothing skips where all is installed.
+    What is the same with every database is tried once."""
+    other = {"sqlite": "postgresql", "postgresql": "sqlite"}[connection.vendor]
+    out = [
+        item for item in items
+        if item.get_closest_marker(f"only_{other}") or (other == "sqlite" and item.get_closest_marker("once"))
+    ]  # fmt: skip
+    if out:
+        config.hook.pytest_deselected(items=out)
+        items[:] = [item for item in items if item not in set(out)]
 
 
 def pytest_sessionfinish() -> None:
@@ -59,6 +82,14 @@ def nothing_remembered() -> None:
     world know no charge and no message of the test before (ids and keys start again)."""
     rulebooks.forget()
     shutil.rmtree(HOME / "sandbox", ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def pango() -> None:
+    """What is printed needs Pango, a system library. Where all must be installed, its absence is a fault and not a skip."""
+    if NO_PANGO:
+        say = f"{NO_PANGO} is missing, so nothing is printed here. On Debian: apt install {press.PACKAGES}"
+        pytest.fail(say) if os.environ.get("CI") == "true" else pytest.skip(say)
 
 
 @pytest.fixture
@@ -95,12 +126,20 @@ def _drop(name: str) -> None:
 
 
 @pytest.fixture(scope="session")
+def django_db_modify_db_settings_xdist_suffix(django_db_modify_db_settings_xdist_suffix) -> None:
+    """Each process of a parallel run has its own SQLite in memory anyway; pytest-django knows that of Django's own backend only."""
+    if connection.vendor == "sqlite":
+        connection.settings_dict["TEST"]["NAME"] = None
+
+
+@pytest.fixture(scope="session")
 def template_database(django_db_setup, django_db_blocker, tmp_path_factory) -> Iterator[str]:
     """The migrated test database, copied once for this process: a file (SQLite) or the name of a database."""
     with django_db_blocker.unblock():
         if connection.vendor == "sqlite":
             path = tmp_path_factory.mktemp("template") / "template.sqlite3"
-            connection.ensure_connection()
+            if not connection.introspection.table_names():  # no test of this selection asks for `db`
+                setup_databases(verbosity=0, interactive=False, aliases={"default"})
             copy = sqlite3.connect(path)
             connection.connection.backup(copy)
             copy.close()
@@ -136,6 +175,7 @@ def committed_db(template_database: str, django_db_blocker, tmp_path: Path) -> I
             _create(name, template_database)
         known["NAME"] = name
         connections["default"] = connections.create_connection("default")
+        connections["default"].ensure_connection()  # SQLite goes over to WAL once, before threads race for it
         rulebooks.forget()
         try:
             yield name
@@ -159,6 +199,7 @@ def process_environment(committed_db: str) -> dict[str, str]:
     """The environment in which another process finds this test's database and secrets."""
     found = {k: v for k, v in os.environ.items() if k != "CARELINE_DATABASE_URL"}
     found |= {f"CARELINE_{k}": v for k, v in SECRETS.items()} | {"DJANGO_SETTINGS_MODULE": "careline.settings"}
+    found |= {f"CARELINE_{port}": "sandbox" for port in ("MESSENGER", "PAYMENTS", "NETWORK", "DEVICES")}
     if connection.vendor == "sqlite":
         return found | {"CARELINE_HOME": str(Path(committed_db).parent)}
     d = connection.settings_dict

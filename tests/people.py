@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 
 from django.conf import settings
@@ -43,10 +44,16 @@ def carrier_act(at: datetime = TUESDAY) -> Act:
     return Act(CARRIER, at, "", key(), NO_BASIS)
 
 
+@lru_cache(maxsize=1)
+def default_rulebook() -> Rulebook:
+    """The policy of the house, read once a process."""
+    return Rulebook.from_folder(Path(settings.ROOT) / "rulebook" / "default")
+
+
 def open_the_rulebook() -> None:
     rulebook_operations.activate(
         act=carrier_act(datetime(2020, 1, 1, tzinfo=UTC)),
-        rulebook=Rulebook.from_folder(Path(settings.ROOT) / "rulebook" / "default"),
+        rulebook=default_rulebook(),
         from_at=datetime(2020, 1, 1, tzinfo=UTC),
         seconded_by="Job:tests",
     )
@@ -64,6 +71,10 @@ def plus_plan() -> Plan:
     return Plan.objects.get_or_create(
         code="PLUS15", defaults={"name": "Plus 15 GB", "price_minor": 4500, "data_mb": 15 * 1024}
     )[0]
+
+
+def unlimited_plan() -> Plan:
+    return Plan.objects.get_or_create(code="UNL", defaults={"name": "Unlimited", "price_minor": 6500})[0]
 
 
 def open_account(
@@ -159,6 +170,12 @@ class Desk:
     def later(self, **delta: float) -> Desk:
         self.at += timedelta(**delta)
         return self
+
+    def call_back(self, account: Account, line: Line | None = None, name: str = "") -> Outcome:
+        """Put the line down, call the number of record, and ask who speaks: by default the holder picks up."""
+        self.must("contacts.call_back", account=account.pk, line=(line or account.lines.order_by("pk")[0]).pk)
+        self.later(seconds=20)
+        return self.act("contacts.call_back_answered", account=account.pk, name=name or account.customer.name)
 
     def take_call(self, account: Account, verify: bool = True, pin: str = "4711") -> Desk:
         """A live call from the holder, verified by PIN unless the story says otherwise."""

@@ -16,7 +16,7 @@ from careline.domain.customers import queries as customers
 from careline.domain.journal import rules as journal
 from careline.foundation.act import Act, Who
 from careline.foundation.money import shown
-from careline.foundation.refusal import refuse
+from careline.foundation.refusal import WayOn, refuse
 
 
 class Ask(Input):
@@ -64,7 +64,7 @@ def _spending(asked: Any) -> str:
 
 
 def ask(act: Act, given: Ask, scene: Scene) -> Done:
-    from careline.acts.perform import hypothetical, judge
+    from careline.acts.perform import NOBODY, hypothetical, judge
 
     try:
         kind = table.act(given.code)
@@ -73,13 +73,19 @@ def ask(act: Act, given: Ask, scene: Scene) -> Done:
         raise refuse("INVALID", "That act or its input is not known.", fields={"input": "Look at it again."}) from None
     if getattr(inner, "account", None) != given.account:
         raise refuse("BASIS_MISMATCH", "This contact is about another account.")
+    if kind.call is not None:
+        raise refuse(
+            "CONFLICT", "This cannot be done through a request: it asks an outside system. Hand the contact over to somebody who may.",
+            rule="not-by-request", way_on=(WayOn("Hand over", "contacts.hand_over"),),
+        )
     refusal = judge(kind, scene, act, inner)
     if refusal is None:
         raise refuse("CONFLICT", "You may do this yourself. There is nothing to ask.")
     deciders = scene.rulebook.authority.roles_with("approvals.decide")
     roles = tuple(r for r in refusal.who_could if r in deciders and hypothetical(kind, scene, act, inner, r))
     if not roles:
-        raise refuse("CONFLICT", "Nobody here may do this: " + refusal.say, rule=refusal.rule, cite=refusal.cite)
+        say = refusal.say if refusal.say.endswith(NOBODY) else "Nobody here may do this: " + refusal.say
+        raise refuse("CONFLICT", say, rule=refusal.rule, cite=refusal.cite)
     amount = getattr(inner, "amount", None)
     facts = {**(kind.facts(scene, act, inner) if kind.facts else {}), "caller": _caller(scene)}
     row = operations.ask(
@@ -113,6 +119,8 @@ def _either(roles: tuple[str, ...]) -> str:
 
 
 def ask_admission(act: Act, given: AskAdmission, scene: Scene) -> Done:
+    if str(scene.contact.holder_id) != act.who.id and str(scene.contact.offered_to_id) != act.who.id:
+        raise refuse("AUTHORITY", "Somebody else holds this contact. It has to be handed over to you first.", rule="not-your-contact")
     tie = customers.ties_with(given.account, act.who)
     if tie == "none":
         raise refuse("CONFLICT", "This account is not your own business. Open it as any other.")
@@ -124,7 +132,7 @@ def ask_admission(act: Act, given: AskAdmission, scene: Scene) -> Done:
         input={"account": given.account, "person": given.person},
         title={"own": "Open their own account", "relative": "Open a relative's account"}.get(tie, "Open a colleague's account"),
         words=given.words,
-        rule=("own-business", "Nobody opens their own, a relative's or a colleague's account alone.", "DESIGN section 4"),
+        rule=("own-business", "Nobody opens their own, a relative's or a colleague's account alone.", "authority.cedar: own-business"),
         roles=roles,
         facts={"caller": _caller(scene), "tie": tie},
         amount_minor=None,
@@ -155,10 +163,10 @@ def decide(act: Act, given: Decide, scene: Scene) -> Done:
         operations.decide(act=act, request_id=asked.pk, state=State.DECLINED, answer=given.answer)
         return Done(f"Declined for {asked.asker.name}: {asked.title.lower()}", {"request": str(asked.pk)}, payload=words)
     if asked.kind == Kind.ADMIT:
-        if asked.contact.holder_id != asked.asker_id:
+        if asked.asker_id not in (asked.contact.holder_id, asked.contact.offered_to_id):
             raise refuse("CONFLICT", f"{asked.asker.name} does not hold this contact any more. Whoever holds it asks anew.")
         operations.decide(act=act, request_id=asked.pk, state=State.APPROVED, answer=given.answer)
-        contacts.admit(act=act, contact_id=asked.contact_id, account_id=asked.account_id, by_id=int(act.who.id))
+        contacts.admit(act=act, contact_id=asked.contact_id, account_id=asked.account_id, staff_id=asked.asker_id, by_id=int(act.who.id))
         return Done(f"Admitted {asked.asker.name} to this account", {"request": str(asked.pk)}, payload=words)
     kind = table.act(asked.code)
     data = asked.input_data
@@ -180,7 +188,7 @@ def decide(act: Act, given: Decide, scene: Scene) -> Done:
         {**inner_done.show, "request": str(asked.pk)},
         data={"asked_by": asked.asker.who.key, "asked": asked.amount_minor, "granted": granted},
         payload=words,
-        also=((asked.code, inner_done),),
+        also=((asked.code, inner_done), *inner_done.also),
     )
 
 
@@ -192,6 +200,11 @@ def withdraw(act: Act, given: Withdraw, scene: Scene) -> Done:
 def saw_answers(*, who: Who, at: datetime, contact_id: int | None = None) -> None:
     """The asker has seen what became of their requests: a mark for the home page, not a deed on an account."""
     operations.mark_seen(asker_id=int(who.id), at=at, contact_id=contact_id)
+
+
+def put_away(*, who: Who, request_id: int, at: datetime) -> None:
+    """The asker needs an answer no longer on their page: a mark too."""
+    operations.put_away(asker_id=int(who.id), request_id=request_id, at=at)
 
 
 ACTS = [

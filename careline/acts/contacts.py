@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from django.conf import settings
 from pydantic import Field, field_validator, model_validator
 
-from careline.acts.declare import ActType, Done, Id, Input, Locks, Scene, ShortWords, Words
+from careline.acts.declare import ActType, Day, Done, Id, Input, Locks, Scene, ShortWords, Words
 from careline.domain.approvals import operations as approvals
+from careline.domain.approvals import rules as approval_rules
 from careline.domain.contacts import operations, queries
+from careline.domain.contacts.rules import DraftKind
+from careline.domain.customers import operations as customer_operations
 from careline.domain.customers import queries as customers
 from careline.domain.customers.rules import name_words
+from careline.domain.journal import queries as journal_queries
 from careline.domain.journal import rules as journal
+from careline.domain.journal.operations import tell
+from careline.domain.ledger import operations as ledger
 from careline.domain.staff import queries as staff
 from careline.foundation import cards, phone
 from careline.foundation.act import Act, Who
@@ -93,7 +100,7 @@ class WrapUp(Input):
     disposition: ShortWords
     root_cause: ShortWords
     follow_up: ShortWords = ""
-    due_on: date | None = None
+    due_on: Day | None = None
     owner: Id | None = None
 
     @model_validator(mode="after")
@@ -121,6 +128,49 @@ def _person_on(account_id: int, person_id: int | None) -> int | None:
     if not any(p.person_id == person_id for p in customers.people_of(account_id)):
         raise refuse("INVALID", "That person does not speak for this account.", fields={"person": "Choose again."})
     return person_id
+
+
+class Reply(Input):
+    """A text that a customer sent back, as the messaging gateway tells of it."""
+
+    number: str
+    text: Annotated[str, Field(min_length=1, max_length=1600)]
+    _number = field_validator("number")(number_or_blank)
+
+
+def _reply_account(given: Reply) -> Locks:
+    line = customers.living_line(given.number)
+    return Locks(accounts=(line.account_id,) if line is not None else ())
+
+
+def reply(act: Act, given: Reply, scene: Scene) -> Done:
+    """STOP ends texts at once, and is confirmed once; START begins them again. Anything else is only written down."""
+    line = customers.living_line(given.number)
+    if line is None:
+        raise refuse("NOT_FOUND", "No line has this number.")
+    if "contact_rules.toml" not in scene.rulebook.files:
+        raise refuse("CONFLICT", "The rulebook in force has no contact_rules.toml, so nobody knows what ends texts.", rule="no-contact-rules")
+    chain, policy = journal.account_chain(line.account_id), scene.rulebook.outbound
+    stops = policy.stops(given.text)
+    payload = {"text": given.text}
+    if stops is None:
+        return Done("A reply to a text, neither STOP nor START", chain=chain, payload=payload)
+    refused = customers.wishes([line.account_id])[line.account_id]
+    if not stops:
+        for topic, channel in sorted(refused):
+            if channel == "sms":
+                customer_operations.consent(act=act, account_id=line.account_id, topic=topic, channel=channel, granted=True, source="reply")
+        return Done("START by reply: texts again", chain=chain, payload=payload)
+    told = [t for _, t, c, _ in journal_queries.sent_since([line.account_id], act.at - timedelta(days=30)) if c == "sms" and policy.class_of(t) != "free"]
+    topic = "all" if policy.scope_is_all(civil_date(act.at, settings.CARRIER_ZONE)) or not told else told[-1]
+    if (topic, "sms") in refused or ("all", "sms") in refused:
+        return Done("STOP by reply, once more: it stands already", chain=chain, payload=payload)
+    customer_operations.consent(act=act, account_id=line.account_id, topic=topic, channel="sms", granted=False, source="reply")
+    language = customers.language_of(line.account_id).partition("-")[0].lower()
+    words = policy.confirmation.get(language, policy.confirmation["en"])
+    tell(act=act, topic="stop_confirmation", channel="sms", to=given.number, body=words.format(carrier=settings.CARRIER_NAME),
+         about=f"stop:{line.pk}", expires_at=act.at + timedelta(minutes=5))  # fmt: skip
+    return Done(f"STOP by reply: no more texts about {topic.replace('_', ' ')}", data={"topic": topic, "cite": policy.stop_cite}, chain=chain, payload=payload)
 
 
 def ring(act: Act, given: Ring, scene: Scene) -> Done:
@@ -160,8 +210,37 @@ def identify(act: Act, given: Identify, scene: Scene) -> Done:
     contact = operations.identify(
         act=act, account_id=given.account, person_id=_person_on(given.account, given.person)
     )
-    say = f"{contact.reference}: moved to this account" if moved else f"{contact.reference}: account chosen"
-    return Done(say, _ref(contact), chain=journal.account_chain(given.account))
+    also = _expired(approvals.end_with_account(act=act, contact_id=contact.pk, account_id=given.account))
+    say = f"{contact.reference}: account chosen"
+    if moved:
+        say = f"{contact.reference}: moved to this account"
+        also += (_left(act, scene, contact.reference),)
+    return Done(say, _ref(contact), chain=journal.account_chain(given.account), also=also)
+
+
+def _left(act: Act, scene: Scene, reference: str) -> tuple[str, Done]:
+    """The account that the contact leaves hears of it in its own journal, and links that a stranger asked for there are
+    closed: nobody was verified, so nothing says that it was the account they meant to pay."""
+    before = scene.contact.account_id
+    closed = ledger.close_guest_links(account_id=before, asked_in=act.basis.key)
+    say = f"{reference}: moved to another account" + (f"; payment link {', '.join(closed)} closed" if closed else "")
+    return "contacts.identify", Done(say, {"contact": reference}, chain=journal.account_chain(before))
+
+
+def _expired(requests: Sequence[Any]) -> tuple[tuple[str, Done], ...]:
+    """A line for each request that expired with what it was asked in: on its account's chain, or its asker's."""
+    return tuple(
+        (
+            approval_rules.EXPIRE,
+            Done(
+                approval_rules.expired(row.title),
+                {"request": str(row.pk)},
+                data={"asked_by": f"Staff:{row.asker_id}"},
+                chain=journal.account_chain(row.account_id) if row.account_id else journal.staff_chain(str(row.asker_id)),
+            ),
+        )
+        for row in requests
+    )
 
 
 def speaker(act: Act, given: Speaker, scene: Scene) -> Done:
@@ -202,8 +281,8 @@ def reconnect(act: Act, given: Nothing, scene: Scene) -> Done:
 
 def end(act: Act, given: Nothing, scene: Scene) -> Done:
     contact = operations.end(act=act)
-    approvals.end_with_contact(act=act, contact_id=contact.pk)
-    return Done(f"{contact.reference}: the caller is gone", _ref(contact))
+    expired = approvals.end_with_contact(act=act, contact_id=contact.pk)
+    return Done(f"{contact.reference}: the caller is gone", _ref(contact), also=_expired(expired))
 
 
 def wrap_up(act: Act, given: WrapUp, scene: Scene) -> Done:
@@ -264,20 +343,29 @@ def finish_follow_up(act: Act, given: FollowUp, scene: Scene) -> Done:
     return Done("Follow-up done", chain=chain)
 
 
-def keep_draft(*, who: Who, contact_id: int, text: str, at: datetime) -> str | None:
-    """The declared exception to perform: typed words go into the contact's row, with no line and no key.
+def keep_draft(
+    *, who: Who, contact_id: int, kind: DraftKind, about: int, text: str, at: datetime, was: str | None = None
+) -> str | None:
+    """The declared exception to perform: typed words go into a row of their own, with no line and no key.
 
-    Returns None when they are kept, or the sentence that says why not (a card number; not this person's contact).
+    `about`: the account on whose page they were typed (0: none), whatever the contact is about by now. `was`: what the
+    typist knew to be kept before. Returns None when they are kept, or the sentence that says why not (a card number;
+    not this person's contact; other words of another tab).
     """
     if cards.card_numbers(text):
         return cards.MESSAGE
-    if not operations.save_draft(contact_id=contact_id, holder_id=int(who.id), text=text, at=at):
-        return "This contact is not yours any more. Copy your words."
-    return None
+    text = text.replace("\0", "")  # PostgreSQL keeps none
+    fate = operations.save_draft(contact_id=contact_id, holder_id=int(who.id), kind=kind, about=about, text=text, was=was, at=at)
+    return {
+        "kept": None,
+        "others": "Another tab has other words here. Reload to see both.",
+        "not_theirs": "This contact is not yours any more. Copy your words.",
+    }[fate]
 
 
 ACTS = [
     ActType("contacts.ring", "Ring", Ring, ring),
+    ActType("contacts.reply", "A text came back", Reply, reply, locks=_reply_account),
     ActType("contacts.open", "Start a contact", Open, open_contact, locks=_accounts, chooses="account"),
     ActType("contacts.answer", "Answer", Answer, answer),
     ActType("contacts.identify", "Choose the account", Identify, identify, locks=_accounts, chooses="account"),

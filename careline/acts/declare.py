@@ -3,20 +3,71 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, SecretStr, WithJsonSchema, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SecretStr,
+    WithJsonSchema,
+    field_validator,
+)
 
 from careline.foundation.act import NO_BASIS, Act, Basis, Who
 from careline.foundation.refusal import Refusal
 from careline.foundation.rulebook import Rulebook
 
+
+def _exactly(what: str) -> BeforeValidator:
+    """A whole number as such: not text, not a fraction, not a yes. `"5.00"` is five dollars to whoever wrote it."""
+
+    def check(value: Any) -> Any:
+        if type(value) is not int:
+            raise ValueError(what)
+        return value
+
+    return BeforeValidator(check)
+
+
+def _no_number(value: Any) -> Any:
+    """An id is digits and nothing else: neither 1_0 nor +5, neither a fraction nor a yes."""
+    digits = isinstance(value, str) and value.strip().isascii() and value.strip().isdigit()
+    if not (digits or type(value) is int):
+        raise ValueError("An id is text, as it was given.")
+    return value
+
+
+def _day(value: Any) -> Any:
+    """A civil day and no moment, and no number that could be read as seconds since 1970."""
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value.strip()):
+        try:
+            value = date.fromisoformat(value.strip())
+        except ValueError:
+            raise ValueError("There is no such day in the calendar.") from None
+    if type(value) is not date:
+        raise ValueError("Give a day as YYYY-MM-DD.")
+    if not 1990 <= value.year <= 2100:
+        raise ValueError("Give a day from 1990 to 2100.")
+    return value
+
+
+CENTS = "An amount is a whole number of cents."
 # Ids are opaque: text in JSON, whole numbers inside.
-Id = Annotated[int, Field(gt=0, lt=2**63), PlainSerializer(str), WithJsonSchema({"type": "string", "pattern": "^[0-9]+$"})]
-Minor = Annotated[int, Field(gt=0, le=10**10)]
+Id = Annotated[
+    int, Field(gt=0, lt=2**63), BeforeValidator(_no_number), PlainSerializer(str),
+    WithJsonSchema({"type": "string", "pattern": "^[0-9]+$"}),
+]  # fmt: skip
+Minor = Annotated[int, Field(gt=0, le=10**10), _exactly(CENTS)]
+Price = Annotated[int, Field(ge=0, le=10**10), _exactly(CENTS)]
+Whole = Annotated[int, _exactly("Give a whole number.")]
+Day = Annotated[date, BeforeValidator(_day)]
 Words = Annotated[str, Field(max_length=4000)]
 ShortWords = Annotated[str, Field(max_length=200)]
 Secret = SecretStr
@@ -94,6 +145,7 @@ class ActType:
     savepoint; `call` runs with no transaction open and gets what `do` left in `work` and the input; `settle` runs in a
     second transaction under the same locks; `recall` is `call` for the reconciler, from `work` alone. `chooses` names
     the input field with the account that the deed moves a contact to. `amount`: the money field that can be bisected.
+    `ports`: the outside systems without which it is always refused.
     """
 
     code: str
@@ -108,6 +160,7 @@ class ActType:
     settle: Callable[[Act, Mapping[str, Any], Any, Scene], Done] | None = None
     chooses: str = ""
     amount: str = ""
+    ports: tuple[str, ...] = ()
     key: str = ""
     on_page: bool = False
     house: str = "house"
@@ -146,6 +199,6 @@ class Outcome:
 
 Clock = Callable[[], datetime]
 __all__ = [
-    "ActType", "BasisRef", "Clock", "Done", "Id", "Input", "Locks", "Minor", "Outcome", "Scene", "Secret",
-    "ShortWords", "Who", "Words",
+    "ActType", "BasisRef", "Clock", "Day", "Done", "Id", "Input", "Locks", "Minor", "Outcome", "Price", "Scene",
+    "Secret", "ShortWords", "Who", "Whole", "Words",
 ]

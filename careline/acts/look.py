@@ -4,7 +4,7 @@ shown; after that nothing. A refused look is journaled too."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from careline.acts.declare import Scene
 from careline.acts.perform import bare_facts, refusal_of, resource, stay_awake
+from careline.acts.verification import ways_there
 from careline.domain.customers import queries as customers
 from careline.domain.journal import operations as journal
 from careline.domain.journal import queries as journal_queries
@@ -27,10 +28,16 @@ SAY = {
     "view.contact": "Opened the contact",
     "view.account": "Opened the account page",
     "view.wrapup": "Opened the wrap-up",
+    "view.money": "Opened the money page",
+    "view.estimate": "Was shown what the next bill will be",
+    "view.paper": "Opened a paper",
     "view.journal": "Read the journal",
     "view.search": "Searched",
     "view.request": "Read a request",
     "view.staff": "Opened the staff page",
+    "view.guides": "Opened the guides",
+    "view.books": "Opened the books",
+    "view.what_if": "Asked what a changed ladder would have done",
 }
 
 
@@ -67,6 +74,8 @@ def look(
     facts = {"basis": dict(scene.facts) if scene else bare_facts()}
     verdict = rulebook.authority.decide(Question(who, section, resource(basis.account_id), facts))
     refusal = None if verdict.allowed else refusal_of(section, verdict, rulebook, who)
+    if refusal is not None and scene is not None:
+        refusal = replace(refusal, way_on=ways_there(refusal.way_on, scene, now))
     line_chain = chain or (
         journal_rules.account_chain(basis.account_id) if basis.account_id is not None else journal_rules.HOUSE
     )

@@ -1,4 +1,5 @@
-"""The acts of payments: a saved method, a link to the number of record, a link for somebody who only wants to pay."""
+"""The acts of payments: a saved method, a link to the number of record, a link for somebody who only wants to pay; money
+given back the way it came, and money that the provider took back."""
 
 from __future__ import annotations
 
@@ -6,11 +7,14 @@ import hashlib
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from django.conf import settings
 from pydantic import Field, field_validator
 
+from careline.acts import texts
+from careline.acts.arrangements import after_money
 from careline.acts.contacts import number_or_blank
 from careline.acts.declare import ActType, Done, Id, Input, Locks, Minor, Scene, ShortWords
+from careline.acts.verification import text_number
+from careline.carriers import need
 from careline.carriers import payments as provider
 from careline.domain.customers import queries as customers
 from careline.domain.journal import rules as journal
@@ -55,6 +59,22 @@ class LinkPaid(Input):
     method: Annotated[str, Field(min_length=1, max_length=60)]
 
 
+class Refund(Input):
+    """Give so much of a payment (its number) back the way it came."""
+
+    account: Id
+    payment: Annotated[str, Field(min_length=4, max_length=40)]
+    amount: Minor
+    words: Annotated[str, Field(min_length=1, max_length=400)]
+
+
+class Returned(Input):
+    """The provider took a payment back. `provider_reference`: the payment's own, as the provider gave it."""
+
+    provider_reference: Annotated[str, Field(min_length=1, max_length=120)]
+    reason: Annotated[str, Field(min_length=1, max_length=60)]
+
+
 def _account(given: Any) -> Locks:
     return Locks(accounts=(given.account,))
 
@@ -64,10 +84,12 @@ def _amount_facts(scene: Scene, act: Act, given: Any) -> dict[str, Any]:
     return {"payment": {"amount": given.amount, "least": limits["least"], "most": limits["most"]}}
 
 
+NOTE = WayOn("Note what the customer wants to pay", "contacts.note")
 OPENING = {"payment": {"amount": 1, "least": 0, "most": 2}}
 
 
 def begin_take(act: Act, given: Take, scene: Scene) -> Done:
+    need("PAYMENTS", NOTE)
     method = queries.method(given.method)
     if method is None or method.account_id != given.account or not method.is_active:
         raise refuse("INVALID", "Choose a saved method of this account.", fields={"method": "Choose one."})
@@ -115,21 +137,22 @@ def settle_take(act: Act, work: Mapping[str, Any], answer: Answer, scene: Scene)
             way_on=(WayOn("Send a payment link", "payments.send_link"),),
         )
         return Done(f"Payment of {amount} declined", {"charge": work["charge"]}, refusal=refusal)
-    line = next(iter(customers.numbers_of_record(row.account_id)), None)
-    if line is not None:
-        tell(act=act, topic="receipt", channel="sms", to=line.msisdn,
-             body=f"{settings.CARRIER_NAME}: we received {amount} with {work['method']}. Thank you. Receipt {row.payment.number}.",
+    number = text_number(row.account_id)
+    if number:
+        tell(act=act, topic="receipt", channel="sms", to=number,
+             body=texts.body(scene.rulebook, "receipt", row.account_id, amount=amount, method=work["method"], number=row.payment.number),
              about=f"payment:{row.payment.number}")
     return Done(
         f"Payment {row.payment.number}: {amount} with {work['method']}",
         {"payment": row.payment.number, "amount": row.amount_minor},
+        also=after_money(act, row.account_id),
     )
 
 
 def send_link(act: Act, given: SendLink, scene: Scene) -> Done:
-    line = customers.line(given.line)
-    if line is None or line.account_id != given.account:
-        raise refuse("INVALID", "Choose a number of this account.", fields={"line": "Choose one."})
+    line = next((x for x in customers.numbers_of_record(given.account) if x.pk == given.line and x.can_text), None)
+    if line is None:
+        raise refuse("INVALID", "Choose a number of this account that takes texts.", fields={"line": "Choose one that takes texts."})
     return _send(act, scene, given.account, given.amount, line.msisdn, guest=False)
 
 
@@ -138,16 +161,19 @@ def send_guest_link(act: Act, given: GuestLink, scene: Scene) -> Done:
 
 
 def _send(act: Act, scene: Scene, account_id: int, amount: int, to: str, guest: bool) -> Done:
+    need("PAYMENTS", NOTE)
+    need("MESSENGER", NOTE if guest else WayOn("Take a payment with a saved method", "payments.take"))
     hours = scene.rulebook.limits["payment"]["link_hours"]
     link, token = operations.make_link(
         act=act, account_id=account_id, amount_minor=amount, to=to, guest=guest, hours=hours
     )
+    page = provider().page(reference=link.reference, token=token, amount_minor=amount, currency="USD")
     tell(
         act=act,
         topic="payment_link",
         channel="sms",
         to=to,
-        body=f"{settings.CARRIER_NAME}: pay {shown(amount)} here within {hours} hours: /pay/{token}",
+        body=texts.body(scene.rulebook, "link", None if guest else account_id, amount=shown(amount), hours=hours, page=page),
         about=f"link:{link.reference}",
         expires_at=link.expires_at,
     )
@@ -163,6 +189,8 @@ def link_paid(act: Act, given: LinkPaid, scene: Scene) -> Done:
         raise refuse("NOT_FOUND", "There is no such payment link.")
     if link.state == "open" and link.expires_at < act.at:
         raise refuse("CONFLICT", "This payment link has expired. Nothing was taken.")
+    if link.state == "closed":
+        raise refuse("CONFLICT", "This payment link was closed. Nothing was taken.", rule="link-closed")
     link = operations.settle_link(
         act=act, reference=given.link, provider_reference=given.provider_reference, method=given.method
     )
@@ -173,14 +201,96 @@ def link_paid(act: Act, given: LinkPaid, scene: Scene) -> Done:
         channel="sms",
         to=link.to,
         # A guest's receipt names the amount and the last four of their number, nothing of the account.
-        body=f"{settings.CARRIER_NAME}: we received {shown(link.amount_minor)} from the phone ending in {link.to_last_four}. Thank you.",
+        body=texts.body(
+            scene.rulebook, "receipt_link", None if link.guest else link.account_id, amount=shown(link.amount_minor), last4=link.to_last_four
+        ),
         about=f"payment:{link.payment.number}",
     )
     return Done(
         f"Payment {link.payment.number}: {shown(link.amount_minor)} by link {link.reference}",
         {"payment": link.payment.number},
         chain=journal.account_chain(link.account_id),
+        also=after_money(act, link.account_id),
     )
+
+
+def refund_facts(scene: Scene, act: Act, given: Refund) -> dict[str, Any]:
+    payment = queries.payment(given.payment)
+    if payment is None or payment.account_id != given.account:
+        raise refuse("NOT_FOUND", f"There is no payment {given.payment} on this account.")
+    most = scene.rulebook.limits["refund"]["most"]
+    return {"refund": {"amount": given.amount, "room": queries.refund_room(payment), "roleRoom": int(most.get(act.who.role, 0))}}
+
+
+def begin_refund(act: Act, given: Refund, scene: Scene) -> Done:
+    need("PAYMENTS", NOTE)
+    payment = queries.payment(given.payment)
+    assert payment is not None
+    if not payment.provider_reference:
+        raise refuse("CONFLICT", "This payment did not come through our provider, so it cannot go back the way it came. It stays as a credit.", rule="refund-way")
+    key = hashlib.sha256(f"refund/{act.who.key}/{act.key}".encode()).hexdigest()
+    row = operations.begin_refund(act=act, payment=payment, amount_minor=given.amount, key=key)
+    return Done(
+        f"Refund {row.number} of {shown(given.amount)} is under way, back to {payment.method}",
+        {"refund": row.number},
+        data={"payment": payment.number, "amount": given.amount},
+        payload={"words": given.words},
+        pending=True,
+        work={"accounts": [given.account], "refund": key, "reference": payment.provider_reference, "amount": given.amount},
+    )
+
+
+def give_back(work: Mapping[str, Any], given: Refund) -> Answer:
+    return provider().refund(key=work["refund"], reference=work["reference"], amount_minor=work["amount"], currency="USD")
+
+
+def ask_refund(work: Mapping[str, Any]) -> Answer:
+    return provider().ask(key=work["refund"])
+
+
+def settle_refund(act: Act, work: Mapping[str, Any], answer: Answer, scene: Scene) -> Done:
+    if answer.taken is None:
+        return Done(answer.reason or "No answer from the payment provider yet.", {}, pending=True)
+    row = operations.settle_refund(
+        act=act, key=work["refund"], done=answer.taken, reason=answer.reason, provider_reference=answer.reference
+    )
+    amount = shown(row.amount_minor)
+    if row.state != "done":
+        refusal = Refusal("DECLINED", f"{row.reason or 'The provider refused.'} No money went back.", rule="provider-declined")
+        return Done(f"Refund {row.number} of {amount} refused by the provider", {"refund": row.number}, refusal=refusal)
+    number = text_number(row.account_id)
+    if number:
+        tell(act=act, topic="refund", channel="sms", to=number,
+             body=texts.body(scene.rulebook, "refund", row.account_id, amount=amount, method=row.payment.method),
+             about=f"refund:{row.number}", account_id=row.account_id)  # fmt: skip
+    return Done(f"Refund {row.number}: {amount} back to {row.payment.method}", {"refund": row.number, "amount": row.amount_minor})
+
+
+def returned(act: Act, given: Returned, scene: Scene) -> Done:
+    payment = queries.payment_by_provider(given.provider_reference)
+    if payment is None:
+        raise refuse("NOT_FOUND", "There is no payment with this reference.")
+    if queries.was_returned(payment.pk):
+        raise refuse("CONFLICT", f"{payment.number} came back already.", rule="returned-once")
+    back = operations.return_payment(act=act, payment=payment, label=given.reason)
+    number = text_number(payment.account_id)
+    if number:
+        tell(act=act, topic="payment_returned", channel="sms", to=number,
+             body=texts.body(scene.rulebook, "returned", payment.account_id, amount=shown(payment.amount_minor), method=payment.method),
+             about=f"payment:{back.number}", account_id=payment.account_id)  # fmt: skip
+    return Done(
+        f"Payment {payment.number} of {shown(payment.amount_minor)} came back: {back.number}",
+        {"payment": back.number},
+        data={"returns": payment.number},
+        payload={"reason": given.reason},
+        chain=journal.account_chain(payment.account_id),
+        also=after_money(act, payment.account_id),
+    )
+
+
+def _payment_account(given: Returned) -> Locks:
+    payment = queries.payment_by_provider(given.provider_reference)
+    return Locks(accounts=(payment.account_id,) if payment else ())
 
 
 def _link_account(given: LinkPaid) -> Locks:
@@ -202,14 +312,20 @@ ACTS = [
         settle=settle_take,
         key="p",
         on_page=True,
+        ports=("PAYMENTS",),
     ),
     ActType(
         "payments.send_link", "Send a payment link", SendLink, send_link,
-        locks=_account, facts=_amount_facts, opening=OPENING, key="l", on_page=True,
+        locks=_account, facts=_amount_facts, opening=OPENING, key="l", on_page=True, ports=("PAYMENTS", "MESSENGER"),
     ),
     ActType(
         "payments.send_guest_link", "Link for somebody who only pays", GuestLink, send_guest_link,
-        locks=_account, facts=_amount_facts, opening=OPENING,
+        locks=_account, facts=_amount_facts, opening=OPENING, ports=("PAYMENTS", "MESSENGER"),
     ),
     ActType("payments.link_paid", "A payment link was paid", LinkPaid, link_paid, locks=_link_account),
+    ActType(
+        "payments.refund", "Give money back", Refund, begin_refund, locks=_account, facts=refund_facts,
+        opening={"refund": {"amount": 0, "room": 1, "roleRoom": 1}}, call=give_back, recall=ask_refund, settle=settle_refund, ports=("PAYMENTS",),
+    ),
+    ActType("payments.returned", "A payment came back", Returned, returned, locks=_payment_account),
 ]

@@ -22,6 +22,7 @@ from pydantic import SecretStr, ValidationError
 
 from careline.acts import table
 from careline.acts.declare import ActType, BasisRef, Done, Input, Locks, Outcome, Scene
+from careline.acts.verification import ways_there
 from careline.domain.approvals import operations as approvals
 from careline.domain.contacts import operations as contacts
 from careline.domain.contacts import queries as contact_queries
@@ -43,6 +44,8 @@ log = logging.getLogger("careline.authority")
 
 # Each kind of basis but the contact has one fixed level; a request carries the level it was asked at.
 FIXED = {"sign_in": Level.VERIFIED, "job": Level.VERIFIED, "none": Level.NONE}
+
+NOBODY = "Nobody here may go beyond it."
 
 
 class _LostRace(Exception):
@@ -118,8 +121,11 @@ def _first(
         spent = journal_queries.spent_key(principal=who.key, key=key)
         if spent is not None:
             return _again(spent, digest), None
-        refusal = _mismatch(kind, given, locks, found, scene) or judge(kind, scene, act, given)
         done: Done | None = None
+        try:
+            refusal = _mismatch(kind, given, locks, found, scene) or judge(kind, scene, act, given)
+        except Refused as no:  # there are no facts to judge by: an unknown reason, a credit of another account
+            refusal = no.refusal
         if refusal is None:
             try:
                 with transaction.atomic():
@@ -128,19 +134,22 @@ def _first(
             except Refused as no:
                 refusal = no.refusal
         if refusal is not None:
+            refusal = passable(refusal, who, rulebook)
             outcome = Outcome("refused", refusal.say, refusal=refusal)
-            _write(kind, act, scene, "refused", f"{kind.title}: {refusal.say}", {"rule": refusal.rule, "code": refusal.code})
+            said = Done(f"{kind.title}: {refusal.say}", data={"rule": refusal.rule, "code": refusal.code})
+            journal.record(_line(kind.code, kind.house, act, "refused", said))
         else:
             assert done is not None
             status = "pending" if done.pending else "done"
             outcome = Outcome(status, done.say, done.show)
-            for code, other in done.also:
-                _write(table.act(code), act, scene, "done", other.say, {**other.data, **_shown(other)}, other.payload)
-            _write(kind, act, scene, status, done.say, {**done.data, **_shown(done)}, done.payload, done.chain)
+            lines = [_line(code, kind.house, act, "done", other) for code, other in done.also]
+            journal.record_many([*lines, _line(kind.code, kind.house, act, status, done)])
             stay_awake(scene, now)
         state = "pending" if done is not None and refusal is None and done.pending else "done"
         work = ""
         if state == "pending" and done is not None:
+            if locks.accounts:
+                done = replace(done, work={"accounts": list(locks.accounts), **done.work})
             work = journal_rules.canonical({"work": done.work, "basis": [ref.kind, ref.id], "why": why})
         try:
             with transaction.atomic():
@@ -183,11 +192,16 @@ def settle(
                 done = kind.settle(act, work, answer, scene)
         except Refused as no:
             done = Done(f"{kind.title}: {no.refusal.say}", refusal=no.refusal)
+        if done.refusal is not None:
+            done = replace(done, refusal=passable(done.refusal, who, rulebook))
         if done.pending:
             return Outcome("pending", done.say, done.show)
+        # The deed was for this account, whatever account its contact is about by now.
+        chain = done.chain or (journal_rules.account_chain(accounts[0]) if accounts else "")
         status = "refused" if done.refusal else "done"
         outcome = Outcome(status, done.refusal.say if done.refusal else done.say, done.show, done.refusal)
-        _write(kind, act, scene, status, done.say, {**done.data, **_shown(done)}, done.payload, done.chain)
+        lines = [_line(code, kind.house, act, "done", other) for code, other in done.also]
+        journal.record_many([_line(kind.code, kind.house, act, status, replace(done, chain=chain)), *lines])
         journal.settle_key(act=act, outcome=outcome.as_json())
     return outcome
 
@@ -202,7 +216,16 @@ def judge(kind: ActType, scene: Scene, act: Act, given: Any) -> Refusal | None:
     )
     if verdict.allowed:
         return None
-    return refusal_of(kind.code, verdict, scene.rulebook, act.who, who_could=lambda: _who_could(kind, scene, act, given))
+    no = refusal_of(kind.code, verdict, scene.rulebook, act.who, who_could=lambda: _who_could(kind, scene, act, given))
+    no = replace(no, way_on=ways_there(no.way_on, scene, act.at))
+    if no.who_could or not any(way.act == "approvals.ask" for way in no.way_on):
+        return no
+    # Nobody could be asked: then the rule counts that stops the highest role too.
+    tops = _above(kind, scene, act)[-1:]
+    stops = [r for role in tops for r in _as_if(kind, scene, act, given, role).rules if r.id in {own.id for own in verdict.rules}]
+    last = (stops or [verdict.rules[0]])[0]
+    ways = tuple(way for way in no.way_on if way.act != "approvals.ask")
+    return replace(no, say=f"{last.say} {NOBODY}", rule=last.id, cite=last.cite, way_on=ways)
 
 
 def refusal_of(code: str, verdict: Verdict, rulebook: Rulebook, who: Who, who_could: Any = tuple) -> Refusal:
@@ -216,50 +239,60 @@ def refusal_of(code: str, verdict: Verdict, rulebook: Rulebook, who: Who, who_co
         return Refusal("AUTHORITY", "Your role does not have this act.", rule="not-your-role", cite="authority.cedar", who_could=roles)
     first: Rule = verdict.rules[0]
     ways = tuple(WayOn(label, act) for label, act in first.ways)
-    return Refusal("AUTHORITY", first.say, rule=first.id, cite=first.cite, who_could=tuple(who_could()), way_on=ways)
+    return passable(Refusal("AUTHORITY", first.say, rule=first.id, cite=first.cite, who_could=tuple(who_could()), way_on=ways), who, rulebook)
+
+
+def passable(refusal: Refusal, who: Who, rulebook: Rulebook) -> Refusal:
+    """The refusal with those ways on that this principal's role may go."""
+    ways = tuple(way for way in refusal.way_on if who.role in rulebook.authority.roles_with(way.act))
+    return refusal if ways == refusal.way_on else replace(refusal, way_on=ways)
 
 
 def _who_could(kind: ActType, scene: Scene, act: Act, given: Any) -> tuple[str, ...]:
     """The roles above whose fresh holder would be allowed this very deed, on these very facts."""
-    found = []
+    return tuple(role for role in _above(kind, scene, act) if hypothetical(kind, scene, act, given, role))
+
+
+def _above(kind: ActType, scene: Scene, act: Act) -> tuple[str, ...]:
+    """The roles above, lowest first. One that stands alone (an agent's) has none: then those who decide requests."""
     authority = scene.rulebook.authority
-    # A role that stands alone (an agent's) has none above it: then those who decide requests could.
-    for role in authority.higher(act.who.role) or authority.roles_with("approvals.decide"):
-        if hypothetical(kind, scene, act, given, role):
-            found.append(role)
-    return tuple(found)
+    return authority.higher(act.who.role) or authority.roles_with("approvals.decide")
 
 
 def hypothetical(kind: ActType, scene: Scene, act: Act, given: Any, role: str) -> bool:
     """Would a fresh holder of this role be allowed? Asked with a listed principal that is nobody (`role:lead`)."""
+    return _as_if(kind, scene, act, given, role).allowed
+
+
+def _as_if(kind: ActType, scene: Scene, act: Act, given: Any, role: str) -> Verdict:
     nobody = Who("Staff", f"role:{role}", role, role)
     as_if = Act(nobody, act.at, act.why, act.key, act.basis, rulebook=act.rulebook)
     facts = {"basis": {**scene.facts, "mine": True}}
     if kind.facts is not None:
         facts |= kind.facts(scene, as_if, given)
-    return scene.rulebook.authority.decide(
-        Question(nobody, kind.code, resource(act.basis.account_id), facts)
-    ).allowed
+    return scene.rulebook.authority.decide(Question(nobody, kind.code, resource(act.basis.account_id), facts))
 
 
-def most(kind: ActType, scene: Scene, act: Act, given: Any, ceiling: int) -> int:
-    """The largest amount that authority allows, by asking it: bisected, since authority is monotone in the amount."""
+def most(kind: ActType, scene: Scene, act: Act, given: Any, ceiling: int) -> tuple[int, Rule | None]:
+    """The largest amount that authority allows, and the rule that stops the next cent (None: the ceiling does). By
+    asking authority: bisected, since it is monotone in the amount."""
     authority = scene.rulebook.authority
     base = kind.facts(scene, act, given) if kind.facts else {}
     record, name = kind.amount.split(".")
 
-    def allowed(amount: int) -> bool:
+    def verdict(amount: int) -> Verdict:
         facts = {"basis": dict(scene.facts), **base, record: {**base[record], name: amount}}
-        return authority.decide(Question(act.who, kind.code, resource(act.basis.account_id), facts)).allowed
+        return authority.decide(Question(act.who, kind.code, resource(act.basis.account_id), facts))
 
     low, high = 0, ceiling
     while low < high:
         middle = (low + high + 1) // 2
-        if allowed(middle):
+        if verdict(middle).allowed:
             low = middle
         else:
             high = middle - 1
-    return low
+    stops = verdict(low + 1).rules if low < ceiling else ()
+    return low, stops[0] if stops else None
 
 
 def scene_for_page(row: Any, who: Who, rulebook: Rulebook, at: datetime) -> Scene:
@@ -297,7 +330,7 @@ def _scene(
         if chosen is not None:
             # The deed moves the contact to another account: own business is judged for that one.
             facts["ownBusiness"] = customer_queries.ties_with(chosen, who)
-            facts["admitted"] = row.admitted_account_id == chosen
+            facts["admitted"] = contact_queries.admitted(row, who, chosen)
         return Scene(rulebook, held.basis, facts, contact=row), now
     if ref.kind == "request" and ref.id is not None:
         asked = approvals.lock(ref.id)
@@ -352,7 +385,7 @@ def _mismatch(kind: ActType, given: Input, locks: Locks, found: set[int], scene:
             "BASIS_MISMATCH",
             "This contact is about another account. Reload the page and look again.",
             rule="basis-mismatch",
-            cite="DESIGN section 4",
+            cite="careline: a deed is done for the account that its basis is about",
         )
     return None
 
@@ -364,24 +397,16 @@ def _again(spent: journal_queries.Spent, digest: str) -> Outcome:
     return Outcome.from_json(spent.outcome)
 
 
-def _write(
-    kind: ActType,
-    act: Act,
-    scene: Scene,
-    outcome: str,
-    say: str,
-    data: dict[str, Any],
-    payload: dict[str, Any] | None = None,
-    chain: str = "",
-) -> None:
+def _line(code: str, house: str, act: Act, outcome: str, done: Done) -> journal_rules.Entry:
+    """The journal line of a deed, on the chain that it names, or its account's, or the one for deeds on no account."""
     account_id = act.basis.account_id
-    chain = chain or (journal_rules.account_chain(account_id) if account_id is not None else kind.house)
-    journal.record(journal_rules.Entry(chain, act, kind.code, outcome, say, data, payload))
+    chain = done.chain or (journal_rules.account_chain(account_id) if account_id is not None else house)
+    return journal_rules.Entry(chain, act, code, outcome, done.say, {**done.data, **_shown(done)}, done.payload)
 
 
 def _shown(done: Done) -> dict[str, Any]:
     """References that the journal keeps beside the sentence; never what is only for the door's eyes."""
-    return {k: v for k, v in done.show.items() if k in ("credit", "payment", "contact", "request", "link", "charge")}
+    return {k: v for k, v in done.show.items() if k in ("credit", "payment", "arrangement", "contact", "request", "link", "charge", "order", "outage", "hold")}
 
 
 def _digest(kind: ActType, given: Input) -> str:
@@ -410,6 +435,8 @@ _PLAIN = {
     "int_parsing": "Give a whole number.",
     "int_type": "Give a whole number.",
     "date_from_datetime_parsing": "Give a day as YYYY-MM-DD.",
+    "date_from_datetime_inexact": "Give a day as YYYY-MM-DD.",
+    "date_type": "Give a day as YYYY-MM-DD.",
     "date_parsing": "Give a day as YYYY-MM-DD.",
     "literal_error": "Choose one of: {expected}.",
     "enum": "Choose one of: {expected}.",

@@ -11,7 +11,7 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError as DjangoValidationError
 from pydantic import Field, SecretStr, StringConstraints, field_validator
 
-from careline.acts.declare import ActType, Done, Id, Input, Scene, Secret, ShortWords
+from careline.acts.declare import ActType, Done, Id, Input, Scene, Secret, ShortWords, Whole
 from careline.domain.journal import rules as journal
 from careline.domain.staff import operations, queries
 from careline.domain.staff.rules import ROLE_TITLES, Role
@@ -64,8 +64,8 @@ class SetPassword(Input):
 class IssueToken(Input):
     staff: Id
     label: Annotated[str, Field(min_length=1, max_length=80)]
-    scope: Annotated[str, Field(max_length=2000)] = "*"
-    days: Annotated[int, Field(ge=1, le=400)] = 90
+    scope: Annotated[str, Field(min_length=1, max_length=2000)] = "*"
+    days: Annotated[Whole, Field(ge=1, le=400)] = 90
 
 
 class RevokeToken(Input):
@@ -108,8 +108,9 @@ def settle_add(act: Act, work: Mapping[str, Any], hashed: str | None, scene: Sce
 
 
 def change_role(act: Act, given: ChangeRole, scene: Scene) -> Done:
-    person = operations.change_role(act=act, staff_id=given.staff, role=given.role)
-    return Done(f"{person.username} is now {ROLE_TITLES[person.role].lower()}", chain=journal.staff_chain(str(person.pk)))
+    person, revoked = operations.change_role(act=act, staff_id=given.staff, role=given.role)
+    ended = f"; {revoked} token{'s' if revoked > 1 else ''} revoked" if revoked else ""
+    return Done(f"{person.username} is now {ROLE_TITLES[person.role].lower()}{ended}", chain=journal.staff_chain(str(person.pk)))
 
 
 def set_active(act: Act, given: SetActive, scene: Scene) -> Done:
@@ -130,14 +131,44 @@ def settle_password(act: Act, work: Mapping[str, Any], hashed: str | None, scene
     return Done("Password changed", chain=journal.staff_chain(str(work["staff_id"])))
 
 
-def issue_token(act: Act, given: IssueToken, scene: Scene) -> Done:
+NOT_BY_TOKEN = frozenset({"staff.sign_in", "staff.sign_out"})  # a token does not sign in
+LOOKS_BY_TOKEN = frozenset({"view.search", "view.contact", "view.account", "view.request"})
+NO_CUSTOMERS = {"administrator", "service"}  # what these roles may do shows nobody a customer
+
+
+def scopes() -> set[str]:
+    """What a token's scope may list: every act and look that the API opens."""
     from careline.acts import table
 
-    unknown = set(given.scope.split()) - set(table.acts()) - {"*"}
+    return (set(table.acts()) - NOT_BY_TOKEN) | LOOKS_BY_TOKEN
+
+
+def _scope(text: str) -> str:
+    """A scope as it is kept. Raises a refusal that names the first code that does not exist."""
+    codes = set(text.split())
+    unknown = sorted(codes - scopes() - {"*"})
     if unknown:
-        raise refuse("INVALID", f"There is no act called {sorted(unknown)[0]}.", fields={"scope": "List codes of acts, or * for all that the role has."})
+        say = f"There is no act or look called {unknown[0][:60]}."
+        raise refuse("INVALID", say, fields={"scope": f"{say} List codes with spaces between, or * for all that the role has."})
+    return "*" if "*" in codes else " ".join(sorted(codes))
+
+
+def token_facts(scene: Scene, act: Act, given: IssueToken) -> dict[str, Any]:
+    """Would this token deal with customers: does it cover anything of its owner's role that administrators and services
+    may not do?"""
+    owner = queries.person(given.staff)
+    if owner is None:
+        raise refuse("NOT_FOUND", "There is nobody with this number here.")
+    scope = _scope(given.scope)
+    roles_with = scene.rulebook.authority.roles_with
+    covered = scopes() if scope == "*" else scope.split()
+    customers = any(owner.role in roles_with(code) and not NO_CUSTOMERS & set(roles_with(code)) for code in covered)
+    return {"token": {"customers": customers}}
+
+
+def issue_token(act: Act, given: IssueToken, scene: Scene) -> Done:
     token, secret = operations.issue_token(
-        act=act, staff_id=given.staff, label=given.label, scope=given.scope, expires_at=act.at + timedelta(days=given.days)
+        act=act, staff_id=given.staff, label=given.label, scope=_scope(given.scope), expires_at=act.at + timedelta(days=given.days)
     )
     return Done(
         f"Token {token.hint}… issued for {token.owner.username}, {given.days} days",
@@ -169,7 +200,7 @@ ACTS = [
         "staff.set_password", "Set a password", SetPassword, begin_password,
         call=hash_password, recall=lambda _: "", settle=settle_password,
     ),
-    ActType("staff.issue_token", "Issue a token", IssueToken, issue_token),
+    ActType("staff.issue_token", "Issue a token", IssueToken, issue_token, facts=token_facts, opening={"token": {"customers": False}}),
     ActType("staff.revoke_token", "Revoke a token", RevokeToken, revoke_token),
     ActType("staff.prefer", "Set preferences", Prefer, prefer),
 ]

@@ -5,17 +5,22 @@ from __future__ import annotations
 import hmac
 import secrets
 from collections.abc import Mapping
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Literal
 
 from django.conf import settings
+from pydantic import Field
 
+from careline.acts import texts
 from careline.acts.declare import ActType, Done, Id, Input, Locks, Scene, Secret
+from careline.carriers import need
 from careline.domain.contacts import operations, queries, rules
 from careline.domain.customers import queries as customers
+from careline.domain.customers.rules import name_words
 from careline.domain.journal.operations import tell
 from careline.foundation import phone, pins
 from careline.foundation.act import Act, Level
+from careline.foundation.calendar import civil_date
 from careline.foundation.refusal import Refusal, WayOn, refuse
 
 LEVEL_NAMES = {Level.VERIFIED: "verified", Level.STRONG: "strongly verified"}
@@ -41,46 +46,109 @@ class CallBack(Input):
     line: Id
 
 
+class CallBackAnswered(Input):
+    """Who picked up, as they said it when they were asked for their name."""
+
+    account: Id
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class CallBackFailed(Input):
+    account: Id
+    why: Literal["not_reached", "wrong_person"]
+
+
 def _locks(given: Any) -> Locks:
     return Locks(accounts=(given.account,))
 
 
 def _count(act: Act, account_id: int, factor: str, scene: Scene) -> bool:
     policy = scene.rulebook.verification[factor]
+    _refuse_if_locked(act, account_id, factor, scene)
     return operations.count_try(
         act=act, account_id=account_id, factor=factor, limit=policy["failures"], lock_hours=policy["lock_hours"]
     )
 
 
+def _refuse_if_locked(act: Act, account_id: int, factor: str, scene: Scene) -> None:
+    policy = scene.rulebook.verification[factor]
+    if queries.lockouts(account_id, scene.rulebook.verification, act.at)[factor].is_locked(act.at):
+        ways = _ways(act, account_id, factor, scene)
+        raise refuse("LOCKED", policy["locked"], rule=f"{factor}-locked", cite=policy["cite"], way_on=ways)
+
+
+def _ways(act: Act, account_id: int, failed: str, scene: Scene) -> tuple[WayOn, ...]:
+    """How the caller can still be proven when one way failed: each way that is there, not locked and not used already."""
+    locks = queries.lockouts(account_id, scene.rulebook.verification, act.at)
+    numbers = customers.numbers_of_record(account_id)
+    ways = {
+        "code": (bool(settings.MESSENGER) and any(n.can_text for n in numbers), WayOn("Send a one-time code", "contacts.send_code")),
+        "callback": (bool(numbers), WayOn("Call back the number of record", "contacts.call_back")),
+        "pin": (
+            failed != "pin" and "pin" not in scene.contact.proven and customers.pin_hash(account_id) is not None,
+            WayOn("Check the PIN", "contacts.check_pin"),
+        ),
+    }
+    return tuple(way for factor, (there, way) in ways.items() if there and not locks[factor].is_locked(act.at))
+
+
+FACTOR_OF = {"contacts.check_pin": "pin", "contacts.send_code": "code", "contacts.call_back": "callback"}
+
+
+def ways_there(ways: tuple[WayOn, ...], scene: Scene, at: datetime) -> tuple[WayOn, ...]:
+    """Of a rule's ways on those that this account has and that are not locked or proven already."""
+    account_id = scene.basis.account_id
+    if account_id is None or scene.contact is None or not any(way.act in FACTOR_OF for way in ways):
+        return ways
+    locks = queries.lockouts(account_id, scene.rulebook.verification, at)
+    numbers = customers.numbers_of_record(account_id)
+    there = {
+        "pin": customers.pin_hash(account_id) is not None,
+        "code": bool(settings.MESSENGER) and any(n.can_text for n in numbers),
+        "callback": bool(numbers),
+    }
+    proven = scene.contact.proven if scene.basis.level >= Level.VERIFIED else ()
+
+    def leads(factor: str | None) -> bool:
+        return factor is None or (there[factor] and factor not in proven and not locks[factor].is_locked(at))
+
+    return tuple(way for way in ways if leads(FACTOR_OF.get(way.act)))
+
+
+def text_number(account_id: int) -> str | None:
+    """The number of record that a text to the customer goes to: the oldest that takes texts."""
+    return next((n.msisdn for n in customers.numbers_of_record(account_id) if n.can_text), None)
+
+
 def _wrong(act: Act, account_id: int, factor: str, locked: bool, scene: Scene) -> Done:
-    """A try that failed; it was counted before. A lock is told to the customer's numbers of record."""
+    """A try that failed; it was counted before."""
     policy = scene.rulebook.verification[factor]
     if locked:
-        for line in customers.numbers_of_record(account_id)[:1]:
-            tell(
-                act=act,
-                topic="security_notice",
-                channel="sms",
-                to=line.msisdn,
-                body=f"{settings.CARRIER_NAME}: somebody tried to get into your account by phone and failed. "
-                f"We locked that way for {policy['lock_hours']} hours. If it was not you, call us.",
-                about=f"lock:{account_id}:{factor}",
-            )
+        _tell_lock(act, account_id, factor, scene)
     left = queries.lockouts(account_id, scene.rulebook.verification, act.at)[factor].left
     say = policy["locked"] if locked else f"That did not match. {left} {'try' if left == 1 else 'tries'} left."
-    ways = (
-        WayOn("Send a one-time code", "contacts.send_code"),
-        WayOn("Call back the number of record", "contacts.call_back"),
-    )
     refusal = Refusal(
         "LOCKED" if locked else "NOT_PROVEN",
         say,
         rule=f"{factor}-{'locked' if locked else 'failed'}",
         cite=policy["cite"],
-        way_on=ways,
-        fields={} if locked else {factor: say},
+        way_on=_ways(act, account_id, factor, scene),
+        fields={} if locked or factor == "callback" else {factor: say},
     )
     return Done(f"{policy['title']}: {'locked after a wrong try' if locked else 'a wrong try'}", refusal=refusal)
+
+
+def _tell_lock(act: Act, account_id: int, factor: str, scene: Scene) -> None:
+    """A lock is told to the customer's number of record."""
+    if number := text_number(account_id):
+        tell(
+            act=act,
+            topic="security_notice",
+            channel="sms",
+            to=number,
+            body=texts.body(scene.rulebook, "lock", account_id, hours=scene.rulebook.verification[factor]["lock_hours"]),
+            about=f"lock:{account_id}:{factor}",
+        )
 
 
 def _prove(
@@ -139,14 +207,15 @@ def settle_pin(act: Act, work: Mapping[str, Any], right: bool, scene: Scene) -> 
 
 
 def send_code(act: Act, given: SendCode, scene: Scene) -> Done:
+    if not settings.MESSENGER:
+        need("MESSENGER", *_ways(act, given.account, "code", scene))
     policy = scene.rulebook.verification["code"]
     line = customers.line(given.line)
     if line is None or line.account_id != given.account or line.status not in ("active", "suspended"):
         raise refuse("INVALID", "Choose a number of record of this account.", fields={"line": "Choose one."})
     if not line.can_text:
         raise refuse("CONFLICT", "This line takes no texts. Call it back instead.")
-    if _locked(act, given.account, "code", scene):
-        raise refuse("LOCKED", policy["locked"], rule="code-locked", cite=policy["cite"])
+    _refuse_if_locked(act, given.account, "code", scene)
     code = "".join(secrets.choice("0123456789") for _ in range(policy["digits"]))
     operations.send_code(
         act=act,
@@ -154,6 +223,7 @@ def send_code(act: Act, given: SendCode, scene: Scene) -> Done:
         line_id=line.pk,
         number=line.msisdn,
         code=code,
+        body=texts.body(scene.rulebook, "code", given.account, code=code, minutes=policy["minutes"]),
         minutes=policy["minutes"],
         sends=policy["sends"],
     )
@@ -174,21 +244,65 @@ def check_code(act: Act, given: CheckCode, scene: Scene) -> Done:
 
 
 def call_back(act: Act, given: CallBack, scene: Scene) -> Done:
-    """The associate called the number of record and the caller picked up: possession, proven by the associate's word
-    and the outbound call that the journal names."""
+    """The caller's line is put down and the associate calls the number of record. The try is counted as failed now and
+    forgotten when the right person picks up, so that a call back that is never reported counts too."""
     policy = scene.rulebook.verification["callback"]
     line = customers.line(given.line)
     if line is None or line.account_id != given.account or line.status not in ("active", "suspended"):
         raise refuse("INVALID", "Choose a number of record of this account.", fields={"line": "Choose one."})
-    if _locked(act, given.account, "callback", scene):
-        raise refuse("LOCKED", policy["locked"], rule="callback-locked", cite=policy["cite"])
-    done = _prove(act, given.account, "callback", scene, act.at - line.number_since, scene.contact.person_id)
-    operations.called_back(act=act, account_id=given.account, line_id=line.pk)
-    return Done(f"{done.say} at the number ending in {phone.last_four(line.msisdn)}", done.show)
+    _count(act, given.account, "callback", scene)
+    operations.begin_call_back(act=act, account_id=given.account, line_id=line.pk, minutes=policy["minutes"])
+    # The number is for whoever dials it now: shown, kept neither in the outcome nor in the journal.
+    return Done(f"Line put down; calling the number ending in {phone.last_four(line.msisdn)}", once={"dial": line.msisdn})
 
 
-def _locked(act: Act, account_id: int, factor: str, scene: Scene) -> bool:
-    return queries.lockouts(account_id, scene.rulebook.verification, act.at)[factor].is_locked(act.at)
+def _under_way(act: Act, account_id: int) -> Any:
+    row = queries.call_back_open(queries.codes_of(act.basis.id or 0, account_id), act.at)
+    if row is None:
+        raise refuse("CONFLICT", "No call back is under way, or it took too long. Begin it again.", rule="callback-not-begun",
+                     way_on=(WayOn("Call back the number of record", "contacts.call_back"),))
+    return row
+
+
+def call_back_answered(act: Act, given: CallBackAnswered, scene: Scene) -> Done:
+    """Somebody picked up at the number of record and said their name: possession, proven for that person."""
+    policy = scene.rulebook.verification["callback"]
+    row = _under_way(act, given.account)
+    least = timedelta(seconds=policy["least_seconds"])
+    if act.at - row.sent_at < least:
+        raise refuse("CONFLICT", "No phone is picked up as fast as that. Call the number, let it ring, and ask who speaks.",
+                     rule="callback-too-soon", cite="verification.toml: least_seconds")
+    said, today = set(name_words(given.name)), civil_date(act.at, settings.CARRIER_ZONE)
+    person = next(
+        (
+            p.person_id
+            for p in customers.people_of(given.account)
+            if said and said <= set(name_words(p.person.name)) and (p.until is None or p.until >= today)
+        ),
+        None,
+    )
+    if person is None:
+        operations.end_call_back(act=act)
+        return _wrong(act, given.account, "callback", _locked(act, given.account, scene), scene)
+    operations.pick_up(act=act, account_id=given.account, person_id=person, code_id=row.pk)
+    done = _prove(act, given.account, "callback", scene, act.at - row.line.number_since, person)
+    return Done(f"{done.say} at the number ending in {phone.last_four(row.line.msisdn)}", done.show)
+
+
+def _locked(act: Act, account_id: int, scene: Scene) -> bool:
+    return queries.lockouts(account_id, scene.rulebook.verification, act.at)["callback"].is_locked(act.at)
+
+
+def call_back_failed(act: Act, given: CallBackFailed, scene: Scene) -> Done:
+    """Nobody was reached, or somebody whom the account does not know. It was counted when it began."""
+    row = _under_way(act, given.account)
+    operations.end_call_back(act=act)
+    locked = _locked(act, given.account, scene)
+    if locked:
+        _tell_lock(act, given.account, "callback", scene)
+    what = {"not_reached": "nobody reached", "wrong_person": "somebody else picked up"}[given.why]
+    last = phone.last_four(row.line.msisdn)
+    return Done(f"Call back: {what} at the number ending in {last}{'; call backs are locked now' if locked else ''}", data={"why": given.why})
 
 
 ACTS = [
@@ -202,7 +316,9 @@ ACTS = [
         recall=lambda _: False,  # a lost check stays what it was counted as: a failed try
         settle=settle_pin,
     ),
-    ActType("contacts.send_code", "Send a one-time code", SendCode, send_code, locks=_locks),
+    ActType("contacts.send_code", "Send a one-time code", SendCode, send_code, locks=_locks, ports=("MESSENGER",)),
     ActType("contacts.check_code", "Check the code", CheckCode, check_code, locks=_locks),
-    ActType("contacts.call_back", "Called back", CallBack, call_back, locks=_locks),
+    ActType("contacts.call_back", "Call back the number of record", CallBack, call_back, locks=_locks),
+    ActType("contacts.call_back_answered", "They picked up", CallBackAnswered, call_back_answered, locks=_locks),
+    ActType("contacts.call_back_failed", "The call back failed", CallBackFailed, call_back_failed, locks=_locks),
 ]

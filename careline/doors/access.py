@@ -1,7 +1,8 @@
 """Which route is open to whom. A route that is not listed is closed.
 
 Each route names the act or view that its visitor's role must have; the policy decides again, with all facts, at every
-act and look behind it. PUBLIC: anybody. DEMO: signed in, and the demo only. TOKEN: the API reads the bearer token itself.
+act and look behind it. PUBLIC: anybody. DEMO: who takes contacts, and the demo only. PAYER: anybody, and the demo only: the
+test page behind a payment link books a payment without money. TOKEN: the API reads the bearer token itself.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ from django.urls import reverse
 
 from careline.domain.rulebook import queries as rulebooks
 
-PUBLIC, SIGNED_IN, DEMO, TOKEN = "public", "signed-in", "demo", "token"
+PUBLIC, SIGNED_IN, DEMO, PAYER, TOKEN = "public", "signed-in", "demo", "payer", "token"
 
 ROUTES: dict[str, str] = {
     "signin": PUBLIC,
     "account_login": PUBLIC,
-    "pay": PUBLIC,
+    "pay": PAYER,
     "health": PUBLIC,
     "signout": SIGNED_IN,
     "home": SIGNED_IN,
@@ -40,18 +41,48 @@ ROUTES: dict[str, str] = {
     "contact-do": "view.contact",
     "draft": "view.contact",
     "request-part": "approvals.ask",
+    "request-away": "approvals.ask",
     "journal": "view.journal",
+    "money": "view.money",
+    "past-due": "view.money",
+    "past-due-queue": "view.pastdue",
+    "what-if": "view.what_if",
+    "paper": "view.paper",
+    "paper-part": "view.paper",
     "approvals": "approvals.decide",
     "approvals-part": "approvals.decide",
     "approval": "approvals.decide",
+    "network": "view.contact",
+    "network-part": "view.contact",
+    "guides": "view.guides",
+    "guide": "view.guides",
+    "guide-picture": "view.guides",
     "staff": "view.staff",
+    "books": "view.books",
+    "books-file": "view.books",
     "messages": DEMO,
     "messages-part": DEMO,
+    "message-file": DEMO,
     "ring": DEMO,
     "api-docs": SIGNED_IN,
 }
 # Polls are cheap and refresh no idle timer.
-POLLS = {"ringing", "approvals-part", "request-part", "messages-part"}
+POLLS = {"ringing", "approvals-part", "request-part", "messages-part", "network-part", "paper-part"}
+
+
+class Health:
+    """`/health` is answered before anything looks at the Host (and is never redirected): who asks is a supervisor of processes, by
+    the machine's own address and without TLS. The answer names nothing."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.path_info == "/health":
+            from careline.doors.web.oops import health
+
+            return health(request)
+        return self.get_response(request)
 
 
 class Access:
@@ -71,7 +102,9 @@ class Access:
         need = ROUTES.get(match.url_name or "")
         if need is None:
             raise Http404
-        if need == PUBLIC:
+        if need in (DEMO, PAYER) and not settings.DEMO:
+            raise Http404
+        if need in (PUBLIC, PAYER):
             return None
         if not request.user.is_authenticated:
             return _sign_in(request)
@@ -81,9 +114,7 @@ class Access:
         if need == SIGNED_IN:
             return None
         if need == DEMO:
-            if settings.DEMO:
-                return None
-            raise Http404
+            need = "contacts.open"  # they show what customers received: in the demo too nothing for the administrator
         if request.user.role not in rulebooks.current().authority.roles_with(need):
             from careline.doors.web.oops import forbidden
 
@@ -95,7 +126,7 @@ class Access:
         now, seen = time.time(), request.session.get("seen")
         if seen is not None and now - seen > settings.IDLE_MINUTES * 60:
             return True
-        if route not in POLLS and (seen is None or now - seen > 60):
+        if seen is None or (route not in POLLS and now - seen > 60):
             request.session["seen"] = now
         return False
 

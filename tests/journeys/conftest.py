@@ -62,7 +62,7 @@ class Carrier:
         self.url = f"http://127.0.0.1:{self.port}"
         environment = _environment(home)
         self.server = subprocess.Popen(
-            [sys.executable, "-m", "careline", "serve", "--port", str(self.port)],
+            [sys.executable, "-m", "careline", "serve", "--port", str(self.port), "--workers", "1"],
             cwd=ROOT, env=environment, stdout=open(home / "serve.log", "w"), stderr=subprocess.STDOUT,  # noqa: SIM115
         )
         for _ in range(150):

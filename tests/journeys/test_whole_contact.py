@@ -35,7 +35,7 @@ def test_ana_answers_verifies_credits_asks_a_lead_takes_a_payment_and_wraps_up(c
     # A credit on the charge that was wrong takes its tax back too.
     ana.keyboard.press("c")
     ana.select_option("[name=reason]", "billing_error")
-    expect(ana.locator(".limit")).to_contain_text("starts from the charge")
+    expect(ana.locator(".limit")).to_contain_text("needs the charge that was wrong")
     ana.locator("[name=bill_line]").nth(1).check(force=True)
     expect(ana.locator(".limit")).to_contain_text("You may grant up to $25.00")
     ana.fill("[name=amount]", "10")
@@ -51,7 +51,8 @@ def test_ana_answers_verifies_credits_asks_a_lead_takes_a_payment_and_wraps_up(c
     expect(ana.locator(".limit")).to_contain_text("retention")
     ana.fill("[name=amount]", "40")
     ana.click("text=Grant the credit")
-    expect(ana.locator(".refusal")).to_contain_text("Your limit for one credit is $25.00")
+    expect(ana.locator(".refusal")).to_contain_text("Your limit leaves $25.00 for this event")
+    ana.fill(".refusal [name=words]", "Two outages this month")
     ana.click("text=Ask a lead")
     asked = time.time()
     expect(ana.locator(".request")).to_contain_text("waiting for a lead or supervisor")
@@ -63,6 +64,9 @@ def test_ana_answers_verifies_credits_asks_a_lead_takes_a_payment_and_wraps_up(c
     lena.click("text=Grant this")
     expect(lena.locator(".flash")).to_contain_text("Granted less for Ana Silva")
     expect(ana.locator(".request")).to_contain_text("Lena Park granted $30.00", timeout=4000)
+    # Her money is drawn again by itself.
+    expect(ana.locator(".balance")).to_contain_text("$7.80")
+    expect(ana.locator("#section")).to_contain_text("−$30.00")
 
     ana.keyboard.press("p")
     ana.fill("[name=amount]", "7.80")
@@ -110,6 +114,24 @@ def test_a_code_reaches_the_number_of_record_within_two_seconds_and_two_factors_
     ana.fill("[name=pin]", "4711")
     ana.keyboard.press("Enter")
     expect(ana.locator(".level")).to_contain_text("Strong")
+
+
+def test_a_call_back_puts_the_line_down_and_verifies_who_picks_up(carrier, sit_down):
+    ana = sit_down("ana")
+    ring(ana, carrier, "2065550188")
+    ana.click("text=Answer")
+    assert "tel:" not in ana.content()
+    ana.click("text=I am calling back")
+    expect(ana.locator("a[href='tel:+12065550188']")).to_have_text("(206) 555-0188")
+    expect(ana.locator("[name=name]")).to_be_focused()
+    ana.keyboard.type("Maria")
+    ana.keyboard.press("Enter")
+    expect(ana.locator(".outcome")).to_contain_text("No phone is picked up as fast as that")
+    time.sleep(10)
+    ana.fill("[name=name]", "Maria")
+    ana.keyboard.press("Enter")
+    expect(ana.locator(".level")).to_contain_text("call back")
+    assert "tel:" not in ana.content()
 
 
 def test_somebody_who_only_wants_to_pay_pays_by_a_link_and_learns_nothing(carrier, sit_down):

@@ -25,9 +25,28 @@ def actions(schema: str) -> dict[str, dict[str, Any]]:
     for name, body in re.findall(r"\btype\s+(\w+)\s*=\s*(\{.*?\})\s*;", text, re.S):
         types[name] = _record(body, types)
     found = {}
-    for names, body in re.findall(r"\baction\s+((?:\"[^\"]+\"[,\s]*)+)appliesTo\s*\{(.*?)\}\s*;", text, re.S):
+    for names, body in re.findall(r"\baction\s+((?:\"[^\"]+\"[,\s]*)+)(?:in\s*\[[^\]]*\]\s*)?appliesTo\s*\{(.*?)\}\s*;", text, re.S):
         context = re.search(r"context:\s*(\w+|\{[^}]*\})", body + "}")
         assert context, body
         for name in re.findall(r'"([^"]+)"', names):
             found[name] = _record(context.group(1), types)
+    return found
+
+
+def groups(schema: str) -> dict[str, set[str]]:
+    """Each group of the schema with the actions in it, those of its own groups included."""
+    text = re.sub(r"//[^\n]*", "", schema)
+    known = set(actions(schema))
+    parents: dict[str, set[str]] = {}
+    for names, of in re.findall(r"\baction\s+((?:\"[^\"]+\"[,\s]*)+)(?:in\s*\[([^\]]*)\])?", text, re.S):
+        for name in re.findall(r'"([^"]+)"', names):
+            parents[name] = set(re.findall(r'"([^"]+)"', of))
+
+    def above(name: str) -> set[str]:
+        return {name}.union(*(above(p) for p in parents[name]))
+
+    found: dict[str, set[str]] = {name: set() for name in parents if name not in known}
+    for name in known:
+        for group in above(name) - {name}:
+            found[group].add(name)
     return found

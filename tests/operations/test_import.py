@@ -12,11 +12,12 @@ from django.conf import settings
 from django.db.models import Sum
 
 from careline.domain.customers import queries as customers
-from careline.domain.customers.models import Account, Customer, Line
+from careline.domain.customers.models import Account, Customer, Line, Plan
+from careline.domain.customers.operations import IMPORTED
 from careline.domain.journal import queries as journal
 from careline.domain.ledger import queries as ledger
-from careline.domain.ledger.models import Allocation, Bill, BillLine, Entry, Payment
-from careline.doors.jobs.importing import mapping, run
+from careline.domain.ledger.models import Allocation, Bill, BillLine, Entry, Payment, PaymentMethod
+from careline.doors.jobs.importing import fields, mapping, run
 from careline.doors.jobs.stop import Stop
 from tests.people import TUESDAY, Desk
 
@@ -48,6 +49,12 @@ def test_the_sample_carrier_comes_in_and_its_totals_reconcile(house, fernline):
     }
     assert json.loads((fernline / "out" / "report.json").read_text())["accounts"]["written"] == Account.objects.count() == 60
     assert not list(journal.verify())
+
+
+def test_every_phone_of_the_sample_is_one_that_its_maker_sells():
+    sells = {"Google": "Pixel", "Apple": "iPhone", "Samsung": "Galaxy"}
+    rows = list(csv.DictReader((FERNLINE / "devices.csv").read_text(encoding="utf-8-sig").splitlines()))
+    assert len(rows) > 90 and all(r["model"].startswith(sells[r["make"]]) for r in rows if r["make"] in sells)
 
 
 def test_every_rejected_row_keeps_its_field_its_reason_and_itself_without_the_card_number(house, fernline):
@@ -130,7 +137,7 @@ def test_a_contact_is_handled_on_what_was_imported(house, fernline):
     ana = Desk(house["ana"])
     holder = customers.people_of(line.account_id)[0]
     ana.contact = int(ana.must("contacts.open", account=line.account_id, person=holder.person_id).show["id"])
-    ana.must("contacts.call_back", account=line.account_id, line=line.pk)
+    assert ana.call_back(line.account, line, holder.person.name).ok
     charge = ledger.creditable_lines(line.account_id)[0]
     done = ana.must("credits.grant", account=line.account_id, amount=500, reason="billing_error", bill_line=charge.pk)
     assert done.show["total"] > 500  # the imported tax line is taken back with it
@@ -170,3 +177,109 @@ def test_a_table_without_names_and_numbers_is_synthesised_and_marked(house, tmp_
     customer = Customer.objects.get(source_key="0001-AAAAA")
     assert customer.synthetic and customer.name == "Customer 0001-AAAAA" and str(customer.since) == "2025-11-24"
     assert Line.objects.filter(msisdn__startswith="+1555").count() == 2
+
+
+def damaged(folder, entity="plans"):
+    """Rejected rows as they lie in the file, in its order: (row, reason, as it was)."""
+    return [(int(r["row"]), r["reason"], r["as_it_was"]) for r in csv.DictReader(open(folder / "out" / f"rejected-{entity}.csv", newline=""))]
+
+
+def plans(folder, content, suffix="csv"):
+    """One file of plans and its mapping."""
+    (folder / f"p.{suffix}").write_bytes(content)
+    (folder / "mapping.toml").write_text(f"[plans]\nfile = 'p.{suffix}'\n[plans.columns]\nkey = 'k'\ncode = 'c'\nname = 'n'\nprice = 'p'\n")
+    return bring_in(folder)["plans"]
+
+
+PYTHONISH = ("Expecting", "char ", "column ", "Traceback", "codec", "line contains", "field larger", "None", "Error")
+
+
+def test_rows_that_cannot_be_read_are_kept_as_they_were_in_the_order_of_the_file(house, tmp_path):
+    rows = [b"P1,A,Plan one,x", b"P2,B", b"P3,C,Caf\xe9,5", b"P4,D,Plan four,5", b"P4,D,Plan four again,5", b'P5,E,"in two\nlines",5,6', b"P6,F,No\x00thing,5", b"P7,G,4111 1111 1111 1111"]
+    tally = plans(tmp_path, b"k,c,n,p\n" + b"\n".join(rows) + b"\n")
+    assert tally.holds and tally.written == 1
+    found = damaged(tmp_path)
+    assert [n for n, _, _ in found] == [2, 3, 4, 6, 7, 8, 9]
+    kept = {n: text for n, _, text in found}
+    assert kept[3] == "P2,B" and kept[4] == "P3,C,Caf\\xe9,5" and kept[7] == 'P5,E,"in two\nlines",5,6'
+    assert kept[9].startswith("P7,G,") and "4111" not in kept[9]
+    assert not [why for _, why, _ in found for word in PYTHONISH if word in why]
+
+
+def test_broken_json_lines_are_kept_as_they_were(house, tmp_path):
+    rows = [b'{"k": "P1", "c": "A", ', b'{"k": "P2" "c": 1}', b'{"k": "P3", "c": "C", "n": "\\ud800", "p": 5}', b'{"k": "P4", "c": "D", "n": "Four", "p": 5}', b"[1]", b"[" * 100_000, b'{"k": "\xff"}']
+    tally = plans(tmp_path, b"\n".join(rows), "jsonl")
+    assert tally.holds and tally.written == 1
+    found = damaged(tmp_path)
+    assert [n for n, _, _ in found] == [1, 2, 3, 5, 6, 7]
+    assert found[0][1:] == ("not a JSON object: it ends too early", '{"k": "P1", "c": "A", ')
+    assert found[-1][2] == '{"k": "\\xff"}'
+    assert not [why for _, why, _ in found for word in PYTHONISH if word in why]
+
+
+@pytest.mark.parametrize(("content", "says"), [
+    ("k,c,n,p\nP1,A,One,5\n".encode("utf-16"), "not UTF-8"), (b"\x89PNG\r\n\x1a\n\0\0", "not UTF-8"), (b"\0" * 300_000, "first line is too long|not UTF-8"), (b"", "is empty"),
+])  # fmt: skip
+def test_a_file_that_is_no_text_is_one_line(tmp_path, content, says):
+    with pytest.raises(Stop, match=says):
+        plans(tmp_path, content)
+
+
+@pytest.mark.parametrize(("change", "says"), [
+    ("[plans]\nname='Caf\xe9'".encode("latin-1"), "not UTF-8"), (b"\x89PNG\r\n\x1a\n", "not UTF-8"), (b"plans = 3", "must be a table"),
+    (b"[plans]\nfile = 3", "file must be"), (b"[plans]\ncolumns = 'x'", "must be a table"), (b"[plans.columns]\nkey = [1]", "one word"),
+    (b"[plans]\ncolums = {}", "not known"), (b"[plans.synthesise]\nkey='{nope}'\ncode='{serial}'\nname='x'\nprice='1'", "has no column nope"),
+])  # fmt: skip
+def test_a_mapping_that_is_no_mapping_is_one_line(fernline, change, says):
+    (fernline / "mapping.toml").write_bytes(change)
+    with pytest.raises(Stop, match=says):
+        mapping.load(fernline / "mapping.toml", None)
+
+
+@pytest.mark.parametrize(("entity", "field", "raw", "says"), [
+    ("usage", "quantity", "12,50", "whole number"), ("usage", "quantity", "1_000", "whole number"), ("usage", "quantity", "٣", "whole number"), ("usage", "quantity", "-5", "whole number"),
+    ("plans", "data_mb", "9" * 12, "above 2147483647"), ("bill_lines", "quantity", "12,50", "a number"), ("bill_lines", "quantity", "1E+05", "a number"), ("bill_lines", "quantity", "NaN", "a number"),
+    ("plans", "price", "12,50", "before every third digit"), ("plans", "price", "4.995", "at most 2 decimals"), ("plans", "price", "1e3", "not an amount"), ("plans", "price", "$ 12.5", ""), ("plans", "price", "(5.00)", ""),
+    ("customers", "since", "2026-02-31", "not a day"), ("customers", "since", "20260131", "not a day"), ("customers", "since", "2026-01-31xyz", "not a day"), ("customers", "since", "2026-01-31T10:00:00Z", ""),
+    ("consents", "at", "0001-01-01T00:00:00Z", "outside 1990"), ("accounts", "zone", "Mars/Phobos", "time zone"), ("accounts", "reference", "A-" + "7" * 19, "longer than 20"), ("accounts", "state", "California", "longer than 2"),
+    ("usage", "quantity", "1,250", ""), ("usage", "quantity", "1250.0", ""), ("bill_lines", "quantity", "-1,250.5", ""),
+])  # fmt: skip
+@pytest.mark.once
+def test_what_a_dirty_cell_is_taken_for(entity, field, raw, says):
+    good = {"key": "K1", "code": "A", "name": "N", "price": "5", "line": "L", "kind": {"usage": "data", "bill_lines": "plan", "customers": "individual"}.get(entity, ""), "day": "2026-01-31", "quantity": "1",
+            "bill": "B", "label": "L", "amount": "5", "account": "A", "topic": "offers", "channel": "sms", "granted": "y", "at": "2026-01-31T00:00Z",
+            "customer": "C", "reference": "A-7000001", "opened_on": "2026-01-31"}  # fmt: skip
+    if says:
+        with pytest.raises(fields.Fault, match=says) as fault:
+            fields.read_row(entity, good | {field: raw}, {})
+        assert fault.value.field == field
+    else:
+        fields.read_row(entity, good | {field: raw}, {})
+
+
+@pytest.mark.once
+def test_no_text_that_the_import_takes_is_longer_than_its_column():
+    """SQLite would keep it and PostgreSQL would stop the import."""
+    ledgers = {"methods": PaymentMethod, "bills": Bill, "bill_lines": BillLine, "payments": Payment}
+    tables = ledgers | {entity: spec.table for entity, spec in IMPORTED.items()}
+    for entity, known in fields.ENTITIES.items():
+        columns = {c.name: c for c in tables[entity]._meta.fields}
+        for name, field in known.items():
+            column = columns.get("source_key" if name == "key" else name)
+            if field.kind in ("text", "key") and column is not None and column.max_length:
+                assert field.most <= column.max_length, f"{entity}.{name}"
+
+
+def test_a_key_twice_in_a_file_is_the_same_in_every_batch(house, tmp_path, monkeypatch):
+    """Far apart it would be another batch, and the second would have changed the first."""
+    monkeypatch.setattr(run, "SMALLEST", 1)
+    monkeypatch.setattr(run, "LARGEST", 1)
+    tally = plans(tmp_path, b"k,c,n,p\nP1,A,One,5\nP2,B,Two,5\nP1,A,One again,6\n")
+    assert tally.holds and (tally.written, tally.rejected) == (2, 1)
+    assert damaged(tmp_path)[0][:2] == (4, "the same key came before, in row 2") and Plan.objects.get(code="A").name == "One"
+
+
+@pytest.mark.parametrize(("mark", "says"), [(";", "semicolons"), ("\t", "tabs"), ("|", "bars")])
+def test_another_delimiter_is_named(tmp_path, mark, says):
+    with pytest.raises(Stop, match=says):
+        plans(tmp_path, mark.join("kcnp").encode() + b"\n" + mark.join(["P1", "A", "One", "5"]).encode())

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import pytest
 from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 from django.db.models import F
 
+from careline.domain.arrangements.models import Arrangement, Covered, Instalment, Terms
+from careline.domain.customers import operations as customers
+from careline.domain.customers.models import Plan
 from careline.domain.journal import models as journal_models
 from careline.domain.journal import operations, queries, rules
 from careline.domain.journal.models import Chain, Line, Payload, RequestKey, Root
-from careline.doors.jobs import guards
+from careline.domain.ledger import operations as ledger
+from careline.domain.ledger.models import PaperBytes
+from careline.domain.ledger.rules.books import File
+from careline.doors.jobs import guards, night
 from careline.foundation.act import Act, Basis
 from tests.people import CARRIER, TUESDAY, Desk, carrier_act, open_account
 
@@ -248,6 +255,18 @@ def full(house):
     ana = Desk(house["ana"]).take_call(maria)
     charge = maria.bills.latest("issued_on").lines.get(kind="plan")
     ana.must("credits.grant", account=maria.pk, amount=100, reason="service_failure", bill_line=charge.pk, words="Sorry")
+    ana.must("lines.add_data", account=maria.pk, line=maria.lines.get().pk, mb=1024, consent=500)
+    ana.must("diagnosis.start", account=maria.pk, line=maria.lines.get().pk, guide="no_service")
+    more = Plan.objects.create(code="UNL", name="Unlimited", price_minor=6500)
+    customers.change_plan(act=carrier_act(), line_id=maria.lines.get().pk, plan_id=more.pk, on=TUESDAY.date(), reference="OR-1")
+    night.run_night(TUESDAY + timedelta(days=4))  # her last bill is late by then
+    period = ledger.close_books(act=carrier_act(), through=TUESDAY.date(), closed_by="Sam Osei")
+    ledger.keep_books_files(act=carrier_act(), period=period, found=[File("GL-1.1", "cash", 0, 0, "")])
+    promise = Arrangement.objects.create(number="AR-1", account=maria, agreed_on=TUESDAY.date(), check_on=TUESDAY.date())
+    terms = Terms.objects.create(arrangement=promise, version=1, amount_minor=4860, grace_days=2, agreed_on=TUESDAY.date(), at=TUESDAY, agreed_by=house["ana"])
+    Instalment.objects.create(terms=terms, number=1, due_on=TUESDAY.date(), amount_minor=4860)
+    Covered.objects.create(terms=terms, bill=maria.bills.latest("issued_on"), open_minor=4860)
+    PaperBytes.objects.create(digest="0" * 64, body=b"%PDF-1.7", at=TUESDAY)
     operations.anchor(at=TUESDAY)
     return {m: m.objects.latest("pk") for m in guards.guarded()}
 
@@ -281,7 +300,7 @@ def test_no_row_is_updated_deleted_or_replaced(full, model):
     assert refused(lambda: model.objects.filter(pk=row.pk)._raw_delete("default"))
     if model is not Payload:  # a redacted payload may be redacted again
         assert refused(lambda: model.objects.filter(pk=row.pk).update(**{same: F(same)}))
-    columns = ", ".join(f.column for f in model._meta.concrete_fields)
+    columns = ", ".join(f'"{f.column}"' for f in model._meta.concrete_fields)
     if connection.vendor == "sqlite":
         assert refused(sql(f"INSERT OR REPLACE INTO {table} SELECT {columns} FROM {table} WHERE id = %s", row.pk))
         assert refused(sql(f"UPDATE OR REPLACE {table} SET id = id + 1000 WHERE id = %s", row.pk))
@@ -297,7 +316,8 @@ def test_each_column_is_guarded_by_itself(full, model):
             continue
         value = {"BooleanField": True}.get(field.get_internal_type())
         change = {
-            "TextField": "other", "CharField": "other", "DateField": "2001-01-01", "DateTimeField": "2001-01-01T00:00Z",
+            "TextField": "odd", "CharField": "odd", "DateField": "2001-01-01", "DateTimeField": "2001-01-01T00:00Z",
+            "BinaryField": b"other", "PositiveSmallIntegerField": 9876, "SmallIntegerField": 9876,
         }.get(field.get_internal_type(), 987654)  # fmt: skip
         assert refused(lambda f=field, c=value or change: model.objects.filter(pk=row.pk).update(**{f.attname: c})), field
 
@@ -307,9 +327,8 @@ def test_each_column_is_guarded_by_itself(full, model):
     [(m, key[0]) for m in MODELS for key in getattr(m, "unique_keys", ()) if len(key) == 1],
     ids=lambda v: v if isinstance(v, str) else v._meta.label,
 )
+@pytest.mark.only_sqlite
 def test_sqlite_replaces_no_row_by_any_of_its_unique_keys(full, model, column):
-    if connection.vendor != "sqlite":
-        pytest.skip("INSERT OR REPLACE is SQLite's")
     row, table = full[model], model._meta.db_table
     if getattr(row, column) is None:  # put a value there, as an import or a reversal would have
         sql(f"DROP TRIGGER {guards._names(table)['update']}")()
@@ -318,8 +337,9 @@ def test_sqlite_replaces_no_row_by_any_of_its_unique_keys(full, model, column):
     columns = [f.column for f in model._meta.concrete_fields if f.column != "id"]
     others = {c for key in model.unique_keys if len(key) == 1 for c in key} - {column}
     picked = ", ".join("NULL" if c in others and model._meta.get_field(c.removesuffix("_id")).null
-                       else f"'other-{c}'" if c in others else c for c in columns)
-    wanted = f"INSERT OR REPLACE INTO {table} ({', '.join(columns)}) SELECT {picked} FROM {table} WHERE id = %s"
+                       else f"'other-{c}'" if c in others else f'"{c}"' for c in columns)
+    named = ", ".join(f'"{c}"' for c in columns)
+    wanted = f"INSERT OR REPLACE INTO {table} ({named}) SELECT {picked} FROM {table} WHERE id = %s"
     assert refused(sql(wanted, row.pk))
 
 
@@ -387,3 +407,20 @@ def test_two_desks_that_write_one_new_chain_at_once_give_two_lines(committed_db,
 def test_a_request_key_is_no_part_of_the_journal(full):
     """Keys are spent and settled, and an old one may be tidied away; what they did stands in the lines."""
     assert not getattr(RequestKey, "append_only", False)
+
+
+@pytest.mark.only_postgresql
+def test_a_guard_counts_only_in_this_schema_and_when_it_fires(db):
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE journal_line ENABLE REPLICA TRIGGER guard_journal_line_update")
+        assert guards.missing() == ["guard_journal_line_update"], "it fires in replication only"
+        cursor.execute("ALTER TABLE journal_line ENABLE ALWAYS TRIGGER guard_journal_line_update")
+        assert guards.missing() == []
+        cursor.execute("DROP TRIGGER guard_journal_line_update ON journal_line")
+        cursor.execute("CREATE SCHEMA another_market")
+        cursor.execute("CREATE TABLE another_market.journal_line (id bigint)")
+        cursor.execute(
+            "CREATE TRIGGER guard_journal_line_update BEFORE UPDATE ON another_market.journal_line "
+            "FOR EACH ROW EXECUTE FUNCTION careline_append_only('journal_line')"
+        )
+        assert guards.missing() == ["guard_journal_line_update"], "another market's does not count"

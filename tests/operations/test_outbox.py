@@ -9,7 +9,7 @@ import pytest
 
 from careline.carriers import messenger
 from careline.domain.journal import operations as journal
-from careline.domain.journal.models import Outbox
+from careline.domain.journal.models import Line, Outbox
 from careline.doors.jobs.worker import send_due
 from tests.people import TUESDAY, carrier_act
 
@@ -43,7 +43,7 @@ def at(**delta: float):
     return TUESDAY + timedelta(**delta)
 
 
-def test_a_message_leaves_once_and_is_wiped(db, carrier):
+def test_a_message_leaves_once_and_is_wiped(house, carrier):
     message = queue()
     assert send_due(at=at(seconds=1), through=carrier) == 1
     assert carrier.sent == [(f"outbox:{message.pk}", "Your code is 481516")]
@@ -52,27 +52,27 @@ def test_a_message_leaves_once_and_is_wiped(db, carrier):
     assert send_due(at=at(hours=1), through=carrier) == 0
 
 
-def test_an_expired_code_is_dropped(db, carrier):
+def test_an_expired_code_is_dropped(house, carrier):
     message = queue(expires_at=at(minutes=10))
     assert send_due(at=at(minutes=10), through=carrier) == 0
     message.refresh_from_db()
     assert (message.state, message.body, carrier.sent) == ("expired", "", [])
 
 
-def test_a_message_waits_for_its_time(db, carrier):
+def test_a_message_waits_for_its_time(house, carrier):
     queue(not_before=at(minutes=5))
     assert send_due(at=at(minutes=4), through=carrier) == 0
     assert send_due(at=at(minutes=5), through=carrier) == 1
 
 
-def test_a_crash_before_the_sending_loses_nothing(db, carrier):
+def test_a_crash_before_the_sending_loses_nothing(house, carrier):
     queue()
     assert len(journal.take_due(at=at(seconds=1))) == 1  # leased; then the worker died
     assert send_due(at=at(seconds=2), through=carrier) == 0, "the lease holds: a second worker leaves it alone"
     assert send_due(at=at(seconds=62), through=carrier) == 1
 
 
-def test_a_crash_between_sending_and_marking_repeats_under_the_same_key(db, settings, tmp_path):
+def test_a_crash_between_sending_and_marking_repeats_under_the_same_key(house, settings, tmp_path):
     settings.HOME = tmp_path
     message = queue()
     (leased,) = journal.take_due(at=at(seconds=1))
@@ -83,7 +83,7 @@ def test_a_crash_between_sending_and_marking_repeats_under_the_same_key(db, sett
     assert [row["key"] for row in messenger().sent()] == [key]
 
 
-def test_a_carrier_that_is_down_is_tried_again_later_and_later(db, carrier, caplog):
+def test_a_carrier_that_is_down_is_tried_again_later_and_later(house, carrier, caplog):
     message = queue()
     carrier.down = OSError(f"could not send 'Your code is 481516' to {MARIA}")
     waits, now = [], at(seconds=1)
@@ -98,10 +98,15 @@ def test_a_carrier_that_is_down_is_tried_again_later_and_later(db, carrier, capl
     carrier.down = None
     assert send_due(at=now, through=carrier) == 0
     message.refresh_from_db()
-    assert (message.state, message.body) == ("failed", "")
+    assert (message.state, message.body, message.to) == ("failed", "", "0188")
+    assert "try 8; it is given up" in caplog.text
+    line = Line.objects.get(code="messages.give_up")
+    assert (line.chain.name, line.outcome, line.content["say"]) == ("house", "refused", "Gave up a message after 8 tries: one time code")
+    assert line.content["data"] == {"message": str(message.pk), "about": message.about}
+    assert "481516" not in line.text and MARIA not in line.text
 
 
-def test_it_arrives_once_the_carrier_is_back(db, carrier):
+def test_it_arrives_once_the_carrier_is_back(house, carrier):
     queue()
     carrier.down = OSError("down")
     send_due(at=at(seconds=1), through=carrier)
@@ -109,7 +114,7 @@ def test_it_arrives_once_the_carrier_is_back(db, carrier):
     assert send_due(at=at(seconds=40), through=carrier) == 1
 
 
-def test_one_bad_message_does_not_stop_the_ones_behind_it(db, carrier):
+def test_one_bad_message_does_not_stop_the_ones_behind_it(house, carrier):
     bad, good = queue("bad"), queue("good")
 
     class Picky(Carrier):
@@ -125,6 +130,6 @@ def test_one_bad_message_does_not_stop_the_ones_behind_it(db, carrier):
     assert bad.state == "queued"
 
 
-def test_an_empty_outbox_costs_no_write(db, carrier, django_assert_num_queries):
+def test_an_empty_outbox_costs_no_write(house, carrier, django_assert_num_queries):
     with django_assert_num_queries(1):
         assert send_due(at=TUESDAY, through=carrier) == 0

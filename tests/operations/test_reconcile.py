@@ -68,6 +68,27 @@ def test_a_payment_whose_answer_was_lost_is_settled_once(house, maria):
     assert not list(journal.verify())
 
 
+@pytest.mark.parametrize("word", ["good", "declined"])
+def test_a_settled_payment_stands_with_the_account_that_it_was_for(house, maria, word, monkeypatch):
+    """The contact moves to another account between the charge and its answer."""
+    joe = open_account("Joe Lind", "+12065550199", "A-0104823")
+    ana = Desk(house["ana"]).take_call(maria)
+    given = {"account": maria.pk, "amount": 2000, "method": with_method(maria, word).pk}
+    charge = table.act("payments.take").call
+
+    def charge_and_move(work, given):
+        answer = charge(work, given)
+        ana.must("contacts.identify", account=joe.pk, person=joe.people.get().person_id)
+        return answer
+
+    monkeypatch.setitem(table.acts(), "payments.take", replace(table.act("payments.take"), call=charge_and_move))
+    ana.act("payments.take", **given)
+    lines = Line.objects.filter(code="payments.take").order_by("pk")
+    assert [(line.chain.name, line.outcome) for line in lines] == [
+        (f"account:{maria.pk}", "pending"), (f"account:{maria.pk}", "done" if word == "good" else "refused"),
+    ]  # fmt: skip
+
+
 def test_a_charge_that_the_provider_never_heard_of_moves_no_money(house, maria, monkeypatch):
     before = ledger.balance(maria.pk)
     ana = Desk(house["ana"]).take_call(maria)

@@ -36,6 +36,7 @@ class Request(models.Model):
     granted_minor = models.BigIntegerField(null=True)
     answer = models.TextField(blank=True)
     seen_at = models.DateTimeField(null=True)
+    put_away_at = models.DateTimeField(null=True)
 
     class Meta:
         indexes = [

@@ -6,6 +6,8 @@ import json
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db.models import Q, QuerySet
+
 from careline.domain.approvals import queries, rules
 from careline.domain.approvals.models import Request
 from careline.domain.contacts import operations as contacts
@@ -28,10 +30,10 @@ def ask(
     account_id: int | None,
     minutes: int,
 ) -> Request:
-    """Write a request down; one waits at a time for a contact and an act."""
-    if Request.objects.filter(
-        contact_id=act.basis.id, code=code, state=rules.State.WAITING, expires_at__gt=act.at
-    ).exists():
+    """Write a request down; one waits at a time for a contact and an act. (An admission is one person's: a colleague to
+    whom the contact is offered asks for their own.)"""
+    same = Request.objects.filter(contact_id=act.basis.id, code=code, state=rules.State.WAITING, expires_at__gt=act.at)
+    if (same.filter(asker_id=int(act.who.id)) if kind == rules.Kind.ADMIT else same).exists():
         raise refuse("CONFLICT", "A request for this is waiting already. Withdraw it before you ask again.")
     return Request.objects.create(
         kind=kind,
@@ -79,24 +81,44 @@ def decide(
 
 
 def withdraw(*, act: Act, request_id: int) -> Request:
-    row = Request.objects.select_for_update(no_key=True).filter(pk=request_id).first()
-    if row is None or str(row.asker_id) != act.who.id or queries.state_now(row, act.at) != rules.State.WAITING:
+    """Take back what one asked, or what was asked in the contact that one holds now: a hand-over brings it along."""
+    row = Request.objects.select_for_update(no_key=True, of=("self",)).select_related("contact").filter(pk=request_id).first()
+    mine = row is not None and act.who.id in (str(row.asker_id), str(row.contact.holder_id))
+    if row is None or not mine or queries.state_now(row, act.at) != rules.State.WAITING:
         raise refuse("CONFLICT", "There is nothing of yours to withdraw here.")
     row.state = rules.State.WITHDRAWN
     row.save(update_fields=["state"])
     return row
 
 
-def end_with_contact(*, act: Act, contact_id: int) -> int:
+def _expire(which: QuerySet[Request], **more: Any) -> list[Request]:
+    """Lock these requests and let them expire; whoever asked for it writes a line for each."""
+    rows = list(which.filter(state=rules.State.WAITING).select_for_update(no_key=True).order_by("pk"))
+    Request.objects.filter(pk__in=[row.pk for row in rows]).update(state=rules.State.EXPIRED, **more)
+    return rows
+
+
+def end_with_contact(*, act: Act, contact_id: int) -> list[Request]:
     """When the caller is gone, what still waits for an answer expires with the contact."""
-    return Request.objects.filter(contact_id=contact_id, state=rules.State.WAITING).update(
-        state=rules.State.EXPIRED, seen_at=act.at
-    )
+    return _expire(Request.objects.filter(contact_id=contact_id), seen_at=act.at)
 
 
-def expire_due(*, at: datetime) -> int:
-    """Write down what time has decided already."""
-    return Request.objects.filter(state=rules.State.WAITING, expires_at__lte=at).update(state=rules.State.EXPIRED)
+def end_with_account(*, act: Act, contact_id: int, account_id: int) -> list[Request]:
+    """When a contact moves to this account, what waits for an answer about another expires: the wrong one was open."""
+    others = Request.objects.filter(contact_id=contact_id, kind=rules.Kind.EXECUTE).exclude(account_id=account_id)
+    return _expire(others, seen_at=act.at)
+
+
+def expire_due(*, at: datetime, most: int = 200) -> list[Request]:
+    """Let expire what time has decided already. Must run inside the transaction in which its lines are written."""
+    due = Request.objects.filter(state=rules.State.WAITING, expires_at__lte=at).order_by("pk")[:most]
+    return _expire(Request.objects.filter(pk__in=[row.pk for row in due]))
+
+
+def put_away(*, asker_id: int, request_id: int, at: datetime) -> int:
+    """The asker has done with the answer. What still waits for one stays."""
+    over = Q(expires_at__lte=at) | ~Q(state=rules.State.WAITING)
+    return Request.objects.filter(over, pk=request_id, asker_id=asker_id).update(put_away_at=at)
 
 
 def mark_seen(*, asker_id: int, at: datetime, contact_id: int | None = None) -> int:

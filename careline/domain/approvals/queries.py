@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from careline.domain.approvals import rules
 from careline.domain.approvals.models import Request
+from careline.prepared import moment, prepared, whole
 
 
 def request(request_id: int) -> Request | None:
     return (
-        Request.objects.select_related("asker", "contact", "account", "decided_by").filter(pk=request_id).first()
+        Request.objects.select_related("asker", "contact", "account__customer", "decided_by").filter(pk=request_id).first()
     )
 
 
@@ -31,15 +32,24 @@ def waiting_for(role: str, staff_id: int | str, at: datetime) -> list[Request]:
 
 
 def count_waiting(role: str, staff_id: int | str, at: datetime) -> int:
-    return (
-        Request.objects.filter(_for_role(role), state=rules.State.WAITING, expires_at__gt=at)
-        .exclude(asker_id=staff_id)
-        .count()
-    )
+    return len(_waiting(role, staff=int(staff_id), at=at))
 
 
-def of_contact(contact_id: int) -> list[Request]:
-    return list(Request.objects.filter(contact_id=contact_id).select_related("decided_by").order_by("-asked_at")[:5])
+@prepared
+def _waiting(role: str) -> QuerySet[Request, tuple[int]]:
+    rows = Request.objects.filter(_for_role(role), state=rules.State.WAITING, expires_at__gt=moment("at"))
+    return rows.exclude(asker_id=whole("staff")).values_list("pk")
+
+
+def of_contact(contact_id: int, account_id: int | None) -> list[Request]:
+    """What was asked in a contact about the account that it is about now, and who asked to be admitted to any; newest first."""
+    return _of_contact(contact=contact_id, account=account_id or 0)
+
+
+@prepared
+def _of_contact() -> QuerySet[Request]:
+    rows = Request.objects.filter(Q(account_id=whole("account")) | Q(kind=rules.Kind.ADMIT), contact_id=whole("contact"))
+    return rows.select_related("decided_by").order_by("-asked_at")[:5]
 
 
 def answers_unseen(staff_id: int | str) -> list[Request]:

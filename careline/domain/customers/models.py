@@ -51,6 +51,7 @@ class Account(models.Model):
     bill_day = models.PositiveSmallIntegerField(default=1)
     state = models.CharField(max_length=2, blank=True)
     zone = models.CharField(max_length=40, default="America/New_York")
+    postal_code = models.CharField(max_length=10, blank=True)
     autopay = models.BooleanField(default=False)
     change_lock = models.BooleanField(default=False)
     staff_marked = models.BooleanField(default=False)
@@ -102,6 +103,8 @@ class Pin(models.Model):
 
 
 class Plan(models.Model):
+    """`data_mb` None: no limit. `data_gb_price_minor`: what a GB more costs, before tax (None: the rulebook's price)."""
+
     source_key = source_key()
     code = models.CharField(max_length=40, unique=True)
     name = models.CharField(max_length=80)
@@ -109,23 +112,37 @@ class Plan(models.Model):
     data_mb = models.PositiveBigIntegerField(null=True)
     voice_minutes = models.PositiveIntegerField(null=True)
     texts = models.PositiveIntegerField(null=True)
+    data_gb_price_minor = models.PositiveBigIntegerField(null=True)
 
     def __str__(self) -> str:
         return self.name
 
 
 class Device(models.Model):
+    """`compatible`: whether it works on this network (None: nobody knows). `blocked`: why it is on a block list."""
+
     source_key = source_key()
     imei = models.CharField(max_length=16, unique=True)
     make = models.CharField(max_length=60)
     model = models.CharField(max_length=80)
+    compatible = models.BooleanField(null=True)
+    blocked = models.CharField(max_length=60, blank=True)
 
     def __str__(self) -> str:
         return f"{self.make} {self.model}"
 
 
+def first_features() -> str:
+    return rules.features_text(rules.FROM_THE_START)
+
+
 class Line(models.Model):
-    """One phone number with a plan, a SIM and a device. `number_since`: when this number came to this line."""
+    """One phone number with a plan, a SIM and a device. `number_since`: when this number came to this line.
+
+    `suspended_for` is the code of the reason while the line is suspended (reasons.toml; empty: an imported suspension
+    whose reason is words only), `bar` how far: "outgoing" only, or "all" (empty: all). `features`: those that are on, parted by spaces. `spending_limit_minor`: the most that
+    may be charged beyond the plan in one bill period.
+    """
 
     source_key = source_key()
     account = models.ForeignKey("customers.Account", models.PROTECT, related_name="lines")
@@ -144,6 +161,12 @@ class Line(models.Model):
     sim_kind = models.CharField(max_length=4, default="sim")
     sim_since = models.DateTimeField(null=True)
     can_text = models.BooleanField(default=True)
+    suspended_for = models.CharField(max_length=20, blank=True)
+    bar = models.CharField(max_length=8, blank=True)
+    contract_ends_on = models.DateField(null=True)
+    features = models.CharField(max_length=300, default=first_features, blank=True)
+    sim_state = models.CharField(max_length=10, default=rules.SimState.ACTIVE)
+    spending_limit_minor = models.PositiveBigIntegerField(null=True)
 
     class Meta:
         constraints = [
@@ -154,6 +177,52 @@ class Line(models.Model):
 
     def __str__(self) -> str:
         return f"line {self.pk}"
+
+    @property
+    def switched_on(self) -> frozenset[str]:
+        return frozenset(self.features.split())
+
+    @property
+    def data_allowed_mb(self) -> int | None:
+        """The plan's allowance with what was added in the period that the row was asked for; None: no limit."""
+        return None if self.plan.data_mb is None else self.plan.data_mb + getattr(self, "data_added", 0)
+
+
+class PlanChange(models.Model):
+    """From a day on, another plan on a line. What a line had before its first change is that one's `before`."""
+
+    append_only = True
+    unique_keys = (("reference",),)
+
+    line = models.ForeignKey("customers.Line", models.PROTECT, related_name="plan_changes")
+    before = models.ForeignKey("customers.Plan", models.PROTECT, related_name="+")
+    after = models.ForeignKey("customers.Plan", models.PROTECT, related_name="+")
+    on = models.DateField()
+    at = models.DateTimeField()
+    reference = models.CharField(max_length=40, unique=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["line", "on"], name="plan_change_by_line")]
+
+    def __str__(self) -> str:
+        return f"{self.line_id} {self.before_id} to {self.after_id} on {self.on}"
+
+
+class AddedData(models.Model):
+    """Data added to a line for one bill period. `reference`: the order that added it."""
+
+    append_only = True
+    unique_keys = (("reference",),)
+
+    line = models.ForeignKey("customers.Line", models.PROTECT, related_name="added_data")
+    mb = models.PositiveBigIntegerField()
+    period_start = models.DateField()
+    period_end = models.DateField()
+    at = models.DateTimeField()
+    reference = models.CharField(max_length=40, unique=True)
+
+    def __str__(self) -> str:
+        return f"{self.line_id} +{self.mb} MB"
 
 
 class Usage(models.Model):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 from django.db import models
@@ -12,6 +13,7 @@ from careline.domain.customers import rules
 from careline.domain.customers.models import (
     Account,
     AccountPerson,
+    AddedData,
     Consent,
     Customer,
     Device,
@@ -21,16 +23,20 @@ from careline.domain.customers.models import (
     Person,
     Pin,
     Plan,
+    PlanChange,
     StaffTie,
     Usage,
 )
 from careline.foundation import phone
 from careline.foundation.act import Act
+from careline.prepared import prepared, whole, write_many, write_rows
 
 
 def lock_accounts(ids: Iterable[int]) -> set[int]:
     """Lock these accounts in the order of their ids: always the first locks of a deed. Returns those that exist."""
     wanted = sorted(set(ids))
+    if len(wanted) == 1:
+        return {pk for (pk,) in _lock_one(account=wanted[0])}
     return set(
         Account.objects.select_for_update(no_key=True)
         .filter(pk__in=wanted)
@@ -39,25 +45,28 @@ def lock_accounts(ids: Iterable[int]) -> set[int]:
     )
 
 
+@prepared
+def _lock_one() -> models.QuerySet[Account, tuple[int]]:
+    return Account.objects.select_for_update(no_key=True).filter(pk=whole("account")).values_list("pk")
+
+
 def index_many(*, accounts: Sequence[int] = (), lines: Sequence[int] = ()) -> None:
     """Make the find box know the names of these accounts' people and the numbers of these lines, as they are now."""
     if accounts:
         NameWord.objects.filter(account_id__in=accounts).delete()
         words = [
-            NameWord(word=word, account_id=right.account_id, person_id=right.person_id)
+            {"word": word, "account_id": right.account_id, "person_id": right.person_id}
             for right in AccountPerson.objects.filter(account_id__in=accounts).select_related("person")
             for word in rules.name_words(right.person.name)
         ]
-        NameWord.objects.bulk_create(words, batch_size=2000)
+        write_rows(NameWord, words)
     if lines:
         NumberKey.objects.filter(line_id__in=lines).delete()
         keys = [
-            NumberKey(
-                digits=phone.digits(msisdn), reversed=phone.digits(msisdn)[::-1], line_id=pk, account_id=account_id
-            )
+            {"digits": phone.digits(msisdn), "reversed": phone.digits(msisdn)[::-1], "line_id": pk, "account_id": account_id}
             for pk, msisdn, account_id in Line.objects.filter(pk__in=lines).values_list("pk", "msisdn", "account_id")
         ]
-        NumberKey.objects.bulk_create(keys, batch_size=2000)
+        write_rows(NumberKey, keys)
 
 
 def set_pin(*, act: Act, account_id: int, pin_hash: str) -> None:
@@ -69,6 +78,56 @@ def tie_staff(*, act: Act, account_id: int, staff_id: int, tie: str) -> None:
     """Mark an account as a member of staff's own or a relative's."""
     StaffTie.objects.update_or_create(account_id=account_id, staff_id=staff_id, defaults={"tie": tie})
     Account.objects.filter(pk=account_id).update(staff_marked=True)
+
+
+def suspend_line(*, act: Act, line_id: int, reason: str, words: str, day: date, bar: str = "") -> None:
+    """`reason` is its code, `words` what people read of it; `bar`: "outgoing" or "all"."""
+    Line.objects.filter(pk=line_id).update(
+        status=rules.LineStatus.SUSPENDED, status_reason=words[:80], status_since=day, suspended_for=reason, bar=bar
+    )
+
+
+def disconnect_line(*, act: Act, line_id: int, words: str, day: date) -> None:
+    """End a line: its number is free for another."""
+    Line.objects.filter(pk=line_id).update(
+        status=rules.LineStatus.CANCELLED, status_reason=words[:80], status_since=day, suspended_for="", bar=""
+    )
+
+
+def restore_line(*, act: Act, line_id: int, day: date) -> None:
+    Line.objects.filter(pk=line_id).update(
+        status=rules.LineStatus.ACTIVE, status_reason="", status_since=day, suspended_for="", bar=""
+    )
+
+
+def switch_feature(*, act: Act, line_id: int, feature: str, on: bool) -> None:
+    """Switch one feature of a line; the account is locked, so that no other switch is lost."""
+    line = Line.objects.get(pk=line_id)
+    features = line.switched_on | {feature} if on else line.switched_on - {feature}
+    Line.objects.filter(pk=line_id).update(features=rules.features_text(features))
+
+
+def change_plan(*, act: Act, line_id: int, plan_id: int, on: date, reference: str) -> bool:
+    """Another plan from a day on (not in the future); the account is locked. False: it has this plan. The history says
+    since when and what it was before, so that the next bill counts the days."""
+    line = Line.objects.get(pk=line_id)
+    if line.plan_id == plan_id:
+        return False
+    PlanChange.objects.create(line=line, before_id=line.plan_id, after_id=plan_id, on=on, at=act.at, reference=reference)
+    Line.objects.filter(pk=line_id).update(plan=plan_id)
+    return True
+
+
+def consent(*, act: Act, account_id: int, topic: str, channel: str, granted: bool, source: str) -> None:
+    """What a customer wants to hear, or no more: the newest word of a topic and channel holds."""
+    Consent.objects.create(account_id=account_id, topic=topic, channel=channel, granted=granted, at=act.at, source=source)
+
+
+def add_data(*, act: Act, line_id: int, mb: int, period: tuple[date, date], reference: str) -> None:
+    """More data for one bill period (its first and last day)."""
+    AddedData.objects.create(
+        line_id=line_id, mb=mb, period_start=period[0], period_end=period[1], at=act.at, reference=reference
+    )
 
 
 def add_plans_many(*, act: Act, rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
@@ -118,7 +177,7 @@ def open_accounts_many(*, act: Act, rows: Sequence[Mapping[str, Any]]) -> list[O
     )
     devices: list[Device] = []
     lines: list[list[Line]] = []
-    usage: list[Usage] = []
+    usage: list[tuple[Line, dict[str, Any]]] = []
     for account, row in zip(accounts, rows, strict=True):
         lines.append([])
         for given in row["lines"]:
@@ -128,15 +187,13 @@ def open_accounts_many(*, act: Act, rows: Sequence[Mapping[str, Any]]) -> list[O
                 line.device = Device(**given["device"])
                 devices.append(line.device)
             lines[-1].append(line)
-            usage += [Usage(line=line, kind=k, day=d, quantity=q) for k, d, q in given.get("usage", ())]
-    Device.objects.bulk_create(devices, batch_size=2000)
+            usage += [(line, {"kind": k, "day": d, "quantity": q}) for k, d, q in given.get("usage", ())]
+    write_many(devices)
     for mine_lines in lines:
         for line in mine_lines:
             line.device_id = line.device.pk if line.device else None
-    Line.objects.bulk_create([line for mine_lines in lines for line in mine_lines], batch_size=2000)
-    for used in usage:
-        used.line_id = used.line.pk
-    Usage.objects.bulk_create(usage, batch_size=2000)
+    write_many([line for mine_lines in lines for line in mine_lines])
+    write_rows(Usage, [used | {"line_id": line.pk} for line, used in usage])
     Pin.objects.bulk_create(
         [Pin(account=a, hash=row["pin"][0], set_at=row["pin"][1]) for a, row in zip(accounts, rows, strict=True) if row.get("pin")],
         batch_size=2000,

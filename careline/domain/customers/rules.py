@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from enum import StrEnum
 
 
@@ -12,6 +13,47 @@ class LineStatus(StrEnum):
     SUSPENDED = "suspended"
     CANCELLED = "cancelled"
     PENDING = "pending"
+
+
+class Feature(StrEnum):
+    """What can be switched on and off for a line on the network."""
+
+    MOBILE_DATA = "mobile_data"
+    ROAMING = "roaming"
+    WIFI_CALLING = "wifi_calling"
+    HOTSPOT = "hotspot"
+    VOICEMAIL = "voicemail"
+    VOLTE = "volte"
+    PICTURE_MESSAGING = "picture_messaging"
+    SPAM_BLOCKING = "spam_blocking"
+    INTERNATIONAL_CALLING = "international_calling"
+
+
+FEATURE_TITLES = {
+    "mobile_data": "Mobile data",
+    "roaming": "Data roaming",
+    "wifi_calling": "Wi-Fi calling",
+    "hotspot": "Hotspot",
+    "voicemail": "Voicemail",
+    "volte": "Calls over LTE",
+    "picture_messaging": "Picture messages",
+    "spam_blocking": "Spam blocking",
+    "international_calling": "Calls abroad",
+}
+
+# What a line has from its first day unless somebody says otherwise.
+FROM_THE_START = frozenset(Feature) - {Feature.ROAMING, Feature.WIFI_CALLING, Feature.INTERNATIONAL_CALLING}
+
+
+def features_text(features: Iterable[str]) -> str:
+    """A set of features as a line's row keeps it: sorted, parted by spaces."""
+    return " ".join(sorted(set(features)))
+
+
+class SimState(StrEnum):
+    ACTIVE = "active"
+    INACTIVE = "inactive"
+    BLOCKED = "blocked"
 
 
 class Right(StrEnum):
@@ -28,14 +70,18 @@ class Tie(StrEnum):
     RELATIVE = "relative"
 
 
+# Letters that no decomposition takes apart, as whoever has no such key types them.
+LETTERS = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i", "ħ": "h", "ŧ": "t", "ŋ": "n"})
+
+
 def name_words(name: str) -> list[str]:
     """A name as the find box compares it: lower case, no accents, letters and digits only, each word once.
 
-    >>> name_words("María  O'Néill-Okafor")
-    ['maria', 'oneill', 'okafor']
+    >>> name_words("María  O'Néill-Okafor Łukasz")
+    ['maria', 'oneill', 'okafor', 'lukasz']
     """
     plain = unicodedata.normalize("NFKD", name.casefold())
-    plain = "".join(c for c in plain if not unicodedata.combining(c))
+    plain = "".join(c for c in plain if not unicodedata.combining(c)).translate(LETTERS)
     plain = re.sub(r"['’`´.]", "", plain)
     words = re.findall(r"\w+", plain)
     return list(dict.fromkeys(w[:40] for w in words))

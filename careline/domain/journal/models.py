@@ -143,25 +143,35 @@ class RequestKey(models.Model):
 
 
 class Outbox(models.Model):
-    """What must be told: written with the deed, sent after the commit, wiped once sent."""
+    """What must be told: written with the deed, sent after the commit, wiped once sent.
+
+    `account_id`: whose account it is about, where contact rules ask; `why`: what they said when it had to wait or may not go.
+    `attachment` names what goes with it, for whoever sends it (`paper:7`); while that is not made yet, the message is held.
+    """
 
     topic = models.CharField(max_length=30)
     channel = models.CharField(max_length=10)
     to = models.CharField(max_length=200)
     body = models.TextField()
+    subject = models.CharField(max_length=200, default="", blank=True)
+    attachment = models.CharField(max_length=40, default="", blank=True)
     about = models.CharField(max_length=80)
     at = models.DateTimeField()
     not_before = models.DateTimeField()
     expires_at = models.DateTimeField(null=True)
     tries = models.PositiveSmallIntegerField(default=0)
     state = models.CharField(
-        max_length=8, default="queued", choices=[(s, s) for s in ("queued", "sent", "failed", "expired")]
+        max_length=8, default="queued", choices=[(s, s) for s in ("queued", "held", "sent", "failed", "expired")]
     )
     sent_at = models.DateTimeField(null=True)
+    account_id = models.BigIntegerField(null=True)
+    why = models.CharField(max_length=160, blank=True)
 
     class Meta:
         indexes = [
+            models.Index(fields=["account_id", "sent_at"], name="outbox_by_account", condition=models.Q(account_id__isnull=False)),
             models.Index(fields=["not_before"], name="outbox_due", condition=models.Q(state="queued")),
+            models.Index(fields=["attachment"], name="outbox_held", condition=models.Q(state="held")),
         ]
 
     def __str__(self) -> str:
@@ -169,4 +179,8 @@ class Outbox(models.Model):
 
     def sent(self, at: datetime) -> None:
         """The twin or carrier took it; what it said is needed here no longer."""
-        self.state, self.sent_at, self.body, self.to = "sent", at, "", self.to[-4:]
+        self.state, self.sent_at, self.body, self.subject, self.to = "sent", at, "", "", self.to[-4:]
+
+    def gave_up(self) -> None:
+        """It will not be sent; what it said is needed here no longer."""
+        self.state, self.body, self.subject, self.to = "failed", "", "", self.to[-4:]

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
-from django.db.models import F
+from django.db import IntegrityError, transaction
+from django.db.models import F, QuerySet
 
 from careline.domain.journal import rules
 from careline.domain.journal.models import Chain, Counter, Line, Outbox, Payload, RequestKey, Root
-from careline.foundation.act import Act
+from careline.foundation.act import NO_BASIS, Act, Who
 from careline.foundation.reference import numbered
+from careline.prepared import prepared, rewrite_many, save_columns, text, write_many
+
+TRIES = 8  # of handing a message over, then it is given up
+OUTBOX = Who("Job", "outbox", "Messages", "job")
 
 
 def _locked(names: Iterable[str]) -> dict[str, Chain]:
     """The heads of these chains, locked in the order of their names; those that are new are made first."""
     wanted = sorted(set(names))
-    found = {c.name: c for c in Chain.objects.select_for_update(no_key=True).filter(name__in=wanted).order_by("name")}
+    if len(wanted) == 1:
+        found = {c.name: c for c in _head(name=wanted[0])}
+    else:
+        found = {c.name: c for c in Chain.objects.select_for_update(no_key=True).filter(name__in=wanted).order_by("name")}
     if len(found) < len(wanted):
         Chain.objects.bulk_create([Chain(name=n) for n in wanted if n not in found], ignore_conflicts=True)
         found = {
@@ -29,27 +37,37 @@ def _locked(names: Iterable[str]) -> dict[str, Chain]:
     return found
 
 
+@prepared
+def _head() -> QuerySet[Chain]:
+    return Chain.objects.select_for_update(no_key=True).filter(name=text("name"))
+
+
 def next_numbers(name: str, prefix: str, count: int = 1) -> list[str]:
     """The next document numbers of a kind, from its counter row (locked until the deed commits)."""
-    counter = Counter.objects.select_for_update(no_key=True).filter(name=name).first()
+    counter = _counter.first(name=name)
     if counter is None:
         Counter.objects.bulk_create([Counter(name=name)], ignore_conflicts=True)
-        counter = Counter.objects.select_for_update(no_key=True).get(name=name)
+        (counter,) = _counter(name=name)
     first = counter.last + 1
     counter.last += count
-    counter.save(update_fields=["last"])
+    save_columns(counter, ["last"])
     return [numbered(prefix, n) for n in range(first, first + count)]
+
+
+@prepared
+def _counter() -> QuerySet[Counter]:
+    return Counter.objects.select_for_update(no_key=True).filter(name=text("name"))
 
 
 def record(entry: rules.Entry) -> Line:
     """Write one line at the end of its chain. Must run inside a transaction, after every other lock."""
     chain = _locked([entry.chain])[entry.chain]
     line, payload = Line.of(chain, entry, settings.JOURNAL_KEY)
-    line.save(force_insert=True)
+    write_many([line])
     if payload:
         payload.line = line
-        payload.save(force_insert=True)
-    chain.save(update_fields=["length", "head"])
+        write_many([payload])
+    save_columns(chain, ["length", "head"])
     return line
 
 
@@ -57,17 +75,34 @@ def record_many(entries: Sequence[rules.Entry]) -> int:
     """Write many lines in bulk, each at the end of its chain, in the order given. Returns how many."""
     if not entries:
         return 0
-    chains = _locked(e.chain for e in entries)
-    made = [Line.of(chains[e.chain], e, settings.JOURNAL_KEY) for e in entries]
-    Line.objects.bulk_create([line for line, _ in made], batch_size=2000)
+    if len(entries) == 1:
+        record(entries[0])
+        return 1
+    wanted = sorted({e.chain for e in entries})
+    chains = {c.name: c for c in Chain.objects.select_for_update(no_key=True).filter(name__in=wanted).order_by("name")}
+    fresh = {n: Chain(name=n) for n in wanted if n not in chains}
+    made = _lines(entries, chains | fresh)
+    try:  # a chain that begins here is written once, with the head that it ends with
+        with transaction.atomic():
+            write_many(list(fresh.values()))
+    except IntegrityError:  # somebody began one of them meanwhile
+        chains = _locked(wanted)
+        made = _lines(entries, chains)
+    for line, _ in made:
+        line.chain_id = line.chain.pk
+    write_many([line for line, _ in made])
     payloads: list[Payload] = []
     for line, payload in made:
         if payload:
             payload.line = line
             payloads.append(payload)
-    Payload.objects.bulk_create(payloads, batch_size=2000)
-    Chain.objects.bulk_update(chains.values(), ["length", "head"], batch_size=500)
+    write_many(payloads)
+    rewrite_many(list(chains.values()), ("length", "head"))
     return len(made)
+
+
+def _lines(entries: Sequence[rules.Entry], chains: Mapping[str, Chain]) -> list[tuple[Line, Payload | None]]:
+    return [Line.of(chains[e.chain], e, settings.JOURNAL_KEY) for e in entries]
 
 
 def redact(*, act: Act, line_id: int) -> None:
@@ -77,7 +112,7 @@ def redact(*, act: Act, line_id: int) -> None:
 
 def claim_key(*, act: Act, digest: str, code: str, outcome: dict[str, Any], state: str, work: str = "") -> None:
     """Spend a request key with what came of it. Raises IntegrityError when somebody else just spent it."""
-    RequestKey.objects.create(
+    spent = RequestKey(
         principal=act.who.key,
         key=act.key,
         digest=digest,
@@ -87,6 +122,7 @@ def claim_key(*, act: Act, digest: str, code: str, outcome: dict[str, Any], stat
         outcome=json.dumps(outcome),
         work=work,
     )
+    write_many([spent])
 
 
 def settle_key(*, act: Act, outcome: dict[str, Any]) -> bool:
@@ -108,8 +144,14 @@ def tell(
     about: str = "",
     not_before: datetime | None = None,
     expires_at: datetime | None = None,
+    account_id: int | None = None,
+    subject: str = "",
+    attachment: str = "",
+    held: bool = False,
 ) -> None:
-    """Queue a message to be sent after this deed commits. `to` is an E.164 number or an address."""
+    """Queue a message to be sent after this deed commits. `to` is an E.164 number or an address; `subject` is an e-mail's.
+    `held`: it waits until `release` says that its attachment is there. `account_id`: whose account it is about; the sending job
+    asks the contact rules for it."""
     Outbox.objects.create(
         topic=topic,
         channel=channel,
@@ -119,14 +161,64 @@ def tell(
         at=act.at,
         not_before=not_before or act.at,
         expires_at=expires_at,
+        account_id=account_id,
+        subject=subject,
+        attachment=attachment,
+        state="held" if held else "queued",
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """A message to be queued with others."""
+
+    topic: str
+    channel: str
+    to: str
+    body: str
+    about: str
+    account_id: int
+    expires_at: datetime | None = None
+
+
+def tell_many(*, act: Act, tellings: Sequence[Telling]) -> list[int]:
+    """Queue many messages in bulk. Returns their ids in the order given."""
+    made = [
+        Outbox(topic=t.topic, channel=t.channel, to=t.to, body=t.body, about=t.about, account_id=t.account_id, at=act.at,
+               not_before=act.at, expires_at=t.expires_at)
+        for t in tellings
+    ]  # fmt: skip
+    write_many(made)
+    return [row.pk for row in made]
+
+
+def withdraw_many(*, act: Act, message_ids: Sequence[int]) -> int:
+    """Messages that must not go any more, where none of them went yet. Returns how many."""
+    rows = Outbox.objects.filter(pk__in=message_ids, state="queued")
+    return rows.update(state="expired", body="", why="Taken back: there is no reason for it any more")
+
+
+def release(*, attachment: str, at: datetime) -> int:
+    """Let the messages go that waited for this attachment. Returns how many."""
+    return Outbox.objects.filter(state="held", attachment=attachment).update(state="queued", not_before=at)
+
+
+def give_up_held(*, attachment: str, at: datetime) -> int:
+    """Give up the messages whose attachment will never be there, each with a line on the house's chain. Returns how many."""
+    rows = list(Outbox.objects.select_for_update(no_key=True).filter(state="held", attachment=attachment).order_by("pk"))
+    for message in rows:
+        message.gave_up()
+        message.save()
+    return record_many([_given_up(m, at) for m in rows])
 
 
 def take_due(*, at: datetime, most: int = 20) -> list[Outbox]:
     """Lease the messages that are due: each is pushed a minute away first, so that a crash repeats it, never loses it.
 
-    A message whose time has passed (an old one-time code) is dropped instead.
+    A message whose time has passed (an old one-time code) is dropped instead; one that was tried eight times is given up,
+    with a line on the house's chain that says what it was about and nothing of its words.
     """
+    given_up = []
     with transaction.atomic():
         due = list(
             Outbox.objects.select_for_update(skip_locked=True, no_key=True)
@@ -136,20 +228,44 @@ def take_due(*, at: datetime, most: int = 20) -> list[Outbox]:
         leased = []
         for message in due:
             if message.expires_at and message.expires_at <= at:
-                message.state, message.body = "expired", ""
-            elif message.tries >= 8:
-                message.state, message.body = "failed", ""
+                message.state, message.body, message.subject = "expired", "", ""
+            elif message.tries >= TRIES:
+                message.gave_up()
+                given_up.append(_given_up(message, at))
             else:
                 message.tries += 1
                 message.not_before = at + timedelta(seconds=min(15 * 2**message.tries, 3600))
                 leased.append(message)
-            message.save()
+            save_columns(message, ["state", "body", "subject", "to", "tries", "not_before"])
+        record_many(given_up)
     return leased
+
+
+def _given_up(message: Outbox, at: datetime) -> rules.Entry:
+    act = Act(OUTBOX, at, "", f"outbox-{message.pk}", NO_BASIS)
+    say = f"Gave up a message after {message.tries} tries: {message.topic.replace('_', ' ')}"
+    return rules.Entry(rules.HOUSE, act, "messages.give_up", "refused", say, {"message": str(message.pk), "about": message.about})
+
+
+def put_off(*, message: Outbox, until: datetime, why: str) -> None:
+    """A leased message that may not go now: it goes at that moment, and this was no try."""
+    message.not_before, message.why, message.tries = until, why[:160], max(message.tries - 1, 0)
+    message.save(update_fields=["not_before", "why", "tries"])
+
+
+def call_off(*, message: Outbox, at: datetime, why: str, cite: str) -> None:
+    """A leased message that may not go at all: it is wiped, with a line on its account's chain that says why."""
+    message.state, message.body, message.to, message.why = "failed", "", message.to[-4:], why[:160]
+    message.save(update_fields=["state", "body", "to", "why"])
+    act = Act(OUTBOX, at, "", f"outbox-{message.pk}", NO_BASIS)
+    say = f"Not sent, {message.topic.replace('_', ' ')} by {message.channel}: {why}"
+    chain = rules.account_chain(message.account_id) if message.account_id is not None else rules.HOUSE
+    record(rules.Entry(chain, act, "messages.call_off", "refused", say, {"message": str(message.pk), "about": message.about, "cite": cite}))
 
 
 def mark_sent(*, message: Outbox, at: datetime) -> None:
     message.sent(at)
-    message.save(update_fields=["state", "sent_at", "body", "to"])
+    save_columns(message, ["state", "sent_at", "body", "subject", "to"])
 
 
 def anchor(*, at: datetime, most: int = 100_000) -> Root | None:

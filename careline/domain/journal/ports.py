@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that goes with a message."""
+
+    name: str
+    media_type: str
+    body: bytes
 
 
 class Messenger(Protocol):
     """Carries one message. Raises OSError when it could not be handed over; the outbox then tries again later."""
 
-    def send(self, *, key: str, channel: str, to: str, body: str, topic: str) -> None:
-        """Hand a message over. The same `key` twice is one message."""
+    def send(
+        self, *, key: str, channel: str, to: str, body: str, topic: str, subject: str = "", attachments: Sequence[Attachment] = ()
+    ) -> None:
+        """Hand a message over. The same `key` twice is one message. `channel`: `sms`, or `email`, which alone has a subject
+        and attachments."""
         ...

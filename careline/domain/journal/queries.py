@@ -9,11 +9,13 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 
 from careline.domain.journal import rules
 from careline.domain.journal.models import Chain, Line, Outbox, Payload, RequestKey, Root
 from careline.foundation.act import Basis, Who
+from careline.prepared import moment, prepared
+from careline.prepared import text as given
 
 COLUMNS = ("at", "code", "outcome")
 
@@ -80,20 +82,47 @@ def timeline(
     return [_entry(line, with_payload) for line in lines[:limit]]
 
 
-def of_bases(bases: Sequence[str]) -> list[Entry]:
-    """Everything done and seen on these bases, oldest first: what a wrap-up is drafted from."""
-    rows = Line.objects.filter(basis__in=bases).select_related("payload").order_by("at", "pk")
-    return [_entry(line, True) for line in rows]
+def between(chain: str, codes: Sequence[str], since: datetime, until: datetime, limit: int = 200) -> list[Entry]:
+    """What was done of some acts on a chain between two moments, oldest first: neither looks nor refusals."""
+    rows = Line.objects.filter(chain__name=chain, code__in=codes, outcome__in=("done", "pending"), at__gte=since, at__lt=until)
+    return [_entry(line, False) for line in rows.order_by("seq")[:limit]]
+
+
+def looks(chain: str, code: str, since: datetime, until: datetime, limit: int = 50) -> list[Entry]:
+    """What was shown of one section on a chain between two moments, oldest first, with what was kept of it."""
+    rows = Line.objects.filter(chain__name=chain, code=code, outcome="looked", at__gte=since, at__lt=until).select_related("payload")
+    return [_entry(line, True) for line in rows.order_by("seq")[:limit]]
+
+
+def of_bases(bases: Sequence[str], account_id: int | None) -> list[Entry]:
+    """Everything done and seen on these bases, oldest first: what a wrap-up is drafted from. Lines of another account's
+    chain are left out: a contact can have moved, and what was done there is told there."""
+    rows = Line.objects.filter(basis__in=bases).select_related("payload", "chain").order_by("at", "pk")
+    mine = rules.account_chain(account_id) if account_id is not None else ""
+    return [_entry(line, True) for line in rows if line.chain.name == mine or not rules.is_account_chain(line.chain.name)]
 
 
 def looked(*, basis: str, code: str, who: Who, chain: str) -> bool:
     """Did this principal open this section on this basis before? `chain`: of the account that it shows, for a contact
     can move to another."""
-    return Line.objects.filter(basis=basis, code=code, who=who.key, outcome="looked", chain__name=chain).exists()
+    return (chain,) in _looked(basis=basis, code=code, who=who.key)
+
+
+@prepared
+def _looked() -> QuerySet[Line, tuple[str]]:
+    # Chains are told apart afterwards: asked for the house's, a database might read the whole of it.
+    rows = Line.objects.filter(basis=given("basis"), code=given("code"), who=given("who"), outcome="looked")
+    return rows.values_list("chain__name")
 
 
 def count_since(*, who: Who, code: str, since: datetime) -> int:
-    return Line.objects.filter(who=who.key, code=code, at__gte=since).count()
+    return sum(n for _, n in _count_since(who=who.key, code=code, since=since))
+
+
+@prepared
+def _count_since() -> QuerySet[Line, tuple[str, int]]:
+    rows = Line.objects.filter(who=given("who"), code=given("code"), at__gte=moment("since"))
+    return rows.values_list("who").annotate(n=Count("pk"))
 
 
 @dataclass(frozen=True)
@@ -107,8 +136,13 @@ class Spent:
 
 
 def spent_key(*, principal: str, key: str) -> Spent | None:
-    row = RequestKey.objects.filter(principal=principal, key=key).first()
+    row = _spent.first(principal=principal, key=key)
     return Spent(row.digest, row.code, row.state, json.loads(row.outcome)) if row else None
+
+
+@prepared
+def _spent() -> QuerySet[RequestKey]:
+    return RequestKey.objects.filter(principal=given("principal"), key=given("key"))[:1]
 
 
 @dataclass(frozen=True)
@@ -130,6 +164,33 @@ def pending_since(before: datetime, most: int = 100) -> list[Pending]:
 def message_states(about: str) -> list[dict[str, Any]]:
     """What became of the messages about one thing: topic, state, when."""
     return list(Outbox.objects.filter(about=about).order_by("pk").values("topic", "state", "at", "sent_at"))
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What became of a message: its state, when it was really sent, and what the contact rules said of it."""
+
+    channel: str
+    state: str
+    sent_at: datetime | None
+    not_before: datetime
+    why: str
+
+
+def fates(message_ids: Sequence[int]) -> dict[int, Fate]:
+    rows = Outbox.objects.filter(pk__in=message_ids).values_list("pk", "channel", "state", "sent_at", "not_before", "why")
+    return {pk: Fate(*rest) for pk, *rest in rows}
+
+
+def sent_since(account_ids: Sequence[int], since: datetime) -> list[tuple[int, str, str, datetime]]:
+    """What was sent about these accounts since a moment: account, topic, channel, when; the oldest first."""
+    rows = Outbox.objects.filter(account_id__in=account_ids, sent_at__gte=since).order_by("sent_at")
+    return list(rows.values_list("account_id", "topic", "channel", "sent_at"))  # type: ignore[arg-type]
+
+
+def told_since(account_ids: Sequence[int], topic: str, since: datetime) -> set[str]:
+    """What messages of a topic to these accounts, queued since a moment, are about."""
+    return set(Outbox.objects.filter(account_id__in=account_ids, topic=topic, at__gte=since).values_list("about", flat=True))
 
 
 def outbox_backlog(at: datetime) -> int:
@@ -220,6 +281,24 @@ def _root_faults(
             yield rules.Fault("roots", None, "a line of the anchor file cannot be read")
         elif number and macs.get(int(number)) != mac:
             yield rules.Fault("roots", int(number), "the anchor outside knows another root (the journal was rewritten)")
+
+
+def begun() -> bool:
+    """Whether anything was ever written."""
+    return Line.objects.exists()
+
+
+def written_with_another_key() -> bool:
+    """Whether there is a journal and neither its first line nor its newest was written with the key in use. (Of one line
+    that somebody changed it says nothing: that is for `verify`.)"""
+    for order in ("pk", "-pk"):
+        line = Line.objects.order_by(order).first()
+        if line is None:
+            return False
+        previous = Line.objects.filter(chain_id=line.chain_id, seq=line.seq - 1).values_list("mac", flat=True).first()
+        if line.mac == rules.line_mac(settings.JOURNAL_KEY, previous or "", line.text):
+            return False
+    return True
 
 
 def size() -> dict[str, int]:

@@ -18,6 +18,10 @@ def account_chain(account_id: int) -> str:
     return f"account:{account_id}"
 
 
+def is_account_chain(name: str) -> bool:
+    return name.startswith("account:")
+
+
 def staff_chain(staff_id: str) -> str:
     return f"staff:{staff_id}"
 

@@ -42,7 +42,8 @@ def _locked(staff_id: int) -> Staff:
     return staff
 
 
-def change_role(*, act: Act, staff_id: int, role: str) -> Staff:
+def change_role(*, act: Act, staff_id: int, role: str) -> tuple[Staff, int]:
+    """Another role from now on. Living tokens are revoked, for they were issued to the role that was; returns how many."""
     staff = _locked(staff_id)
     if str(staff.pk) == act.who.id:
         raise refuse("CONFLICT", "Nobody changes their own role. Ask another administrator.")
@@ -50,7 +51,8 @@ def change_role(*, act: Act, staff_id: int, role: str) -> Staff:
         raise refuse("CONFLICT", "A person stays a person and a machine a machine. Add a new one instead.")
     staff.role = role
     staff.save(update_fields=["role"])
-    return staff
+    living = Token.objects.filter(owner=staff, revoked_at=None, expires_at__gt=act.at)
+    return staff, living.update(revoked_at=act.at)
 
 
 def set_active(*, act: Act, staff_id: int, active: bool) -> Staff:
@@ -82,7 +84,7 @@ def issue_token(*, act: Act, staff_id: int, label: str, scope: str, expires_at: 
         label=label,
         hash=Token.hash_of(secret),
         hint=secret[:7],
-        scope=" ".join(scope.split()) or "*",
+        scope=scope,
         created_at=act.at,
         expires_at=expires_at,
     )

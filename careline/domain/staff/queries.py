@@ -7,12 +7,25 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+from django.db.models import QuerySet
+
 from careline.domain.staff.models import Spending, Staff, Team, Token
 from careline.foundation.act import Who
+from careline.prepared import prepared, whole
 
 
 def person(staff_id: int | str) -> Staff | None:
     return Staff.objects.filter(pk=staff_id).select_related("team").first()
+
+
+def signed_in(staff_id: int | str) -> Staff | None:
+    """Who a session belongs to, asked at every request."""
+    return _person.first(staff=int(staff_id))
+
+
+@prepared
+def _person() -> QuerySet[Staff]:
+    return Staff.objects.filter(pk=whole("staff"))
 
 
 def by_username(username: str) -> Staff | None:

@@ -30,8 +30,10 @@ from careline.acts import table
 from careline.acts.declare import ActType, BasisRef, Id, Outcome, Scene
 from careline.acts.look import look, search
 from careline.acts.perform import perform, scene_for_page
+from careline.acts.staff import NOT_BY_TOKEN
 from careline.domain.approvals import queries as approvals
 from careline.domain.contacts import queries as contacts
+from careline.domain.ledger import queries as ledger
 from careline.domain.rulebook import queries as rulebooks
 from careline.domain.staff import queries as staff
 from careline.doors.api import shapes
@@ -42,13 +44,13 @@ from careline.foundation.refusal import Refusal, Refused
 
 log = logging.getLogger("careline.api")
 
-LEFT_OUT = frozenset({"staff.sign_in", "staff.sign_out"})  # a token does not sign in
 FAILURES_A_MINUTE = 20
 
 # The lists of the rulebook that a field chooses from: /api/acts gives them beside the schema.
 CHOICES = {
     "contacts.reason": {"reason": "contact"},
     "credits.grant": {"reason": "credit"},
+    "lines.suspend": {"reason": "suspension"},
     "contacts.wrap_up": {"disposition": "disposition", "root_cause": "root_cause"},
 }
 
@@ -291,6 +293,8 @@ MORE_CODES = {
     "contacts.check_code": ("NOT_PROVEN", "LOCKED"),
     "contacts.send_code": ("LOCKED",),
     "contacts.call_back": ("LOCKED",),
+    "contacts.call_back_answered": ("NOT_PROVEN", "LOCKED"),
+    **{f"lines.{verb}": ("NETWORK",) for verb in ("suspend", "restore", "set_feature", "add_data", "refresh_provisioning", "reset_registration")},
 }
 
 
@@ -331,7 +335,7 @@ def _add(kind: ActType) -> None:
 
 def api_acts() -> dict[str, ActType]:
     """Every act that has an endpoint."""
-    return {code: kind for code, kind in table.acts().items() if code not in LEFT_OUT}
+    return {code: kind for code, kind in table.acts().items() if code not in NOT_BY_TOKEN}
 
 
 for _kind in api_acts().values():
@@ -353,14 +357,20 @@ def _get(address: str, name: str, summary: str, *codes: str) -> Callable[..., An
     )
 
 
-def _scene(request: HttpRequest, id_: str, section: str) -> Scene:
+def _number(id_: str) -> int | None:
+    """The id of a row; None for whatever else stands there."""
+    return int(id_) if id_.isascii() and id_.isdigit() and len(id_) <= 18 else None
+
+
+def _scene(request: HttpRequest, id_: str, section: str, **more: Any) -> Scene:
     """The contact for this principal now, looked at: 404 for one that nobody has, 403 with its rule for another's."""
     bearer = _covered(request, section)
-    row = contacts.contact(int(id_)) if id_.isascii() and id_.isdigit() and len(id_) <= 18 else None
+    number = _number(id_)
+    row = contacts.contact(number) if number is not None else None
     if row is None:
         raise problem("NOT_FOUND", "There is no such contact.", act=section)
     scene = scene_for_page(row, bearer.who, rulebooks.current(), timezone.now())
-    looked = look(section, who=bearer.who, scene=scene)
+    looked = look(section, who=bearer.who, scene=scene, **more)
     if looked.refusal is not None:
         raise Problem(looked.refusal, act=section)
     return scene
@@ -432,6 +442,17 @@ def contact(request: HttpRequest, contact_id: str) -> HttpResponse:
 @_get("/accounts/of-contact/{contact_id}", "account", "The account of a contact of mine", "AUTHORITY", "SCOPE", "NOT_FOUND")
 def account(request: HttpRequest, contact_id: str) -> HttpResponse:
     return JsonResponse(shapes.account(_scene(request, contact_id, "view.account"), timezone.now()))
+
+
+@_get("/contacts/{contact_id}/papers/{paper_id}", "paper", "A bill or statement as PDF, once it is made", "AUTHORITY", "SCOPE", "NOT_FOUND")
+def paper(request: HttpRequest, contact_id: str, paper_id: str) -> HttpResponse:
+    """A line in the journal each time. `pdf` is base64, null until the paper is made."""
+    number = _number(paper_id)
+    scene = _scene(request, contact_id, "view.paper", data={"paper": str(number)}, every_time=True)
+    found = ledger.paper(number) if number is not None else None
+    if found is None or found.account_id != scene.basis.account_id:
+        raise problem("NOT_FOUND", "There is no such paper of this account.", act="view.paper")
+    return JsonResponse(shapes.paper(found, ledger.paper_body(found.pk)))
 
 
 @_get("/requests", "requests", "What waits for my decision", "SCOPE")

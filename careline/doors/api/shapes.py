@@ -3,13 +3,17 @@ in UTC. The same questions as the web page; each is asked once, so that their nu
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 
 from careline.acts.declare import Scene
+from careline.carriers import lacking
 from careline.domain.approvals import queries as approvals
+from careline.domain.approvals.rules import Kind
 from careline.domain.contacts import queries as contacts
 from careline.domain.credits import queries as credits
 from careline.domain.customers import queries as customers
@@ -69,7 +73,9 @@ def contact(scene: Scene, at: datetime) -> dict[str, Any]:
         "who": None,
         "factors": [],
         "people": [],
-        "requests": [request(r, at) for r in approvals.of_contact(row.pk)],
+        "requests": [
+            request(r, at) for r in approvals.of_contact(row.pk, row.account_id) if level >= Level.WRAP_UP or r.kind == Kind.ADMIT
+        ],
     }
     if row.account_id is None or row.state == "closed":
         return shape
@@ -96,7 +102,7 @@ def _factors(scene: Scene, at: datetime) -> list[dict[str, Any]]:
     row, policy = scene.contact, scene.rulebook.verification
     left = contacts.lockouts(row.account_id, policy, at)
     numbers = customers.numbers_of_record(row.account_id)
-    sent = next((c for c in contacts.codes_of(row.pk, row.account_id) if c.used_at is None and c.expires_at > at), None)
+    sent = contacts.code_waiting(contacts.codes_of(row.pk, row.account_id), at)
     has_pin = customers.pin_hash(row.account_id) is not None
     shapes = []
     for factor, room in left.items():
@@ -105,7 +111,7 @@ def _factors(scene: Scene, at: datetime) -> list[dict[str, Any]]:
             state = "passed"
         elif room.is_locked(at):
             state = "locked"
-        elif not (has_pin if factor == "pin" else lines):
+        elif not (has_pin if factor == "pin" else lines) or (factor == "code" and lacking("MESSENGER")):
             state = "unavailable"
         else:
             state = "waiting" if factor == "code" and sent else "ready"
@@ -186,7 +192,7 @@ def account(scene: Scene, at: datetime) -> dict[str, Any]:
     recent = contacts.recent_of_account(id_, at - timedelta(days=30), but=scene.contact.pk)
     signals = [
         *customers.signals(lines=lines, at=at),
-        *ledger.signals(bills=bills, standing=standing, charges=charges, today=today, at=at),
+        *ledger.signals(bills=bills, standing=standing, charges=charges, entries=statement.entries, today=today, at=at),
         *contacts.signals(recent, at),
     ]
     return {
@@ -254,6 +260,11 @@ def account(scene: Scene, at: datetime) -> dict[str, Any]:
             {"kind": e.kind, "label": e.label, "reference": e.reference, "amount": money(e.amount_minor, currency), "at": when(e.at)}
             for e in statement.entries
         ],
+        "unbilled": [
+            {"number": c.number, "label": c.label, "line": str(c.line_id) if c.line_id else None, "amount": money(c.amount_minor, currency),
+             "tax": c.tax, "day": day(c.day)}
+            for c in ledger.unbilled_of(id_)
+        ],
         "notes": [
             {"id": str(n.pk), "text": n.text, "pinned": n.pinned, "by": n.author.name, "at": when(n.at)}
             for n in contacts.notes_of(id_)
@@ -276,13 +287,16 @@ def _line(line: Any, currency: str, first: date, last: date) -> dict[str, Any]:
         "plan": {"code": line.plan.code, "name": line.plan.name, "price": money(line.plan.price_minor, currency)},
         "usage": {
             "data_mb": line.data_used,
-            "data_mb_allowed": line.plan.data_mb,
+            "data_mb_allowed": line.data_allowed_mb,
+            "data_mb_added": line.data_added,
             "from": day(first),
             "to": day(last),
         },
         "device": {"make": line.device.make, "model": line.device.model, "imei": line.device.imei} if line.device_id else None,
         "sim": {"kind": line.sim_kind, "last_four": line.iccid[-4:]} if line.iccid else None,
         "can_text": line.can_text,
+        "features": sorted(line.switched_on),
+        "contract_ends_on": day(line.contract_ends_on),
     }
 
 
@@ -297,3 +311,12 @@ def _credit(row: Any, currency: str) -> dict[str, Any]:
         "reversed": hasattr(row, "reversed_by"),
         "at": when(row.at),
     }
+
+
+def paper(row: Any, body: bytes | None) -> dict[str, Any]:
+    """A paper and, once it is made, its bytes."""
+    return {
+        "paper": str(row.pk), "kind": row.kind, "state": row.state, "name": row.name, "media_type": "application/pdf",
+        "digest": hashlib.sha256(body).hexdigest() if body is not None else None,
+        "pdf": base64.b64encode(body).decode() if body is not None else None,
+    }  # fmt: skip

@@ -6,20 +6,19 @@ What the made-up carrier consists of, and the sign-in names, stand in `doors/job
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from django.conf import settings
 from django.db import connection
 
-from careline.domain.staff import queries as staff
-from careline.doors.jobs import serving, setup
+from careline.doors.jobs import houses, serving, setup
 from careline.doors.jobs.stop import Stop
+from careline.settings import home
 
-
-def mark() -> Path:
-    """The file that says: what is in this house is made up and may be thrown away."""
-    return Path(settings.HOME) / "demo-house"
+ANOTHER = "PORT={0} make demo, or careline demo --port {0}"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,17 +33,18 @@ def around(fill: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Name
 
     def main(options: argparse.Namespace) -> int:
         if not options.no_serve:
-            serving.check_port(options.host, options.port)
+            serving.check_port(options.host, options.port, ANOTHER)
         if options.reset:
             reset()
+            if home() != settings.HOME:  # the demo of an older version is gone from ./var
+                _begin_again(options)
+        if not houses.is_demo() and houses.is_own():
+            raise Stop(
+                f"{settings.HOME} is a house of somebody's own, and the made-up carrier needs an empty one. "
+                "Leave CARELINE_HOME and CARELINE_DATABASE_URL out, and the demo takes a folder of its own."
+            )
         setup.migrate(say=print)
-        if not mark().exists():
-            if staff.everybody():
-                raise Stop(
-                    "People work in this house already; the made-up carrier needs an empty one. "
-                    "Run: CARELINE_HOME=var/demo careline demo"
-                )
-            mark().write_text("Made by `careline demo`: everything here is made up.\n")
+        write_mark()
         code = fill(options)
         connection.close()
         if code or options.no_serve:
@@ -54,16 +54,38 @@ def around(fill: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Name
     return main
 
 
+def _begin_again(options: argparse.Namespace) -> None:
+    """This command once more, without the reset, in the folder that the demo has now."""
+    words = ["--host", options.host, "--port", str(options.port), "--accounts", str(options.accounts)]
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-m", "careline", "demo", *words, *(["--no-serve"] if options.no_serve else [])])
+
+
+def write_mark() -> None:
+    if not houses.mark().exists():
+        houses.mark().write_text("Made by `careline demo`: everything here is made up.\n")
+
+
 def reset() -> None:
-    """Throw away a demo's SQLite database and what its sandbox wrote. Never touches a house that is no demo."""
+    """Throw away a demo's SQLite database and what its sandbox wrote, unless somebody is in it."""
     if connection.vendor != "sqlite":
         raise Stop("A demo on PostgreSQL is reset by dropping its database yourself.")
-    home = Path(settings.HOME)
-    database = Path(settings.DATABASES["default"]["NAME"])
-    if database.exists() and not mark().exists():
-        raise Stop(f"{home} is no demo house, so nothing was thrown away. Delete it yourself if you mean it.")
+    with houses.alone():
+        throw_away()
+
+
+def throw_away() -> None:
+    """Never touches a house that the demo did not make, nor one into which somebody brought people or files of their own."""
+    house = Path(settings.HOME)
+    if houses.is_own():
+        raise Stop(f"People or files that are not the demo's came into {house}, so nothing was thrown away. Delete it yourself if you mean it.")
+    if not houses.mark().exists():
+        if houses.is_demo():
+            raise Stop(f"{house} has no file {houses.mark().name}, so nothing was thrown away. Delete it yourself if you mean it.")
+        return
     connection.close()
+    database = Path(settings.DATABASES["default"]["NAME"])
     # The mark goes last: interrupted, it can be done again.
-    for path in (database, Path(f"{database}-wal"), Path(f"{database}-shm"), home / "anchors.txt", *(home / "sandbox").glob("*.jsonl"), mark()):
+    for path in (database, Path(f"{database}-wal"), Path(f"{database}-shm"), house / "anchors.txt", *(house / "sandbox").glob("*.jsonl"), houses.mark()):
         path.unlink(missing_ok=True)
-    print(f"The demo's database in {home} is gone.")
+    print(f"The demo's database in {house} is gone.")

@@ -15,6 +15,7 @@ from careline.acts.declare import Outcome
 from careline.acts.perform import perform
 from careline.domain.staff import queries
 from careline.domain.staff.rules import ROLE_TITLES, Role, kind_of
+from careline.doors.jobs import houses
 from careline.doors.jobs.stop import Stop
 from careline.foundation.act import Who
 
@@ -62,6 +63,7 @@ def _ask_password(from_stdin: bool) -> str:
 
 
 def add(options: argparse.Namespace) -> int:
+    houses.refuse_in_the_demo()
     role = _role(options.role)
     if queries.by_username(options.username):
         raise Stop(f"There is already somebody with the sign-in name {options.username}. See: careline user list")
@@ -90,7 +92,7 @@ def everybody(options: argparse.Namespace) -> int:
     if not rows:
         print("Nobody yet. Begin with: careline user add NAME --name 'Their name' --role administrator")
         return 0
-    _table(("sign-in", "name", "role", "team", "", "signs in by"), rows)
+    _table(("sign-in", "name", "role", "team", "state", "signs in by"), rows)
     return 0
 
 
@@ -131,7 +133,7 @@ def tokens(options: argparse.Namespace) -> int:
         print("No tokens.")
         return 0
     _table(
-        ("number", "owner", "label", "begins", "scope", "until", ""),
+        ("number", "owner", "label", "begins", "scope", "until", "state"),
         [
             (str(t.pk), t.owner.username, t.label, f"{t.hint}…", t.scope, f"{t.expires_at:%Y-%m-%d}",
              "alive" if t.alive(now) else "revoked" if t.revoked_at else "expired")

@@ -18,7 +18,8 @@ from pathlib import Path
 from django.conf import settings
 from django.db import connection
 
-from careline.doors.jobs import setup
+from careline import carriers
+from careline.doors.jobs import houses, setup
 from careline.doors.jobs.stop import Stop
 
 CORES = os.cpu_count() or 1
@@ -35,22 +36,28 @@ def main(options: argparse.Namespace) -> int:
 def serve(*, host: str, port: int, workers: int | None = None, with_worker: bool = True) -> int:
     """Run until a signal ends it. Raises Stop when something is missing first."""
     check_port(host, port)
+    houses.refuse_in_the_demo()
     found = setup.problems()
     if found:
         for line in found[:-1]:
             print(f"careline: {line}", file=sys.stderr)
         raise Stop(found[-1])
     connection.close()
+    for note in carriers.notes():
+        print(f"Note: {note}; see docs/operate.md.", file=sys.stderr)
+    if not settings.CSRF_TRUSTED_ORIGINS and not settings.TLS and settings.ALLOWED_HOSTS[0] in LOOPBACK:
+        os.environ["CARELINE_ORIGINS"] = f"http://{settings.ALLOWED_HOSTS[0]}:{port}"  # addresses in texts name the port too
     if host not in LOOPBACK and not settings.TLS:
         print("Note: other machines may reach this without TLS; see docs/operate.md.", file=sys.stderr)
     count = workers or min(4, max(2, CORES))
     commands: dict[str, list[str]] = {"web": web_command(host, port, count)}
     if with_worker:
         commands["worker"] = [sys.executable, "-m", "careline", "worker"]
-    return Family(commands, lambda: _ready(host, port)).run()
+    return Family(commands, lambda: _ready(host, port), lock=houses.move_in(port)).run()
 
 
-def check_port(host: str, port: int) -> None:
+def check_port(host: str, port: int, another: str = "--port {0}") -> None:
+    """Raises Stop when nobody can listen there; `another` is how the command is given another port."""
     try:
         family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, proto) as probe:
@@ -61,7 +68,8 @@ def check_port(host: str, port: int) -> None:
     except OSError as fault:
         if isinstance(fault, PermissionError):
             raise Stop(f"Port {port} needs more rights than you have. Choose one above 1023, for example --port 8000.") from None
-        raise Stop(f"Port {port} on {host} is taken ({fault.strerror}). Choose another, for example --port {_other(port)}.") from None
+        ours = f"{'this demo' if settings.DEMO else 'this desk'} runs there already" if houses.answers_on(port) else fault.strerror
+        raise Stop(f"Port {port} on {host} is taken ({ours}). Choose another, for example {another.format(_other(port))}.") from None
 
 
 def _other(port: int) -> int:
@@ -99,9 +107,10 @@ def _die_with_parent() -> Callable[[], None] | None:
 class Family:
     """The processes of one desk. When the worker dies it is started again; when the web server dies, all end."""
 
-    def __init__(self, commands: dict[str, list[str]], ready: Callable[[], bool]) -> None:
+    def __init__(self, commands: dict[str, list[str]], ready: Callable[[], bool], lock: int) -> None:
         self.commands = commands
         self.ready = ready
+        self.lock = lock  # of the house; the children hold it too
         self.children: dict[str, subprocess.Popen[bytes]] = {}
         self.begun: dict[str, float] = {}
         self.stop = threading.Event()
@@ -114,6 +123,7 @@ class Family:
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C reaches this process only; it ends the others in order
             preexec_fn=_die_with_parent(),
+            pass_fds=(self.lock,),
         )
         self.begun[name] = time.monotonic()
 

@@ -13,15 +13,17 @@ from pathlib import Path
 from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
 from careline.domain.journal import operations as journal
+from careline.domain.journal import queries as journal_queries
 from careline.domain.journal import rules as journal_rules
 from careline.domain.rulebook import operations as rulebook_operations
 from careline.domain.rulebook import queries as rulebooks
-from careline.doors.jobs import guards
+from careline.doors.jobs import guards, houses
+from careline.doors.jobs.stop import Stop
 from careline.foundation.act import NO_BASIS, Act, Who
 from careline.foundation.rulebook import Rulebook
 
@@ -29,14 +31,40 @@ SETUP = Who("Job", "setup", "Setup", "job")
 
 
 def main(options: argparse.Namespace) -> int:
+    houses.refuse_in_the_demo()
     start = time.monotonic()
     done = migrate(say=print)
     print(f"{'Ready' if done else 'Nothing to do: everything was there'} ({time.monotonic() - start:.1f} s).")
     return 0
 
 
+def check_keys() -> None:
+    """Stop before anything is written with keys that are not this house's: a database with a journal, and its secrets
+    missing (made anew a moment ago, and thrown away again) or others. Says nothing where there is no journal yet."""
+    folder = Path(settings.HOME) / "secrets"
+    try:
+        if not journal_queries.begun():
+            return
+        missing = [name for name in settings.MADE if name in ("journal_key", "pepper")]
+        if not missing and not journal_queries.written_with_another_key():
+            return
+    except DatabaseError:  # no table yet, or no database: the command itself says so
+        return
+    for name in settings.MADE:
+        (folder / name).unlink(missing_ok=True)
+    settings.MADE.clear()
+    if missing:
+        files = " and ".join(str(folder / name) for name in missing)
+        raise Stop(f"This database has a journal already and {files} is missing. Put this house's secrets back, or set CARELINE_HOME to where they are.")
+    raise Stop(
+        f"The journal of this database was written with another key than {folder / 'journal_key'} (or CARELINE_JOURNAL_KEY). "
+        "Put this house's secrets there, or set CARELINE_HOME or CARELINE_DATABASE_URL to what belongs together."
+    )
+
+
 def migrate(say: object = None) -> list[str]:
     """Bring database, guards, rulebook and static files up to date. Returns what had to be done."""
+    check_keys()
     done: list[str] = []
 
     def tell(text: str) -> None:
@@ -45,6 +73,9 @@ def migrate(say: object = None) -> list[str]:
             say(text)
 
     waiting = unapplied()
+    first = None if _has_rulebook() else Rulebook.from_folder(settings.RULEBOOK_FOLDER)
+    if first is not None:
+        first.check()  # before anything is built
     if waiting:
         if callable(say):
             say(f"Database: {waiting} migrations to apply …")
@@ -55,8 +86,8 @@ def migrate(say: object = None) -> list[str]:
         tell("Database: cache table made.")
     if waiting or guards.missing():
         tell(f"Guards: {guards.install()} triggers hold the append-only tables.")
-    digest = first_rulebook()
-    if digest:
+    if first is not None:
+        digest = first_rulebook(first)
         tell(f"Rulebook: {digest[:12]} from {settings.RULEBOOK_FOLDER} is in force.")
     if collect_static():
         tell("Static files: collected.")
@@ -69,12 +100,16 @@ def unapplied() -> int:
     return len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
 
 
-def first_rulebook() -> str | None:
-    """Take the rulebook folder into force when the house has none; its digest, or None when there was one."""
+def _has_rulebook() -> bool:
+    try:
+        return rulebooks.digest_at(timezone.now()) is not None
+    except DatabaseError:  # no table yet
+        return False
+
+
+def first_rulebook(book: Rulebook) -> str:
+    """Take a rulebook into force in a house that has none; its digest."""
     now = timezone.now()
-    if rulebooks.digest_at(now) is not None:
-        return None
-    book = Rulebook.from_folder(settings.RULEBOOK_FOLDER)
     act = Act(SETUP, now, "A new house", uuid.uuid4().hex, NO_BASIS, rulebook=book.digest)
     with transaction.atomic():
         digest = rulebook_operations.activate(act=act, rulebook=book, from_at=now, seconded_by=SETUP.key)

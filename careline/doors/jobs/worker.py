@@ -1,4 +1,4 @@
-"""`careline worker`: sends what is queued, finishes what was interrupted, expires requests, anchors the journal.
+"""`careline worker`: sends what is queued, makes the papers that were asked for, finishes what was interrupted, expires requests, anchors the journal.
 
 Two threads: the outbox, which must never wait (a one-time code leaves within two seconds), and the chores. Safe when
 several run: messages are leased, every send carries a key of its own, and settling is done once.
@@ -11,24 +11,40 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
-from django.db import close_old_connections, connection
+from django.conf import settings
+from django.db import close_old_connections, connection, transaction
 from django.utils import timezone
 
 from careline.carriers import messenger
 from careline.domain.approvals import operations as approvals
+from careline.domain.approvals import rules as approval_rules
+from careline.domain.arrangements import queries as arrangements
+from careline.domain.collections import queries as collections
+from careline.domain.contacts import queries as contacts
+from careline.domain.contacts.rules import Reach, Touch, may_touch
 from careline.domain.journal import operations as journal
 from careline.domain.journal import queries as journal_queries
+from careline.domain.journal import rules as journal_rules
 from careline.domain.journal.ports import Messenger
+from careline.domain.rulebook import queries as rulebooks
+from careline.doors.jobs import books, houses, night, papers, promises
 from careline.doors.jobs.journals import write_anchor
 from careline.doors.jobs.reconcile import reconcile
+from careline.foundation.act import NO_BASIS, Act, Basis, Who
+from careline.foundation.calendar import civil_date
 
 log = logging.getLogger("careline.worker")
 TICK = 0.25
+PAPERS_EVERY = 1.0
 RECONCILE_EVERY = 30.0
+RELIEVE_EVERY = 5.0  # who paid has their lines back within a minute; this and the network is what it takes
 ANCHOR_EVERY = 300.0
+WORKER = Who("Job", "worker", "Worker", "job")
 
 
 def send_due(*, at: datetime | None = None, through: Messenger | None = None) -> int:
@@ -40,27 +56,100 @@ def send_due(*, at: datetime | None = None, through: Messenger | None = None) ->
     if not journal_queries.outbox_backlog(at or timezone.now()):
         return 0
     through = through or messenger()
-    sent = 0
-    for message in journal.take_due(at=at or timezone.now()):
+    sent, now = 0, at or timezone.now()
+    leased = journal.take_due(at=now)
+    reach, outdated = _reaches(leased, now), _outdated(leased, now)
+    for message in leased:
+        if message.about in outdated:
+            _take_back(message, now)
+            continue
+        if not _may_go(message, reach, now):
+            continue
         try:
+            mail: dict[str, Any] = {"subject": message.subject, "attachments": papers.attached(message.attachment)} if message.attachment else {}
             through.send(
-                key=f"outbox:{message.pk}", channel=message.channel, to=message.to, body=message.body, topic=message.topic
+                key=f"outbox:{message.pk}", channel=message.channel, to=message.to, body=message.body, topic=message.topic, **mail
             )
         except Exception as fault:  # whatever a carrier's client raises must not stop the messages behind it
-            log.error("message %s could not be handed over (%s), try %s", message.pk, type(fault).__name__, message.tries)
+            last = "; it is given up" if message.tries >= journal.TRIES else ""
+            log.error("message %s could not be handed over (%s), try %s%s", message.pk, type(fault).__name__, message.tries, last)
             continue
         journal.mark_sent(message=message, at=at or timezone.now())
         sent += 1
+        if message.account_id in reach:
+            known = reach[message.account_id]
+            reach[message.account_id] = replace(known, touches=(*known.touches, Touch(now, message.channel)))
     return sent
+
+
+def _reaches(leased: Sequence[Any], now: datetime) -> dict[int | None, Reach]:
+    """What the contact rules need to know of the accounts that these messages are about."""
+    rulebook = rulebooks.current() if any(m.account_id is not None for m in leased) else None
+    if rulebook is None or "contact_rules.toml" not in rulebook.files:
+        return {}
+    policy = rulebook.outbound
+    asked = [(m.account_id, m.to) for m in leased if m.account_id is not None and policy.class_of(m.topic) != "free"]
+    day = civil_date(now, settings.CARRIER_ZONE)
+    ids = [account_id for account_id, _ in asked]
+    quiet = collections.quiet(ids, day, rulebook.ladder) if ids and "ladder.toml" in rulebook.files else set()
+    found: dict[int | None, Reach] = {}
+    found.update(contacts.reaches(asked, policy, now, quiet).items() if asked else ())
+    return found
+
+
+def _outdated(leased: Sequence[Any], now: datetime) -> set[str]:
+    """What messages are about for which there is no reason any more: notices of the ladder that are paid, arranged or held since they were
+    written, and texts about a part of an arrangement that is here."""
+    rulebook, day = rulebooks.current(), civil_date(now, settings.CARRIER_ZONE)
+    parts = {m.about: m.account_id for m in leased if m.topic == promises.SOON}
+    found = set(parts) - arrangements.still_due(parts.values(), day) if parts else set()
+    if "ladder.toml" in rulebook.files:
+        found |= collections.outdated([m.about for m in leased], day, rulebook.ladder)
+    return found
+
+
+def _take_back(message: Any, now: datetime) -> None:
+    act = Act(WORKER, now, "", f"outbox-{message.pk}", NO_BASIS)
+    say = f"Not sent, {message.topic.replace('_', ' ')} by {message.channel}: taken back, there is no reason for it any more"
+    with transaction.atomic():
+        if journal.withdraw_many(act=act, message_ids=[message.pk]):
+            journal.record(journal_rules.Entry(journal_rules.account_chain(message.account_id), act, "messages.take_back", "done", say, {"message": str(message.pk)}))
+
+
+def _may_go(message: Any, reach: dict[int | None, Reach], now: datetime) -> bool:
+    """Ask the contact rules. No: the message waits until they let it, or is called off; it never goes against them."""
+    if message.account_id not in reach:
+        return True
+    found = may_touch(rulebooks.current().outbound, message.topic, message.channel, reach[message.account_id], now)
+    if found.ok:
+        return True
+    if found.later is not None:
+        journal.put_off(message=message, until=found.later, why=found.say)
+    else:
+        with transaction.atomic():
+            journal.call_off(message=message, at=now, why=found.say, cite=found.cite)
+    return False
 
 
 def anchor_some() -> bool:
     return write_anchor(at=timezone.now()) is not None
 
 
-def expire_requests() -> bool:
-    approvals.expire_due(at=timezone.now())
-    return False
+def expire_requests(*, at: datetime | None = None) -> bool:
+    """Let requests expire whose time has passed, each with a line on its account's chain, or its asker's."""
+    now = at or timezone.now()
+    with transaction.atomic():
+        rows = approvals.expire_due(at=now)
+        journal.record_many([
+            journal_rules.Entry(
+                journal_rules.account_chain(row.account_id) if row.account_id else journal_rules.staff_chain(str(row.asker_id)),
+                Act(WORKER, now, "", f"expire-{row.pk}", Basis("request", row.pk, row.account_id, row.level, contact_id=row.contact_id)),
+                approval_rules.EXPIRE, "done", approval_rules.expired(row.title),
+                {"request": str(row.pk), "asked_by": f"Staff:{row.asker_id}"},
+            )
+            for row in rows
+        ])  # fmt: skip
+    return bool(rows)
 
 
 def finish_begun() -> bool:
@@ -68,10 +157,32 @@ def finish_begun() -> bool:
     return False
 
 
+def make_papers() -> bool:
+    return papers.make_one()
+
+
+def write_books() -> bool:
+    return books.finish(at=timezone.now())
+
+
+def relieve() -> bool:
+    return night.relieve()
+
+
+def settle_arrangements() -> bool:
+    """Arrangements whose part's day is over; money that came at the desk has closed its arrangement already."""
+    promises.settle_day(timezone.now())
+    return False
+
+
 # What is done besides the outbox: how often, and the deed (True: there is more, come back soon).
 CHORES: tuple[tuple[float, Callable[[], bool]], ...] = (
+    (RELIEVE_EVERY, relieve),
+    (PAPERS_EVERY, make_papers),
     (RECONCILE_EVERY, finish_begun),
     (RECONCILE_EVERY, expire_requests),
+    (RECONCILE_EVERY, write_books),
+    (RECONCILE_EVERY, settle_arrangements),
     (ANCHOR_EVERY, anchor_some),
 )
 
@@ -108,6 +219,7 @@ def chores_until(stop: threading.Event) -> None:
 
 
 def main(options: argparse.Namespace) -> int:
+    houses.move_in()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

@@ -7,21 +7,30 @@ from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
+from django.http import Http404, HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
 from careline.acts import table
 from careline.acts.declare import Scene
 from careline.acts.perform import refusal_of, resource, scene_for_page
+from careline.carriers import lacking
 from careline.domain.approvals import queries as approvals
+from careline.domain.approvals.rules import Kind as RequestKind
 from careline.domain.approvals.rules import State as RequestState
+from careline.domain.arrangements import queries as arrangements
+from careline.domain.arrangements.rules import State as PromiseState
 from careline.domain.contacts import queries as contacts
+from careline.domain.contacts import rules as contact_rules
+from careline.domain.contacts.rules import DraftKind
 from careline.domain.credits import queries as credits
 from careline.domain.customers import queries as customers
+from careline.domain.customers.rules import FEATURE_TITLES
 from careline.domain.journal import queries as journal
 from careline.domain.journal import rules as journal_rules
 from careline.domain.ledger import queries as ledger
 from careline.domain.ledger import rules as ledger_rules
+from careline.domain.rulebook import queries as rulebooks
 from careline.doors.web import forms
 from careline.doors.web.render import clock, digest, zone
 from careline.foundation import phone
@@ -29,23 +38,54 @@ from careline.foundation.act import Level, Who
 from careline.foundation.authority import Question
 from careline.foundation.calendar import bill_period
 from careline.foundation.money import shown
+from careline.foundation.refusal import Refusal
 
-SECTIONS = (("money", "Money", "m"), ("lines", "Lines", "l"), ("time", "Timeline", "t"), ("notes", "Notes", "w"))
+SECTIONS = (("cause", "Find the cause", "f"), ("money", "Money", "m"), ("lines", "Lines", "l"), ("time", "Timeline", "t"), ("notes", "Notes", "w"))
 LANGUAGES = {"en": "English", "es": "Spanish", "zh": "Chinese", "vi": "Vietnamese", "fr": "French", "ko": "Korean",
              "tl": "Tagalog", "ar": "Arabic", "ru": "Russian", "de": "German", "pt": "Portuguese", "ht": "Haitian Creole"}
 GROUPS = (
-    ("Money", ("credits.grant", "payments.take", "payments.send_link", "credits.reverse")),
-    ("Contact", ("contacts.note", "contacts.hand_over")),
+    ("Money", ("credits.grant", "payments.take", "payments.send_link", "arrangements.agree", "credits.reverse", "billing.add_promotion")),
+    ("Contact", ("contacts.note", "contacts.reason", "contacts.hand_over", "contacts.drop")),
+    ("Lines", ("lines.add_data", "lines.change_plan", "lines.set_feature", "lines.refresh_provisioning", "lines.reset_registration", "lines.suspend", "lines.restore")),
 )
+# Of these the ones that need nobody proven: reached from the bottom bar before that.
+EARLY = ("contacts.reason", "contacts.hand_over", "contacts.drop")
+# Steps of a search for a cause: the timeline tells its beginning and its end, the search itself the rest.
+STEPS = ("diagnosis.answer", "diagnosis.undo")
+PAST_DUE = "past-due"  # the page of its own that a signal leads to
 # Letters of acts; they must not collide with the page's own (see the templates).
-KEYS = {"credits.grant": "c", "payments.take": "p", "payments.send_link": "k", "credits.reverse": "r", "contacts.hand_over": "o"}
+KEYS = {"credits.grant": "c", "arrangements.agree": "a", "payments.take": "p", "payments.send_link": "k", "credits.reverse": "r",
+        "contacts.note": "n", "contacts.reason": "s", "contacts.hand_over": "o", "contacts.drop": "d"}
 LABELS = {
     "credits.grant": "Grant a credit",
     "payments.take": "Take a payment",
     "payments.send_link": "Send a payment link",
     "credits.reverse": "Take a credit back",
+    "arrangements.agree": "Arrange payment",
+    "arrangements.change": "Change the arrangement",
+    "arrangements.cancel": "Cancel the arrangement",
     "contacts.note": "Add a note",
+    "contacts.reason": "Say the reason",
     "contacts.hand_over": "Hand over",
+    "contacts.drop": "The line dropped",
+    "billing.add_promotion": "Add a promotion",
+    "billing.end_agreed": "End an extra or discount",
+    "collections.hold": "Hold what is collected",
+    "collections.release": "Lift a hold",
+    "ledger.allocate": "Say what pays what",
+    "ledger.write_off": "Write off",
+    "ledger.recover": "Take a write-off back",
+    "payments.refund": "Give money back",
+    "ledger.print_bill": "Make a bill as PDF",
+    "ledger.send_bill": "Send a copy of a bill",
+    "ledger.print_statement": "Make a statement as PDF",
+    "lines.add_data": "Add data",
+    "lines.change_plan": "Change the plan",
+    "lines.set_feature": "Switch a feature",
+    "lines.refresh_provisioning": "Refresh on the network",
+    "lines.reset_registration": "Reset registration",
+    "lines.suspend": "Suspend a line",
+    "lines.restore": "Restore a line",
 }
 
 
@@ -90,6 +130,18 @@ class ContactPage:
         return ledger_rules.standing(ledger.open_items(self.bills), self.statement.balance_minor, self.today)
 
     @cached_property
+    def arrangement(self) -> arrangements.Standing | None:
+        """The account's newest promise to pay, alive or ended, while anything is past due: else there is none to show, and
+        nothing is asked."""
+        return arrangements.newest(self.account_id, self.today) if self.standing.past_due_minor else None
+
+    @property
+    def promised(self) -> arrangements.Standing | None:
+        """The promise to pay that holds what is past due today."""
+        found = self.arrangement
+        return found if found is not None and found.row.state == found.progress.state == PromiseState.ALIVE else None
+
+    @cached_property
     def charges(self) -> list[Any]:
         return ledger.charges_of(self.account_id) if self.row.charge_state == "declined" else []
 
@@ -102,14 +154,44 @@ class ContactPage:
         return contacts.notes_of(self.account_id)
 
     @cached_property
+    def recent(self) -> list[Any]:
+        """The account's other contacts of the last month."""
+        return contacts.recent_of_account(self.account_id, self.at - timedelta(days=30), but=self.row.pk)
+
+    def also_here(self) -> list[str]:
+        """Colleagues who have this account open in a contact of their own."""
+        return [
+            f"{c.holder.name} has this account open since {clock(c.began)}"
+            for c in self.recent
+            if c.state in contact_rules.OPEN and c.holder and str(c.holder_id) != self.who.id
+        ]
+
+    @cached_property
     def requests(self) -> list[Any]:
-        return approvals.of_contact(self.row.pk)
+        return approvals.of_contact(self.row.pk, self.row.account_id)
+
+    @cached_property
+    def address(self) -> str:
+        return forms.contact_address(self.row.reference)
 
     def url(self, query: str = "") -> str:
-        return forms.contact_address(self.row.reference, query)
+        return self.address + query
 
     def do_url(self, code: str) -> str:
         return reverse("contact-do", args=[self.row.reference, code])
+
+    def refused(self, code: str) -> Refusal | None:
+        """Why this act is not possible now, whatever its form will say; None when it is."""
+        rulebook = self.scene.rulebook
+        facts = {"basis": dict(self.scene.facts), **(table.act(code).opening or {})}
+        verdict = rulebook.authority.decide(Question(self.who, code, resource(self.row.account_id), facts))
+        return self.not_set_up(code) if verdict.allowed else refusal_of(code, verdict, rulebook, self.who)
+
+    @staticmethod
+    def not_set_up(code: str) -> Refusal | None:
+        """The outside system that this act needs and that nobody named at this desk."""
+        say = lacking(*table.act(code).ports)
+        return Refusal("CONFLICT", say, rule="not-set-up") if say else None
 
     # -- the header ---------------------------------------------------------------------------------------------
 
@@ -131,15 +213,16 @@ class ContactPage:
             "state": {"wrap_up": "wrapup", "dropped": "held"}.get(row.state, row.state),
             "channel": {"voice": "call", "chat": "chat", "message": "chat"}.get(row.channel, "none"),
             "caller_number": row.caller_number or None,
-            "since_seconds": int((self.at - row.began).total_seconds()),
+            "inbound": row.inbound,
+            "early": [{"label": LABELS[code], "href": self.url(f"?act={code}"), "key": KEYS[code]} for code in EARLY],
+            "since_seconds": contacts.running_seconds(row, self.at),
             "held_seconds": None,
+            "held_label": "line down" if row.state == "dropped" else "on hold",
             "level": names[level],
             "level_label": labels[level],
             "level_how": f"{how}, {clock(row.level_at)}" if proven and row.level_at else how or None,
             "level_ends": f"ends after {idle} quiet minutes" if proven else None,
-            "strong": {"label": "prove one more factor", "href": self.url("?verify=more")}
-            if level == Level.VERIFIED and row.state in ("live", "held")
-            else None,
+            "strong": self._strong(level),
             "hold": {
                 "label": "Take off hold" if held else "Hold",
                 "action": self.do_url("contacts.resume" if held else "contacts.hold"),
@@ -152,6 +235,20 @@ class ContactPage:
             "journal_href": reverse("journal", args=[row.reference]) if level >= Level.WRAP_UP else None,
         }
 
+    @cached_property
+    def never_strong(self) -> str:
+        """Why this caller cannot be made strong by any factor, or nothing."""
+        ages = [self.at - line.number_since for line in self.lines if line.status in ("active", "suspended")]
+        return contact_rules.never_strong(bool(self.row.has_pin), ages, self.scene.rulebook.verification["level"]["strong_number_hours"])
+
+    def _strong(self, level: Level) -> dict[str, Any] | None:
+        """The way from verified to strong, or why there is none."""
+        if level != Level.VERIFIED or self.row.state not in ("live", "held") or not self.scene.facts["mine"]:
+            return None
+        if self.never_strong:
+            return {"label": self.never_strong, "href": None}
+        return {"label": "prove one more factor", "href": self.url("?verify=more")}
+
     def who_calls(self) -> dict[str, Any] | None:
         row = self.row
         if row.account_id is None:
@@ -160,7 +257,7 @@ class ContactPage:
         seen = self.scene.basis.level >= Level.WRAP_UP
         name = row.person.name if row.person and not seen else customer.name
         language = LANGUAGES.get(customer.language, customer.language) if customer.language not in ("", "en") else None
-        caller = {"holder": "caller is the holder", "authorized": f"caller is {row.person.name if row.person else 'authorized'}, authorized"}
+        caller = {"holder": "caller is the holder" if row.person is None or row.person.name == customer.name else f"caller is {row.person.name}, the holder", "authorized": f"caller is {row.person.name if row.person else 'authorized'}, authorized"}
         flags = []
         if seen and row.account.staff_marked:
             flags.append({"text": "staff account", "state": "risk"})
@@ -191,14 +288,11 @@ class ContactPage:
     ) -> dict[str, Any]:
         """What stands instead of the account until somebody is proven: find it, verify, or another way."""
         row = self.row
-        shape: dict[str, Any] = {"title": "", "text": None, "say_aloud": None, "find": None, "factors": [], "outcome": None, "ways": []}
+        shape: dict[str, Any] = {"title": "", "text": None, "say_aloud": None, "find": None, "factors": [], "outcome": None, "dial": None, "ways": []}
         if outcome is not None:
             shape["outcome"] = {"say": outcome.say, "state": "ok" if outcome.ok else "bad"}
         if row.state == "dropped":
-            shape["title"] = "The line dropped"
-            shape["text"] = "When the caller is back, take up this contact and verify again. Call back the number of record if they do not return."
-            shape["ways"] = [self._way("The caller is back", "Same contact, same clock.", "contacts.reconnect", "Take it up")]
-            return shape
+            return self._line_down(shape)
         if row.account_id is None:
             shape["title"] = "Which account?"
             shape["text"] = "Find it by what the caller says. Somebody who is no customer yet can be helped without one."
@@ -221,19 +315,54 @@ class ContactPage:
             if stranger
             else "One factor verifies. Two of different kinds, one of them a number of record, make it strong."
         )
+        if more and self.never_strong:
+            shape["title"] = "This caller cannot be made strong"
+            shape["text"] = f"It takes two factors of different kinds, and {self.never_strong}. A store can check a government photo ID."
         if not stranger:
             shape["factors"] = self._factors(policy)
             shape["say_aloud"] = policy["pin"]["say"] if any(f["code"] == "pin" and f["forms"] for f in shape["factors"]) else None
         shape["ways"] = self._ways(stranger)
         if more:
-            shape["ways"].insert(0, {"title": "Back to the account", "text": "The caller is verified already.", "href": self.url(), "form": None})
+            back = {"title": "Back to the account", "text": "The caller is verified already.", "href": self.url(), "form": None}
+            shape["ways"] = [back, *shape["ways"][:-1]]  # who is verified has proven it
+        return shape
+
+    def _line_down(self, shape: dict[str, Any]) -> dict[str, Any]:
+        """The line dropped, or was put down to call back: the one place where a whole number of record is shown to
+        somebody who has proven nothing, because this associate dials it now and the journal says so."""
+        row = self.row
+        back = self._way("The caller is back", "Same contact, same clock.", "contacts.reconnect", "Take it up")
+        under_way = contacts.call_back_open(contacts.codes_of(row.pk, row.account_id), self.at) if row.account_id else None
+        if under_way is not None:
+            account = forms.hidden("account", self.account_id)
+            policy = self.scene.rulebook.verification["callback"]
+            shape |= {
+                "title": "Call this number now",
+                "text": f"Let it ring. Ask who speaks before you say anybody's name. Report it by {clock(under_way.expires_at)}.",
+                "say_aloud": policy.get("ask"),
+                "dial": under_way.line.msisdn,
+                "ways": [
+                    self._way("They picked up", "Write the name as they say it. Whoever it is, is verified by this and nothing else.",
+                              "contacts.call_back_answered", "This is who picked up", [account, forms.field("name", "The name they gave", "text")]),
+                    self._way("It failed", "It counts as a try. The contact waits for the caller.", "contacts.call_back_failed", "Say so",
+                              [account, forms.field("why", "Why", "choice", choices=[("not_reached", "Nobody reached"), ("wrong_person", "Somebody else")])]),
+                    back,
+                ],
+            }
+            shape["ways"][0]["focus"] = True
+            return shape
+        shape["title"] = "The line dropped"
+        shape["text"] = "When the caller is back, take up this contact and verify again. Call back the number of record if they do not return."
+        shape["ways"] = [back]
+        if row.account_id and self.scene.facts["caller"] != "stranger" and self.refused("contacts.call_back") is None:
+            shape["factors"] = self._factors(self.scene.rulebook.verification, only=("callback",))
         return shape
 
     def _way(self, title: str, text: str, code: str, submit: str, fields: Any = ()) -> dict[str, Any]:
         return {"title": title, "text": text, "href": None, "form": forms.form(code, title, submit, self.do_url(code), fields)}
 
     def _ways(self, stranger: bool) -> list[dict[str, Any]]:
-        account = forms.hidden("account", self.account_id)
+        account, no_link = forms.hidden("account", self.account_id), self.not_set_up("payments.send_guest_link")
         ways = [
             self._way(
                 "Who is calling?" if stranger else "Somebody else is speaking",
@@ -244,25 +373,25 @@ class ContactPage:
             )
         ]
         ways += [
-            {"title": "Only wants to pay", "text": "Send a link for an amount they name to a number they give. Nothing of the account is said.",
-             "href": self.url("?act=payments.send_guest_link"), "form": None},
+            {"title": "Only wants to pay", "text": no_link.say if no_link else "Send a link for an amount they name to a number they give. Nothing of the account is said.",
+             "href": None if no_link else self.url("?act=payments.send_guest_link"), "form": None},
             {"title": "Another account", "text": "Find the right one; nothing carries over.", "href": self.url("?move=1"), "form": None},
             {"title": "Cannot prove it", "text": "A store can check a government photo ID. Say so kindly, and end the contact.",
              "href": self.url("?act=contacts.end"), "form": None},
         ]
         return ways
 
-    def _factors(self, policy: dict[str, Any]) -> list[dict[str, Any]]:
+    def _factors(self, policy: dict[str, Any], only: tuple[str, ...] = ("pin", "code", "callback")) -> list[dict[str, Any]]:
         left = contacts.lockouts(self.account_id, policy, self.at)
         numbers = customers.numbers_of_record(self.account_id)
         account = forms.hidden("account", self.account_id)
         choices = [(n.pk, f"ends {phone.last_four(n.msisdn)}") for n in numbers]
         texts = [(n.pk, f"ends {phone.last_four(n.msisdn)}") for n in numbers if n.can_text]
         codes = contacts.codes_of(self.row.pk, self.account_id)
-        waiting = next((c for c in codes if c.used_at is None and c.expires_at > self.at), None)
+        waiting = contacts.code_waiting(codes, self.at)
         has_pin = customers.pin_hash(self.account_id) is not None
         shapes = []
-        for factor in ("pin", "code", "callback"):
+        for factor in only:
             rule, room = policy[factor], left[factor]
             shape: dict[str, Any] = {
                 "code": factor, "title": rule["title"], "text": None, "state": "ready", "state_label": None,
@@ -282,7 +411,9 @@ class ContactPage:
                 else:
                     shape |= {"state": "unavailable", "left": None, "text": "No PIN was ever set on this account."}
             elif factor == "code":
-                if not texts:
+                if no := self.not_set_up("contacts.send_code"):
+                    shape |= {"state": "unavailable", "left": None, "text": no.say}
+                elif not texts:
                     shape |= {"state": "unavailable", "left": None, "text": "No number of record takes texts."}
                 else:
                     send = forms.form("contacts.send_code", "Send a code" if not waiting else "Send another", "Send the code" if not waiting else "Send another", self.do_url("contacts.send_code"),
@@ -298,9 +429,9 @@ class ContactPage:
             elif not choices:
                 shape |= {"state": "unavailable", "left": None, "text": "There is no living number to call."}
             else:
-                shape |= {"text": "Hang up, call the number of record, and press when they pick up.", "left": None}
-                shape["forms"] = [forms.form("contacts.call_back", "Call back", "They picked up", self.do_url("contacts.call_back"),
-                                             [account, forms.field("line", "I called the number that", "choice", choices[0][0], choices=choices)])]
+                shape["text"] = "Puts the line down and shows you the number to dial. What was proven so far ends with the line."
+                shape["forms"] = [forms.form("contacts.call_back", "Call back", "I am calling back", self.do_url("contacts.call_back"),
+                                             [account, forms.field("line", "The number that", "choice", choices[0][0], choices=choices)])]
             shapes.append(shape)
         if not any(s.get("focus") for s in shapes):
             next((s for s in shapes if s["forms"]), {})["focus"] = True
@@ -309,21 +440,43 @@ class ContactPage:
     # -- the account --------------------------------------------------------------------------------------------
 
     def probably(self) -> list[dict[str, Any]]:
-        recent = contacts.recent_of_account(self.account_id, self.at - timedelta(days=30), but=self.row.pk)
+        recent = self.recent
         found = customers.signals(lines=self.lines, at=self.at)
-        found += ledger.signals(bills=self.bills, standing=self.standing, charges=self.charges, today=self.today, at=self.at)
+        found += ledger.signals(
+            bills=self.bills, standing=self.standing, charges=self.charges, entries=self.statement.entries, today=self.today, at=self.at
+        )
         found += contacts.signals(recent, self.at)
-        states = {"past_due": "bad", "line_suspended": "bad", "payment_failed": "bad", "data_used_up": "risk", "repeat_contact": "risk", "sim_changed": "risk"}
+        if self.promised is not None and self.promised.progress.left_minor >= self.standing.past_due_minor:
+            found = [s for s in found if s.code != "past_due"]  # it is arranged: nobody asks for it again
+        found += arrangements.signals(self.arrangement, self.today)
+        states = {"arrangement_broken": "bad", "arrangement_due": "risk", "past_due": "bad", "line_suspended": "bad", "payment_failed": "bad", "payment_returned": "bad", "data_used_up": "risk", "repeat_contact": "risk", "sim_changed": "risk"}
         links = {"payments.take": "take a payment"}
         sections = {"money": "look", "lines": "look", "time": "read"}
+        broken = {"line_suspended", "data_used_up"}  # something does not work: the cause is found from here
+
+        not_paid = {line.pk for line in self.lines if line.status == "suspended" and line.suspended_for == "non_payment"}
+
+        def way(s: customers.Signal) -> tuple[str, str]:
+            if s.code == "past_due" or (s.code == "line_suspended" and s.line in not_paid):
+                return PAST_DUE, "why, and what to do"
+            if s.code in broken and s.line:
+                return f"?section=cause&line={s.line}", "find the cause"
+            if s.code == "bill_jumped":
+                return f"?section=money&explain={self.bills[0].id}", "explain"
+            if s.code == "arrangement_broken":
+                return "?act=arrangements.agree", "arrange again"
+            if s.act:
+                return f"?act={s.act}", links.get(s.act, "look")
+            return f"?section={s.section or 'money'}", sections.get(s.section, "look")
+
         return [
             {
                 "title": s.title,
                 "text": s.say,
                 "amount": None,
                 "state": states.get(s.code),
-                "href": self.url(f"?act={s.act}") if s.act else self.url(f"?section={s.section or 'money'}"),
-                "link": links.get(s.act) or sections.get(s.section, "look"),
+                "href": reverse("past-due", args=[self.row.reference]) if way(s)[0] == PAST_DUE else self.url(way(s)[0]),
+                "link": way(s)[1],
             }
             for s in sorted(found, key=lambda s: -s.weight)[:6]
         ]
@@ -333,6 +486,7 @@ class ContactPage:
         account = self.row.account
         next_bill = self.cycle[1] + timedelta(days=1)
         about = sum(line.plan.price_minor for line in self.lines if line.status == "active")
+        due = self.promised.progress.next if self.promised else None
         return {
             "balance": standing.balance_minor,
             "due": standing.next_due_on,
@@ -340,18 +494,21 @@ class ContactPage:
             "past_due_since": standing.past_due_since,
             "next_bill": {"on": next_bill, "about": about} if about else None,
             "autopay": {"last4": self.row.card, "on": standing.next_due_on} if account.autopay and self.row.card else None,
-            "promise": None,
+            "promise": {"amount": due.left_minor, "on": due.due_on, "state": None if due.due_on > self.today else "risk"} if due else None,
             "hold": None,
             "moves": [
-                {"label": "take a payment", "href": self.url("?act=payments.take")},
-                {"label": "send a payment link", "href": self.url("?act=payments.send_link")},
-            ],
+                {"label": label, "href": self.url(f"?act={code}")}
+                for code, label in (("payments.take", "take a payment"), ("payments.send_link", "send a payment link"))
+                if self.not_set_up(code) is None
+            ]
+            + ([{"label": "arrange payment", "href": self.url("?act=arrangements.agree")}] if standing.past_due_minor and not self.promised else []),
+            "explain": self.url(f"?section=money&explain={self.bills[0].id}") if len(self.bills) > 1 else None,
         }
 
     def line_shapes(self) -> list[dict[str, Any]]:
         shapes = []
         for line in sorted(self.lines, key=lambda x: x.status == "cancelled"):
-            allowance = line.plan.data_mb
+            allowance = line.data_allowed_mb
             usage = None
             if allowance and line.status == "active":
                 percent = round(100 * line.data_used / allowance)
@@ -366,6 +523,12 @@ class ContactPage:
                 facts.append((f"{line.status} since", f"{line.status_since:%b} {line.status_since.day}"))
             if line.device:
                 facts.append(("IMEI", line.device.imei))
+            if line.contract_ends_on:
+                facts.append(("contract until", f"{line.contract_ends_on:%b} {line.contract_ends_on.day}, {line.contract_ends_on.year}"))
+            if line.data_added:
+                facts.append(("data added", f"{line.data_added / 1024:g} GB"))
+            if on := [FEATURE_TITLES[f] for f in sorted(line.switched_on & set(FEATURE_TITLES))]:
+                facts.append(("switched on", ", ".join(on)))
             shapes.append(
                 {
                     "id": str(line.pk), "number": line.msisdn, "label": line.label or None, "plan": line.plan.name,
@@ -373,10 +536,18 @@ class ContactPage:
                     "state": {"suspended": "bad", "cancelled": "quiet", "pending": "risk"}.get(line.status),
                     "usage": usage, "device": f"{line.device.make} {line.device.model}" if line.device else None,
                     "sim": f"{'eSIM' if line.sim_kind == 'esim' else 'SIM'}, ends {line.iccid[-4:]}" if line.iccid else None,
-                    "facts": facts, "moves": [],
+                    "facts": facts, "moves": self._line_moves(line),
                 }
             )
         return shapes
+
+    def _line_moves(self, line: Any) -> list[dict[str, Any]]:
+        """What is done to a line as it stands; authority answers when it is done."""
+        codes = {"suspended": ["lines.restore"], "active": ["lines.change_plan", "lines.set_feature", "lines.refresh_provisioning"]}.get(line.status, [])
+        if line.status == "active" and line.plan.data_mb:
+            codes.insert(0, "lines.add_data")
+        moves = [{"label": LABELS[code].lower(), "href": self.url(f"?act={code}&line={line.pk}")} for code in codes]
+        return [*moves, {"label": "find the cause", "href": self.url(f"?section=cause&line={line.pk}")}] if line.status != "cancelled" else moves
 
     def money(self) -> dict[str, Any]:
         bills = []
@@ -397,7 +568,7 @@ class ContactPage:
             for e in self.statement.entries
             if e.kind != "bill"
         ]
-        return {"change": None, "bills": bills, "moves": moves, "more_href": None}
+        return {"bills": bills, "moves": moves, "page_href": reverse("money", args=[self.row.reference])}
 
     def bill(self, bill_id: int) -> dict[str, Any] | None:
         """One bill opened: each charge with its arithmetic and a way to credit it."""
@@ -421,12 +592,20 @@ class ContactPage:
                     "credit_href": self.url(f"?act=credits.grant&bill_line={line.pk}") if creditable else None,
                 }
             )
-        return {"bill": found, "rows": rows}
+        explains = self.url(f"?section=money&explain={found.id}") if found != self.bills[-1] else None
+        return {"bill": found, "rows": rows, "explain_href": explains}
 
     def timeline(self, before: int | None) -> dict[str, Any]:
         lines = journal.timeline(journal_rules.account_chain(self.account_id), limit=40, before=before)
         entries = []
-        for line in lines:
+        settled: set[tuple[str, str]] = set()
+        for line in lines:  # newest first: what was begun says nothing more once its end stands above it
+            if line.outcome == "pending" and (line.code, line.basis) in settled:
+                settled.discard((line.code, line.basis))
+                continue
+            settled.add((line.code, line.basis))
+            if line.code in STEPS and line.outcome != "refused":
+                continue
             words = (line.payload or {}).get("text") or (line.payload or {}).get("summary") or (line.payload or {}).get("words")
             who = f"{line.who_name}" + (f", asked by {line.asked_by}" if line.asked_by else "")
             entries.append(
@@ -453,24 +632,40 @@ class ContactPage:
             "note", "Note", "Save note", self.do_url("contacts.note"),
             [
                 forms.hidden("account", self.account_id),
-                forms.field("words", "New note", "textarea", self.row.draft or None, rows=3, maxlength=4000,
-                            placeholder="What the next colleague should know", draft_url=reverse("draft", args=[self.row.reference])),
+                forms.field("words", "New note", "textarea", self.row.note_draft or None, rows=3, maxlength=4000,
+                            placeholder="What the next colleague should know", draft_url=self.draft_url(DraftKind.NOTE)),
                 forms.field("pinned", "Pin it to the top", "checkbox", False, required=False),
             ],
         )
+
+    def draft_url(self, kind: DraftKind) -> str:
+        """Where typed words are kept: with the account on whose page they were typed, wherever the contact moves."""
+        return reverse("draft", args=[self.row.reference, kind, self.row.account_id or 0])
+
+    def request_shapes(self) -> list[dict[str, Any]]:
+        """What was asked, as far as it may be shown: of the account's money nothing before somebody is verified."""
+        seen = self.scene.basis.level >= Level.WRAP_UP
+        return [self.request_shape(r) for r in self.requests if r.put_away_at is None and (seen or r.kind == RequestKind.ADMIT)]
+
+    @cached_property
+    def credited(self) -> dict[tuple[int, datetime], int]:
+        return credits.totals_of(self.row.pk)
 
     def request_shape(self, row: Any) -> dict[str, Any]:
         state = approvals.state_now(row, self.at)
         asked_of = "a " + " or ".join(row.role_list)
         waiting = state == RequestState.WAITING
+        decided = row.granted_minor is not None and row.code == "credits.grant"
+        total = self.credited.get((row.decided_by_id, row.decided_at)) if decided else None
         say = {"waiting": "My lead is looking at it right now. It takes about a minute."}.get(state)
         return {
             "id": str(row.pk), "title": row.title, "why": row.words or None, "asked_of": asked_of,
             "since_seconds": int((self.at - row.asked_at).total_seconds()), "state": state,
-            "amount": row.granted_minor, "by": row.decided_by.name if row.decided_by else None, "word": row.answer or None,
+            "amount": row.granted_minor, "total": total, "by": row.decided_by.name if row.decided_by else None, "word": row.answer or None,
             "say_aloud": say,
             "fallback": self.scene.rulebook.limits["approval"]["fallback"] if state == RequestState.EXPIRED else None,
             "withdraw": {"label": "Take it back", "action": self.do_url("approvals.withdraw"), "key": forms.new_key(), "hidden": {"request": row.pk}} if waiting else None,
+            "away": None if waiting else {"label": "Put away", "action": reverse("request-away", args=[row.pk])}, "look_href": self.url() if waiting else None,
             "next": self._admitted(row) if state == RequestState.APPROVED and row.kind == "admit" else [], "poll_url": reverse("request-part", args=[row.pk]) + "?seen=" + digest((state, row.pk)) if waiting else None,
         }
 
@@ -495,7 +690,7 @@ class ContactPage:
             rows = []
             for code in codes:
                 verdict = verdicts[code]
-                no = None if verdict.allowed else refusal_of(code, verdict, self.scene.rulebook, self.who)
+                no = self.not_set_up(code) if verdict.allowed else refusal_of(code, verdict, self.scene.rulebook, self.who)
                 rows.append(
                     {"label": LABELS[code], "href": self.url("?section=notes" if code == "contacts.note" else f"?act={code}") if no is None else None, "key": KEYS.get(code),
                      "possible": no is None, "why": no.say if no else None,
@@ -535,11 +730,31 @@ def page_of(row: Any, who: Who, rulebook: Any) -> ContactPage:
     return ContactPage(scene_for_page(row, who, rulebook, now), who, now)
 
 
+def contact_of(reference: str) -> Any:
+    """The contact of this reference; 404 where there is none."""
+    row = contacts.contact(reference=reference) if reference.isprintable() else None
+    if row is None:
+        raise Http404
+    return row
+
+
+def opened(request: HttpRequest, reference: str, *, with_account: bool = False) -> ContactPage:
+    """The page of a contact for whoever asks; if they hold it, the whole request knows. 404 where there is none, or none that
+    has an account yet."""
+    row = contact_of(reference)
+    if with_account and row.account_id is None:
+        raise Http404
+    request.careline_contact = row if str(row.holder_id) == request.user.who.id else None
+    return page_of(row, request.user.who, rulebooks.current())
+
+
 def credit_choices(account_id: int, months: int = 4) -> list[tuple[int, str]]:
     """The charges that a credit can start from, with what of each is left."""
     found = []
-    for line in ledger.creditable_lines(account_id, months):
-        left = line.amount_minor - credits.credited_on_line(line.pk)
+    lines = ledger.creditable_lines(account_id, months)
+    credited = credits.credited_on_lines([line.pk for line in lines])
+    for line in lines:
+        left = line.amount_minor - credited.get(line.pk, 0)
         if left > 0:
             found.append((line.pk, f"{line.bill.issued_on:%b} {line.bill.issued_on.day}: {line.label}, {shown(left)}"))
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from django.contrib import messages
@@ -24,28 +24,30 @@ from careline.domain.ledger import rules as ledger_rules
 from careline.domain.rulebook import queries as rulebooks
 from careline.domain.staff.rules import ROLE_TITLES
 from careline.doors.web import forms
-from careline.doors.web.render import digest, page, part, zone
+from careline.doors.web.render import day, digest, page, part, zone
 from careline.foundation.act import Basis
 from careline.foundation.calendar import age_in_words
 from careline.foundation.money import shown
 
 # The facts of a credit, in the lead's words; rooms are what the asker's own limits left.
 FACT_LABELS = {
-    "eventRoom": "their limit for one credit",
-    "reasonRoom": "limit of this reason",
+    "eventRoom": "left of their limit for this event",
+    "reasonRoom": "left of this reason's limit",
     "windowRoom": "left for this account from their role",
     "dayRoom": "left of their day",
 }
 
 
-def _rows(request: HttpRequest, now: Any) -> list[dict[str, Any]]:
+def waiting(request: HttpRequest, now: Any) -> list[dict[str, Any]]:
+    """What this person could decide now, oldest first: the inbox, and what waits first on their home page."""
     return [
         {
             "id": str(r.pk),
             "title": r.title,
             "amount": r.amount_minor,
             "requester": r.asker.name,
-            "why": r.words or r.rule_say,
+            "why": r.words or None,
+            "rule": r.rule_say,
             "account": r.account.reference if r.account else "none",
             "since_seconds": int((now - r.asked_at).total_seconds()),
             "live": r.contact.state in ("live", "held"),
@@ -58,7 +60,7 @@ def _rows(request: HttpRequest, now: Any) -> list[dict[str, Any]]:
 @require_GET
 def inbox(request: HttpRequest) -> HttpResponse:
     now = timezone.now()
-    rows = _rows(request, now)
+    rows = waiting(request, now)
     shows = [r["id"] for r in rows]
     context = {"inbox": {"poll_url": reverse("approvals-part") + "?seen=" + digest(shows), "rows": rows, "decided": _decided(request)}}
     return page(request, "approvals.html", context)
@@ -67,8 +69,10 @@ def inbox(request: HttpRequest) -> HttpResponse:
 @require_GET
 def inbox_part(request: HttpRequest) -> HttpResponse:
     """The poll of the inbox: 204 while the same requests wait."""
-    rows = _rows(request, timezone.now())
+    rows = waiting(request, timezone.now())
     request.careline_no_desk = True
+    if "home" in request.GET:
+        return part(request, "home_asked.html", {"home": {"asked": rows}}, [r["id"] for r in rows])
     return part(request, "approvals_rows.html", {"inbox": {"poll_url": None, "rows": rows, "decided": _decided(request)}}, [r["id"] for r in rows])
 
 
@@ -127,7 +131,7 @@ def _draw(request: HttpRequest, row: Any, outcome: Outcome | None = None, data: 
         "since_seconds": int((now - row.asked_at).total_seconds()),
         "live": row.contact.state in ("live", "held"), "why": row.words or None,
         "rule": {"say": row.rule_say, "id": row.rule, "cite": row.rule_cite},
-        "facts": _facts(row, now), "account": row.account.reference if row.account else "none", "customer": None,
+        "facts": _facts(row, now), "account": row.account.reference if row.account else "none", "customer": row.account.customer.name if row.account and row.kind == Kind.EXECUTE else None,
         "state": state,
         "decided": {"by": row.decided_by.name, "at": row.decided_at, "word": row.answer or None, "amount": row.granted_minor} if row.decided_by else None,
         "approve": None, "less": None, "decline": None, "refusal": None, "back_href": reverse("approvals"),
@@ -141,9 +145,18 @@ def _draw(request: HttpRequest, row: Any, outcome: Outcome | None = None, data: 
         ask["decline"] = forms.form("decline", "Decline", "Decline", action, [forms.hidden("decision", "decline"), forms.field("answer", f"A word to {row.asker.name.split()[0]}", "text")])
         if outcome is not None:
             chosen = data.get("decision", "approve")
-            if ask.get(chosen):
+            if chosen in ("approve", "less", "decline") and ask[chosen]:
                 ask[chosen] = forms.refilled(ask[chosen], data, outcome, [])
     return page(request, "approval.html", {"ask": ask}, status)
+
+
+def _charge(bill_line: int, account_id: int | None) -> str:
+    """The charge that the credit is for, and what of it was credited already."""
+    line = ledger.bill_line(bill_line)
+    if line is None or line.bill.account_id != account_id:
+        return "not on this account"
+    before = credits.credited_on_line(line.pk)
+    return f"{line.label}, {shown(line.amount_minor)} on the bill of {day(line.bill.issued_on)}" + (f"; {shown(before)} credited already" if before else "")
 
 
 def _facts(row: Any, now: Any) -> list[tuple[str, str]]:
@@ -160,8 +173,15 @@ def _facts(row: Any, now: Any) -> list[tuple[str, str]]:
         if account and account.customer.since:
             found.append(("customer for", age_in_words(account.customer.since, today)))
         found += [("balance", shown(standing.balance_minor) + late), ("credits in 12 months", shown(given))]
+    if "arrangement" in facts and row.input_data.get("parts"):
+        parts = [f"{shown(p['amount'])} by {day(date.fromisoformat(p['due_on']))}" for p in row.input_data["parts"]]
+        found.insert(0, ("plan", ", ".join(parts)))
+        found.append(("broken within a year", str(facts["arrangement"]["broken"])))
     credit = facts.get("credit")
     if credit:
-        found.append(("reason", credit["reason"].replace("_", " ")))
+        known = rulebooks.current().reasons["credit"].get(credit["reason"], {})
+        found.insert(0, ("reason", f"{known.get('title', credit['reason'])} ({credit['reason']})"))
+        charge = forms.whole(row.input_data.get("bill_line"))
+        found.insert(1, ("charge", _charge(charge, row.account_id) if charge else "none named"))
         found += [(label, shown(credit[name])) for name, label in FACT_LABELS.items()]
     return found

@@ -11,6 +11,7 @@ from django.urls import reverse
 from careline.acts.declare import BasisRef, Outcome
 from careline.acts.perform import perform
 from careline.doors.web.render import new_key
+from careline.foundation import cards
 from careline.foundation.money import parsed, shown
 from careline.foundation.refusal import Refusal
 
@@ -86,7 +87,8 @@ def refilled(shape: dict[str, Any], data: Mapping[str, Any], outcome: Outcome, w
     errors = dict(no.fields) if no else {}
     for item in shape["fields"]:
         if item["kind"] != "secret" and item["name"] in data:
-            item["value"] = data[item["name"]] in ("on", "true") if item["kind"] == "checkbox" else data[item["name"]]
+            typed = data[item["name"]]
+            item["value"] = typed in ("on", "true") if item["kind"] == "checkbox" else without_cards(typed)
         item["error"] = errors.pop(item["name"], None)
     # A field that is not on the form (a hidden one, a whole-form rule) says it at the top.
     rest = " ".join(errors.values())
@@ -95,6 +97,20 @@ def refilled(shape: dict[str, Any], data: Mapping[str, Any], outcome: Outcome, w
     elif rest or not any(f["error"] for f in shape["fields"]):
         shape["error"] = rest or outcome.say
     return shape
+
+
+def without_cards(typed: Any) -> Any:
+    """What was typed, less any payment card number: the words stay on the screen, the number does not."""
+    if isinstance(typed, str):
+        for start, end in reversed(cards.card_numbers(typed)):
+            typed = f"{typed[:start]}(card number){typed[end:]}"
+    return typed
+
+
+def whole(typed: Any) -> int | None:
+    """The id of a row as an address carries it; None for whatever else stands there."""
+    text = str(typed or "")
+    return int(text) or None if text.isascii() and text.isdigit() and len(text) <= 18 else None
 
 
 def shown_refusal(no: Refusal, way_on: list[dict[str, Any]]) -> dict[str, Any]:
@@ -110,7 +126,7 @@ class Typed(ValueError):
 
 
 def read(data: QueryDict, kinds: Mapping[str, str]) -> dict[str, Any]:
-    """What a person typed as the act's input: money in minor units, ticks as booleans, empty optional fields left out.
+    """What a person typed as the act's input: money in minor units, whole numbers, ticks as booleans, empty optional fields left out.
 
     Raises Typed with the first amount that cannot be read.
     """
@@ -127,6 +143,8 @@ def read(data: QueryDict, kinds: Mapping[str, str]) -> dict[str, Any]:
             except ValueError as fault:
                 say = str(fault)
                 raise Typed(Outcome("invalid", say, refusal=Refusal("INVALID", say, fields={name: say}))) from None
+        elif kind == "whole" and text.strip().isascii() and text.strip().isdigit() and len(text.strip()) <= 15:
+            found[name] = int(text)
         else:
             found[name] = text
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from django.contrib import messages
@@ -14,8 +15,10 @@ from django.views.decorators.http import require_GET, require_POST
 from careline.acts.approvals import saw_answers
 from careline.acts.declare import BasisRef, Outcome
 from careline.domain.approvals import queries as approvals
+from careline.domain.arrangements import queries as arrangements
 from careline.domain.contacts import queries as contacts
 from careline.domain.rulebook import queries as rulebooks
+from careline.doors.web import approvals as requests
 from careline.doors.web import find, forms, oops
 from careline.doors.web.render import STATE_LABELS, TEMPLATE_STATES, digest, duration, page, part, zone
 from careline.foundation import phone
@@ -37,13 +40,16 @@ def show(request: HttpRequest) -> HttpResponse:
     part_of_day = "morning" if hour < 12 else "afternoon" if hour < 18 else "evening"
     ringing = _ringing(now)
     waits = _waits(who.id, today)
+    asked = requests.waiting(request, now) if who.role in authority.roles_with("approvals.decide") else None
     home = {
         "greeting": f"Good {part_of_day}, {request.user.name.split()[0]}",
         "open_contact": _mine(mine[0], now) if mine else None,
         "ringing": ringing,
         "waits": [_also(c) for c in mine[1:]] + waits,
-        "start": forms.form("contacts.open", "Without a caller", "Start a contact", reverse("start"), [forms.hidden("inbound", "on")]),
-        "today": [("contacts", str(numbers["contacts"])), ("mean handle time", duration(numbers["handle_seconds"]))],
+        "asked": asked,
+        "asked_poll": reverse("approvals-part") + "?home&seen=" + digest([r["id"] for r in asked or []]),
+        "start": forms.form("contacts.open", "Without a caller", "Start a contact", reverse("start"), [forms.hidden("without", "on")]),
+        "today": [("contacts", str(numbers["contacts"])), ("mean handle time", duration(numbers["handle_seconds"]) if numbers["contacts"] else "–")],
         "poll_url": reverse("ringing") + "?seen=" + digest(_shows(ringing)),
     }
     request.careline_contact = mine[0] if mine else None
@@ -70,12 +76,12 @@ def _shows(ringing: list[dict[str, Any]]) -> list[str]:
 
 def _mine(row: Any, now: Any) -> dict[str, Any]:
     account = f"account {row.account.reference}" if row.account else "no account yet"
-    caller = phone.shown(row.caller_number) if row.caller_number else "no caller"
+    caller = phone.shown(row.caller_number) if row.caller_number else "number not known" if row.inbound else "without a caller"
     return {
         "title": f"{STATE_LABELS[row.state]}: {row.reference}",
         "text": f"{caller}, {account}",
         "href": forms.contact_address(row.reference),
-        "since_seconds": int((now - row.began).total_seconds()),
+        "since_seconds": contacts.running_seconds(row, now),
         "state": TEMPLATE_STATES.get(row.state, row.state),
     }
 
@@ -93,6 +99,9 @@ def _waits(staff_id: str, today: Any) -> list[dict[str, Any]]:
         live = row.contact.state != "closed" and str(row.contact.holder_id) == staff_id
         waits.append({"title": f"{by} {ANSWERS.get(row.state, row.state)}: {row.title}", "text": row.answer or None, "due": None,
                       "state": "risk" if row.state == "expired" else None, "href": forms.contact_address(row.contact.reference) if live else reverse("answers-seen")})
+    for row in arrangements.broken_of_staff(int(staff_id), today - timedelta(days=7)):
+        waits.append({"title": f"{row.number} broke", "text": f"account {row.account.reference}, agreed by you",
+                      "due": None, "state": "risk", "href": reverse("find") + f"?q={row.account.reference}"})
     for row in contacts.follow_ups_of(staff_id):
         days = (row.due_on - today).days
         due = "today" if days == 0 else "tomorrow" if days == 1 else f"{-days} day{'s' if days < -1 else ''} late" if days < 0 else f"{row.due_on:%b} {row.due_on.day}"
@@ -113,7 +122,7 @@ def ringing(request: HttpRequest) -> HttpResponse:
 @require_POST
 def start(request: HttpRequest) -> HttpResponse:
     """A contact that the associate starts, from the find box or without an account."""
-    given: dict[str, Any] = {"channel": "voice", "inbound": True}
+    given: dict[str, Any] = {"channel": "voice", "inbound": "without" not in request.POST}
     given |= forms.read(request.POST, {"account": "id", "person": "id", "caller_number": "text", "reason": "text"})
     outcome = forms.do(request, "contacts.open", given)
     if outcome.ok:
@@ -158,7 +167,7 @@ def answer(request: HttpRequest) -> HttpResponse:
     query = ""
     if len({h.account_id for h in hits}) == 1:
         hit = hits[0]
-        given = {"account": hit.account_id, "person": find.holder(hit.account_id)}
+        given = {"account": hit.account_id, "person": hit.holder_id}
         chosen = forms.do_again(request, "contacts.identify", given, BasisRef("contact", row.pk))
         if not chosen.ok:
             query = f"?admit={hit.account_id}&person={given['person'] or ''}"

@@ -8,9 +8,12 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from django.db import connection
+from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+
+from careline.doors.web import forms
+from careline.foundation.refusal import Refusal
 
 log = logging.getLogger("careline.web")
 
@@ -18,7 +21,19 @@ log = logging.getLogger("careline.web")
 def page(request: HttpRequest, status: int, title: str, say: str, do: str = "") -> HttpResponse:
     error = {"title": title, "say": say, "what_to_do": do or None, "refusal": None, "reference": None,
              "way_on": [{"label": "Back to the desk", "href": "/"}]}
-    return render(request, "error.html", {"error": error}, status=status)
+    response = render(request, "error.html", {"error": error}, status=status)
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+def refused(request: HttpRequest, no: Refusal, ways: list[dict[str, Any]]) -> HttpResponse:
+    """A page that was not shown, with the rule that says so and the ways on."""
+    error = {"title": "Not shown", "say": no.say, "what_to_do": None, "refusal": forms.shown_refusal(no, ways), "reference": None,
+             "way_on": [{"label": "Back to the desk", "href": "/"}]}
+    request.careline_contact = None
+    response = render(request, "error.html", {"error": error}, status=403)
+    response["Cache-Control"] = "no-store"
+    return response
 
 
 def not_found(request: HttpRequest, exception: Any = None) -> HttpResponse:
@@ -44,7 +59,10 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 
 def health(request: HttpRequest) -> HttpResponse:
-    """For a supervisor of processes: 200 when the database answers."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
+    """For a supervisor of processes, by any Host and without TLS: 200 when the database answers, else 503."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError:
+        return JsonResponse({"status": "the database does not answer"}, status=503)
     return JsonResponse({"status": "ok"})

@@ -21,7 +21,7 @@ KINDS = {
     "staff.add": {"username": "text", "name": "text", "role": "text", "email": "text", "team": "text", "password": "text"},
     "staff.change_role": {"staff": "id", "role": "text"},
     "staff.set_active": {"staff": "id", "active": "checkbox"},
-    "staff.issue_token": {"staff": "id", "label": "text", "scope": "text", "days": "text"},
+    "staff.issue_token": {"staff": "id", "label": "text", "scope": "text", "days": "whole"},
     "staff.revoke_token": {"token": "id"},
 }
 
@@ -35,7 +35,10 @@ def show(request: HttpRequest) -> HttpResponse:
         code = request.POST.get("code", "")
         if code not in KINDS:
             return redirect("staff")
-        outcome = forms.do(request, code, forms.read(request.POST, KINDS[code]))
+        given = forms.read(request.POST, KINDS[code])
+        if code == "staff.issue_token":
+            given.setdefault("scope", "")  # a field that was emptied is no wish for everything
+        outcome = forms.do(request, code, given)
         if outcome.ok:
             if "secret" in outcome.show:
                 return _draw(request, token={"name": request.POST.get("label", ""), "secret": outcome.show["secret"]})
@@ -82,7 +85,7 @@ def _draw(request: HttpRequest, code: str = "", outcome: Outcome | None = None, 
         ],
         "token_add": answered(forms.form("staff.issue_token", "Issue a token", "Issue it", action, [
             forms.hidden("code", "staff.issue_token"), forms.field("staff", "For", "choice", choices=[(p.pk, p.name) for p in people if p.is_active]),
-            forms.field("label", "What it is for"), forms.field("scope", "Acts", value="*", hint="Codes of acts with spaces between, or * for all that the role has."),
+            forms.field("label", "What it is for"), forms.field("scope", "Acts", value="*", hint="Codes of acts and looks with spaces between, or * for all that the role has. A token that deals with customers is issued on the server: careline token issue."),
             forms.field("days", "Days", "number", "90"),
         ])),
     }

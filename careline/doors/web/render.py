@@ -27,6 +27,10 @@ from careline.foundation.money import shown
 # Open pages by role: label, route, and the act that a role must have to see it.
 NAV = (
     ("Home", "home", "contacts.open"),
+    ("Past due", "past-due-queue", "view.pastdue"),
+    ("Network", "network", "view.contact"),
+    ("Guides", "guides", "view.guides"),
+    ("Books", "books", "view.books"),
     ("People", "staff", "view.staff"),
 )
 DEMO_NAV = (("Messages", "messages"), ("Make it ring", "ring"))
@@ -107,7 +111,7 @@ def desk(request: HttpRequest) -> dict[str, Any]:
         for label, name, act in NAV
         if user.role in authority.roles_with(act)
     ]
-    if settings.DEMO:
+    if settings.DEMO and takes_contacts:
         nav += [{"label": label, "href": reverse(name), "current": name == route} for label, name in DEMO_NAV]
     decides = user.role in authority.roles_with("approvals.decide")
     return {
@@ -118,6 +122,8 @@ def desk(request: HttpRequest) -> dict[str, Any]:
             "waiting": approvals.count_waiting(user.role, user.pk, now) if decides else None,
             "demo": settings.DEMO,
             "keys_on": user.keys_on,
+            "palette_key": user.palette_key,
+            "finds": user.role in authority.roles_with("view.search"),
             "theme": user.theme,
         }
     }
@@ -131,7 +137,7 @@ def _in_hand(row: Any, now: datetime) -> dict[str, Any]:
     return {
         "href": reverse("contact", args=[row.reference]),
         "label": STATE_LABELS.get(row.state, row.state),
-        "since_seconds": int((now - row.began).total_seconds()),
+        "since_seconds": contacts.running_seconds(row, now),
         "state": TEMPLATE_STATES.get(row.state, row.state),
     }
 

@@ -1,10 +1,9 @@
-"""Pages that exist in the demo only (what customers received, a telephone that rings), and the sandbox provider's hosted
-pay page, which stands in for a real provider's."""
+"""Pages that exist in the demo only: what customers received, a telephone that rings, and the page behind a payment link,
+which stands in for a real provider's and books a payment without money."""
 
 from __future__ import annotations
 
 import re
-import uuid
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,7 +16,7 @@ from django.views.decorators.http import require_GET
 
 from careline.acts.perform import perform
 from careline.carriers import messenger
-from careline.carriers.sandbox import SandboxMessenger
+from careline.carriers.sandbox import SandboxMessenger, SandboxPayments
 from careline.domain.ledger import queries as ledger
 from careline.doors.web import forms
 from careline.doors.web.render import digest, page, part
@@ -25,7 +24,8 @@ from careline.foundation.act import Who
 
 PROVIDER = Who("Service", "sandbox-payments", "Payment provider", "service")
 TELEPHONE = Who("Service", "sandbox-telephone", "Telephone", "service")
-TOPICS = {"one_time_code": "one-time code", "payment_link": "payment link", "receipt": "receipt", "security_notice": "security notice"}
+TOPICS = {"one_time_code": "one-time code", "payment_link": "payment link", "receipt": "receipt", "security_notice": "security notice",
+          "bill_copy": "copy of a bill", "bill_explained": "why a bill differs"}
 
 
 def _sent() -> dict[str, Any]:
@@ -35,8 +35,9 @@ def _sent() -> dict[str, Any]:
         link = re.search(r"/pay/[\w-]+", message["body"])
         rows.append(
             {
-                "at": datetime.fromtimestamp(message["at"], UTC), "to": message["to"], "channel": {"sms": "text"}.get(message["channel"], message["channel"]),
+                "at": datetime.fromtimestamp(message["at"], UTC), "to": message["to"], "channel": {"sms": "text", "email": "e-mail"}.get(message["channel"], message["channel"]),
                 "about": TOPICS.get(message["topic"], message["topic"]), "text": message["body"], "link": link.group(0) if link else None,
+                "subject": message.get("subject"), "files": [{"name": a["name"], "href": reverse("message-file", args=[a["digest"]])} for a in message.get("attachments", ())],
             }
         )
     shows = [r["at"] for r in rows[:1]]
@@ -55,6 +56,20 @@ def messages_part(request: HttpRequest) -> HttpResponse:
     return part(request, "messages_rows.html", {"sent": sent}, sent["shows"])
 
 
+@require_GET
+def attached(request: HttpRequest, digest: str) -> HttpResponse:
+    """What a customer of the demo received with an e-mail."""
+    twin = messenger()
+    found = twin.attached(digest) if isinstance(twin, SandboxMessenger) else None
+    if found is None:
+        raise Http404
+    name, media_type, body = found
+    response = HttpResponse(body, content_type=media_type)
+    response["Content-Disposition"] = f'inline; filename="{name}"'
+    response["Cache-Control"] = "no-store"
+    return response
+
+
 def ring(request: HttpRequest) -> HttpResponse:
     """The demo's telephone: a story's caller, or any number, rings at the desk."""
     action = reverse("ring")
@@ -69,7 +84,7 @@ def ring(request: HttpRequest) -> HttpResponse:
     stories = []
     for story in _stories():
         pin = f" PIN {story.pin}." if story.pin else " No PIN."
-        stories.append({"title": story.title, "text": f"{story.say}{pin}",
+        stories.append({"title": story.title, "text": f"{story.say}{pin}", "words": story.words,
                         "form": forms.form(f"ring-{story.key}", f"Ring: {story.title}", "Ring", action, [forms.hidden("caller_number", story.number)])})
     return page(request, "ring.html", {"ring": {"stories": stories, "number": number, "refusal": None}})
 
@@ -84,6 +99,8 @@ def _stories() -> list[Any]:
 
 def pay(request: HttpRequest, token: str) -> HttpResponse:
     """The provider's page as the payer sees it. No card field anywhere; it names the amount and the number's last four."""
+    if not settings.DEMO:  # the door is closed before this; money that nobody paid must not hang on one table alone
+        raise Http404
     link = ledger.link_by_token(token)
     if link is None:
         raise Http404
@@ -94,13 +111,15 @@ def pay(request: HttpRequest, token: str) -> HttpResponse:
         shape = {"carrier": carrier, "amount": link.amount_minor, "for_what": for_what, "reference": link.reference, "at": link.payment.received_at}
         return page(request, "paid.html", {"pay": shape})
     error = gone = None
-    if link.expires_at <= timezone.now():
+    if link.state == "closed":
+        gone = "This link was closed before anybody paid. Ask us for a new one; nothing was taken."
+    elif link.expires_at <= timezone.now():
         gone = "This link has expired. Ask us for a new one; nothing was taken."
     elif request.method == "POST":
         if request.POST.get("card") == "declined":
             error = "The bank said no. Nothing was taken. Try another card."
         else:
-            reference = f"sbx-{uuid.uuid4().hex[:12]}"
+            reference = SandboxPayments().paid(link=link.reference, amount_minor=link.amount_minor)
             # The provider's notice: its key is the link, so that two clicks and a repeated notice are one payment.
             outcome = perform("payments.link_paid", {"link": link.reference, "provider_reference": reference, "method": "Visa …4242"},
                               who=PROVIDER, key=f"link-paid-{link.reference}")

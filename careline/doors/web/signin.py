@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils.http import urlencode
 
 from careline.acts.perform import perform
+from careline.domain.rulebook import queries as rulebooks
 from careline.domain.staff import queries as staff
 from careline.domain.staff.rules import ROLE_TITLES
 from careline.doors.web import forms
@@ -24,6 +25,12 @@ class Adapter(DefaultAccountAdapter):
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False
+
+    def authenticate(self, request: HttpRequest, **credentials: Any) -> Any:
+        """Whoever may sign in. Somebody switched off, and a machine whatever password it has, hear that it is wrong."""
+        user = super().authenticate(request, **credentials)
+        may = user is not None and user.is_active and user.role in rulebooks.current().authority.roles_with("staff.sign_in")
+        return user if may else None
 
     def add_message(self, *args: Any, **kwargs: Any) -> None:
         """The desk says for itself what is worth saying."""
@@ -55,6 +62,7 @@ class SignIn(LoginView):
                 forms.field("password", "Password", "secret", autocomplete="current-password"),
             ],
             key=None,
+            cursor="password" if errors and login else None,
         )
         why = {"idle": "You were away for a while, so the desk closed. Sign in again; nothing is lost."}
         return context | {

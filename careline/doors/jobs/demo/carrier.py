@@ -30,7 +30,9 @@ DUE_DAYS = 21
 OVERAGE_MINOR = 1000
 LATE_FEE_MINOR = 500
 REGULATORY_MINOR = 199
-PINS = 12  # how many PINs the ordinary accounts share
+PINS = 6  # how many PINs the ordinary accounts share
+FEATURES = customers.FROM_THE_START | {customers.Feature.INTERNATIONAL_CALLING}  # what this carrier switches on for a new line
+SUSPENDED_FOR = {"not paid": "non_payment", "watch lost": "lost_or_stolen"}
 TAX = {state: ppm for state, _, ppm, _, _ in names.PLACES}
 ZONES = {state: zone for state, zone, _, _, _ in names.PLACES}
 
@@ -80,6 +82,11 @@ class LineDraft:
     sim_since: datetime | None = None
     can_text: bool = True
     use: float = 0.5  # of its allowance, this month
+    features: frozenset[str] = FEATURES
+    sim_state: str = "active"
+    blocked: str = ""  # why the phone is on a block list
+    spending_limit_minor: int | None = None
+    before: tuple[str, date] | None = None  # its plan until a day, and that day
 
 
 @dataclass
@@ -130,12 +137,14 @@ class House:
     pays: str = "on time"
     unpaid: int = 0
     extra_minor: int = 0
+    pays_twice: bool = False
     method: tuple[str, str, str, date | None] | None = None  # brand, last four, token's last word, expiry
     pin: str = ""
     promo: tuple[str, int, date] | None = None  # label, minor units off, last day
     overage: dict[int, int] = field(default_factory=dict)  # bill (0: the newest) -> hundredths of a GB on the first line
     late_fees: set[int] = field(default_factory=set)
     consents: bool = True
+    billed_until: date | None = None
     bills: list[BillDraft] = field(default_factory=list)
     paid: list[tuple[datetime, int, str]] = field(default_factory=list)
     payment_numbers: list[str] = field(default_factory=list)
@@ -226,6 +235,8 @@ def _line(k: int, business: bool, area: str, opened: date, today: date, rng: Ran
         protection=rng.random() < 0.15,
         can_text=kind == "phone",
         use=min(rng.lognormvariate(-0.75, 0.6), 1.25),
+        spending_limit_minor=1500 if plan == "KIDS3" else None,
+        features=FEATURES | {name for name, often in ((customers.Feature.WIFI_CALLING, 0.5), (customers.Feature.ROAMING, 0.3)) if rng.random() < often},
     )
     if device[4] and rng.random() < 0.5:
         line.instalments_from = max(line.activated_on, today - timedelta(days=rng.randrange(20, 900)))
@@ -268,7 +279,7 @@ def bill_days(house: House, today: date) -> list[date]:
     """The days on which this household was billed, newest first, at most 18."""
     newest, _ = bill_period(house.bill_day, today)
     days = [add_months(newest, -k) for k in range(MONTHS)]
-    return [d for d in days if house.opened_on < d <= today]
+    return [d for d in days if house.opened_on < d <= min(house.billed_until or today, today)]
 
 
 def draft_bills(house: House, today: date) -> None:
@@ -288,13 +299,17 @@ def _bill(house: House, k: int, issued: date, tax_ppm: int, first: bool) -> Bill
     living = [i for i, n in enumerate(house.lines) if n.activated_on <= issued and n.status != "cancelled"]
     for i in living:
         draft = house.lines[i]
-        plan = names.PLAN[draft.plan]
+        plan = names.PLAN[draft.before[0] if draft.before and issued <= draft.before[1] else draft.plan]
         price = int(str(plan["price_minor"]))
         lines.append(_charge(LineKind.PLAN, str(plan["name"]), i, price, price, start, end))
         taxed = len(lines) - 1
         tax = share(price, tax_ppm, 1_000_000)
         label = f"State and local tax, {house.state}"
         taxes.append({"kind": LineKind.TAX, "label": label, "line": i, "tax_rate_ppm": tax_ppm, "taxes": taxed, "amount_minor": tax})
+        for charge in _mid_month(draft, i, start):
+            tax = share(charge["amount_minor"], tax_ppm, 1_000_000)
+            taxes.append({"kind": LineKind.TAX, "label": label, "line": i, "tax_rate_ppm": tax_ppm, "taxes": len(lines), "amount_minor": tax})
+            lines.append(charge)
         if first and draft.activated_on == house.opened_on:
             before += _first_days(draft, i, str(plan["name"]), price, start)
         if draft.protection:
@@ -332,6 +347,22 @@ def _first_days(draft: LineDraft, i: int, plan: str, price: int, start: date) ->
     return [charge | {"proration_num": days, "proration_den": of}]
 
 
+def _mid_month(draft: LineDraft, i: int, start: date) -> list[dict[str, Any]]:
+    """A plan that changed in the month before this bill: the days that were left of it, of the new plan and of the old one back."""
+    if draft.before is None:
+        return []
+    (old, changed), begin = draft.before, add_months(start, -1)
+    of, days = (start - begin).days, (start - changed).days
+    if not 0 < days < of:
+        return []
+    made = []
+    for code, sign in ((draft.plan, 1), (old, -1)):
+        unit = sign * int(str(names.PLAN[code]["price_minor"]))
+        charge = _charge(LineKind.PLAN, f"{names.PLAN[code]['name']}, {days} of {of} days", i, unit, share(unit, days, of), changed, start - timedelta(days=1))
+        made.append(charge | {"proration_num": days, "proration_den": of})
+    return made
+
+
 def _charge(
     kind: str, label: str, line: int | None, unit: int, amount: int, start: date | None = None, end: date | None = None
 ) -> dict[str, Any]:
@@ -364,6 +395,12 @@ def draft_payments(house: House, now: datetime, rng: Random) -> None:
             continue
         owed -= amount
         house.paid.append((received, amount, method))
+    if house.pays_twice and house.bills:
+        newest = house.bills[0].total
+        owed = sum(b.total for b in house.bills) - sum(a for _, a, _ in house.paid)
+        days = [now - timedelta(days=3, hours=2), now - timedelta(days=1, hours=5)]
+        house.paid += [(days[0], owed, method)] if owed > 0 else []
+        house.paid.append((days[1], owed if owed > 0 else newest, "Card by link"))
     if house.extra_minor and house.paid:
         received, amount, method = house.paid[-1]
         missing = sum(b.total for b in house.bills) - sum(a for _, a, _ in house.paid)
@@ -384,6 +421,7 @@ def rows_of(house: House, plans: dict[str, int], hashes: dict[str, str], today: 
         "account": {
             "reference": house.reference, "opened_on": house.opened_on, "bill_day": house.bill_day, "state": house.state,
             "zone": ZONES[house.state], "autopay": house.autopay, "change_lock": house.change_lock, "status": house.status,
+            "postal_code": f"{names.POSTAL[house.state]}{int(house.reference[-2:]):02d}",
         },
         "people": [
             {
@@ -408,10 +446,12 @@ def _line_row(n: LineDraft, house: House, plans: dict[str, int], today: date, rn
     since = n.number_since or moment(n.activated_on, time(13))
     return {
         "msisdn": n.number, "label": n.label, "plan_id": plans[n.plan], "status": n.status,
-        "status_reason": n.status_reason, "status_since": n.status_since, "number_since": since,
+        "status_reason": n.status_reason, "status_since": n.status_since,
+        "suspended_for": SUSPENDED_FOR.get(n.status_reason, "") if n.status == "suspended" else "", "number_since": since,
         "activated_on": n.activated_on, "iccid": n.iccid, "sim_kind": "esim" if n.esim else "sim",
         "sim_since": n.sim_since, "can_text": n.can_text,
-        "device": {"imei": n.imei, "make": n.device[1], "model": n.device[2]} if n.device else None,
+        "features": customers.features_text(n.features), "sim_state": n.sim_state, "spending_limit_minor": n.spending_limit_minor,
+        "device": {"imei": n.imei, "make": n.device[1], "model": n.device[2], "compatible": True, "blocked": n.blocked} if n.device else None,
         "usage": _usage(n, house, today, rng) if n.status == "active" else [],
     }
 

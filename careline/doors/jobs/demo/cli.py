@@ -13,7 +13,7 @@ from django.db import connection
 from django.utils import timezone
 
 from careline.domain.staff.rules import ROLE_TITLES
-from careline.doors.jobs import demos, setup
+from careline.doors.jobs import demos, houses, setup
 from careline.doors.jobs.demo import making, stories
 from careline.doors.jobs.stop import Stop
 from careline.foundation import phone
@@ -21,41 +21,45 @@ from careline.foundation import phone
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--accounts", type=_count, default=making.ACCOUNTS, metavar="N", help=f"how many accounts to make (default: {making.ACCOUNTS})"
+        "--accounts", type=_count, default=making.ACCOUNTS, metavar="N", help=f"how many accounts to make (default: {making.ACCOUNTS}; 0: the people at the desk and no customers)"
     )
 
 
 def _count(text: str) -> int:
-    if not text.isdigit() or not len(stories.STORIES) <= int(text) <= 50_000:
-        raise argparse.ArgumentTypeError(f"give a number from {len(stories.STORIES)} (the story accounts) to 50000")
+    if not text.isdigit() or (int(text) and not len(stories.STORIES) <= int(text) <= 50_000):
+        raise argparse.ArgumentTypeError(f"give 0, or a number from {len(stories.STORIES)} (the story accounts) to 50000")
     return int(text)
 
 
 def main(options: argparse.Namespace) -> int:
     """Fill the house when it is empty or half made, and say who may sign in. `demos.around` migrates before and serves after."""
-    state = making.state()
-    if state == "begun":
-        print("An earlier making of the demo was stopped half way. It is made again from nothing.")
-        start_over()
-    if state != "made":
-        print(f"Making {settings.CARRIER_NAME} …", flush=True)
-        start = time.monotonic()
-        try:
-            making.make(now=timezone.now(), accounts=options.accounts, say=lambda text: print(text, flush=True))
-        except KeyboardInterrupt:
-            raise Stop("Stopped half way. The next `careline demo` makes it again from nothing.", 130) from None
-        print(f"Made in {time.monotonic() - start:.0f} s.")
+    if making.state() != "made":
+        with houses.alone():
+            fill(options)
     print(who_signs_in())
     return 0
+
+
+def fill(options: argparse.Namespace) -> None:
+    if making.state() == "begun":
+        print("An earlier making of the demo was stopped half way. It is made again from nothing.")
+        start_over()
+    print(f"Making {settings.CARRIER_NAME} in {settings.HOME} …", flush=True)
+    start = time.monotonic()
+    try:
+        making.make(now=timezone.now(), accounts=options.accounts, say=lambda text: print(text, flush=True))
+    except KeyboardInterrupt:
+        raise Stop("Stopped half way. The next `careline demo` makes it again from nothing.", 130) from None
+    print(f"Made in {time.monotonic() - start:.0f} s.")
 
 
 def start_over() -> None:
     """Throw a half-made demo away and prepare an empty house; refuses where the database is not ours to delete."""
     if connection.vendor != "sqlite":
         raise Stop("This database holds half a demo carrier. Drop it, make an empty one, and run `careline demo` again.")
-    demos.reset()
+    demos.throw_away()
     setup.migrate(say=print)
-    demos.mark().write_text("Made by `careline demo`: everything here is made up.\n")
+    demos.write_mark()
 
 
 def who_signs_in() -> str:

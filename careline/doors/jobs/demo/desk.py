@@ -45,6 +45,9 @@ class Run:
     staff: dict[str, Who] = field(default_factory=dict)
     known: dict[str, Known] = field(default_factory=dict)
     ordinary: list[Known] = field(default_factory=list)
+    again: list[tuple[datetime, Known]] = field(default_factory=list)  # whose trouble was not gone, and when they said so
+    areas: dict[str, int] = field(default_factory=dict)
+    wrong: dict[str, int] = field(default_factory=dict)  # the last trouble that was entered for an area
     used: int = 0
 
     def key(self) -> str:
@@ -78,10 +81,9 @@ class Run:
         """The messages of story time leave at once: marked as sent, not handed to the carrier's twin, so that the
         messages page begins with the visitor's own. Returns what they said."""
         said: list[str] = []
-        while due := journal.take_due(at=at, most=200):
-            for message in due:
-                said.append(message.body)
-                journal.mark_sent(message=message, at=at)
+        for message in journal.take_due(at=at, most=1000):  # all: a deed queues few, and after each they leave
+            said.append(message.body)
+            journal.mark_sent(message=message, at=at)
         return said
 
 
@@ -141,10 +143,16 @@ class Seat:
             code = next(m[0] for text in reversed(self.run.post(self.at)) if (m := re.match(r"\d{6}", text)))
             self.on("contacts.check_code", code=code)
         if by == "callback":
-            self.on("contacts.call_back", line=known.lines[line])
+            self.call_back(person, line)
         if by != "nothing":
             self.look()
         return self
+
+    def call_back(self, person: int = 0, line: int = 0) -> None:
+        """Put the caller's line down, call a number of theirs, and ask who speaks."""
+        assert self.known is not None
+        self.on("contacts.call_back", line=self.known.lines[line])
+        self.on("contacts.call_back_answered", name=self.known.house.people[person].name)
 
     def look(self) -> None:
         """Open the account page, as the associate does: the journal has its line."""

@@ -74,6 +74,10 @@ PLACES: Final[tuple[tuple[str, str, int, tuple[str, ...], int], ...]] = (
     ("AK", "America/Anchorage", 30_000, ("907",), 1),
 )
 
+# How the postal codes of each state's accounts begin.
+POSTAL: Final = {"WA": "981", "OR": "972", "CA": "900", "AZ": "850", "CO": "802", "TX": "787", "IL": "606", "MN": "554",
+                 "GA": "303", "FL": "331", "NY": "100", "MA": "021", "HI": "968", "AK": "995"}
+
 # Type allocation code, make, model, kind, price of an instalment in cents (0: not sold on instalments).
 DEVICES: Final[tuple[tuple[str, str, str, str, int], ...]] = (
     ("35316011", "Apple", "iPhone 15", "phone", 2770), ("35847512", "Apple", "iPhone 14", "phone", 2083),
@@ -101,7 +105,7 @@ PLANS: Final[tuple[dict[str, object], ...]] = (
 PLAN: Final = {str(plan["code"]): plan for plan in PLANS}
 
 NEEDS: Final = (
-    "Hard of hearing: speak slowly, face no hold music", "Low vision: reads no texts, say amounts aloud",
+    "Hard of hearing: speak slowly, confirm amounts by text", "Low vision: reads no texts, say amounts aloud",
     "Uses a relay operator", "Speech takes time: please wait", "Needs time: one step at a time", "Deaf: chat or texts only",
 )
 LIKES: Final = ("Short calls", "Texts rather than calls", "Calls after 5 pm", "To be called by the first name", "Written summaries by email")

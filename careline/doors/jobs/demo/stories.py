@@ -9,20 +9,31 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
+from functools import partial
 from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
 
 from careline.acts.declare import BasisRef
 from careline.domain.contacts import queries as contacts
 from careline.domain.ledger import queries as ledger
-from careline.doors.jobs.demo import names
-from careline.doors.jobs.demo.carrier import House, LineDraft, PersonDraft, Stock, moment
+from careline.doors.jobs import night, promises, worker
+from careline.doors.jobs.demo import names, troubles
+from careline.doors.jobs.demo.carrier import DUE_DAYS, House, LineDraft, PersonDraft, Stock, bill_days, moment
 from careline.doors.jobs.demo.desk import DEMO, Known, Run, Seat
 from careline.foundation.calendar import add_months, bill_period
+
+OFF_AFTER = 61  # days past due on which service ends
+FIRST_NIGHT = 26  # days ago: the first of the nights that everybody lives through
+# Days ago: nights for those alone who stopped paying long before. Each of them finds its gaps over on the nights that it needs.
+NIGHTS_BEFORE = (125, 118, 112, 104, 97, 91, 76, 67, 61, 46, 27)
 
 
 @dataclass(frozen=True)
 class Story:
-    """Somebody who may call: the telephone rings with `number`; `say` is what they want, `pin` what they answer."""
+    """Somebody who may call: the telephone rings with `number`; `say` is what they want, `pin` what they answer,
+    `words` how they say it where something does not work."""
 
     key: str
     title: str
@@ -34,6 +45,8 @@ class Story:
     plans: tuple[str, ...] = ("PLUS15",)
     house: dict[str, Any] = field(default_factory=dict)
     more: tuple[PersonDraft, ...] = ()
+    words: str = ""
+    late: int | None = None
 
 
 def _n(last: int, area: str = "206") -> str:
@@ -43,18 +56,22 @@ def _n(last: int, area: str = "206") -> str:
 STORIES: tuple[Story, ...] = (
     Story("maria", "Maria Okafor", _n(188), "4711", "Her bill is up $23.40 and she wants to know why. Prefers Spanish, hard of hearing; she called two days ago too.",
           reference="A-0104822", plans=("PLUS15", "PLUS15", "WATCH"),
-          house={"language": "es", "needs": "Hard of hearing: speak slowly, face no hold music", "likes": "Written summaries by email", "autopay": True}),
+          house={"language": "es", "needs": "Hard of hearing: speak slowly, confirm amounts by text", "likes": "Written summaries by email", "autopay": True}),
     Story("jae", "Jae-won Kim", _n(142, "425"), "2580", "His autopay failed and he got a notice. He wants to pay now, if possible with another card.",
           house={"autopay": True, "pays": "stopped", "unpaid": 2, "language": "ko", "method": "declined"}),
     Story("daniel", "Daniel Whitlock, for Priya Raman", _n(117), "8246", "He asks for a credit on his wife's account. He may ask about service, not about money.",
           plans=("UNLIMITED", "UNLIMITED"), more=(PersonDraft("Daniel Whitlock", "authorized", False, True),), house={"name": "Priya Raman"}),
-    Story("zoe", "Olu Adeyemi", _n(163, "253"), "1590", "His daughter Zoe's phone has no data any more, and the month is not over.", plans=("PLUS15", "KIDS3", "PLUS5")),
+    Story("zoe", "Olu Adeyemi", _n(163, "253"), "1590", "His daughter Zoe's phone has no data any more, and the month is not over.", plans=("PLUS15", "KIDS3", "PLUS5"),
+          words="Zoe's phone has had no internet since yesterday. And the month is not over."),
     Story("travis", "Travis Boone", _n(104, "512"), "3322", "His phone does not ring out: the line is suspended, two bills are open. He can pay a part today.",
-          state="TX", house={"pays": "stopped", "unpaid": 3}),
-    Story("ingrid", "Ingrid Halvorsen", _n(171, "612"), "6060", "She paid twice by mistake and asks what becomes of the money.", state="MN", house={"extra_minor": 4812}),
-    Story("frank", "Frank Delgado", _n(155, "213"), "9137", "Third time this week: a credit that he was promised is not there. He is angry.", state="CA", plans=("UNLIMITED",)),
+          state="TX", house={"pays": "stopped", "unpaid": 3},
+          words="My phone has no bars at all, I can't even call my new boss."),
+    Story("ingrid", "Ingrid Halvorsen", _n(171, "612"), "6060", "She paid twice by mistake and asks what becomes of the money.", state="MN", house={"pays_twice": True}),
+    Story("frank", "Frank Delgado", _n(155, "213"), "9137", "Third time this week: a credit that he was promised is not there. He is angry.", state="CA", plans=("UNLIMITED",),
+          words="Two days without any service at home, and nobody has paid me a cent for it."),
     Story("nomvula", "Nomvula Dlamini", _n(129, "404"), "9043", "She tried three wrong PINs; the PIN is locked until tomorrow. Offer a code or a call back.", state="GA"),
-    Story("katya", "Katya Morozova", _n(133), "7412", "New number and SIM since yesterday: a code to it verifies her, but not strongly.", plans=("PREMIUM",), house={"language": "ru"}),
+    Story("katya", "Katya Morozova", _n(133), "7412", "New number and SIM since yesterday: a code to it verifies her, but not strongly.", plans=("PREMIUM",), house={"language": "ru"},
+          words="I put the new card in yesterday and I still can't get texts from my bank."),
     Story("hector", "Héctor Ruiz", _n(146, "480"), "5150", "He speaks for two accounts, his own and his firm's: ask which.", state="AZ", plans=("PLUS5",), house={"language": "es"}),
     Story("ruiz", "Ruiz Landscaping LLC", _n(147, "480"), "5151", "The other account of Héctor Ruiz: three business lines.", state="AZ",
           plans=("BUSINESS", "BUSINESS", "BUSINESS"), house={"kind": "business", "name": "Ruiz Landscaping LLC"}),
@@ -63,15 +80,18 @@ STORIES: tuple[Story, ...] = (
     Story("james", "James Nguyen, Tacoma", _n(136, "253"), "2001", "There are two people of this name. This one wants a cheaper plan.", plans=("PREMIUM",)),
     Story("james2", "James Nguyen, Bellevue", _n(137, "425"), "2002", "There are two people of this name. This one asks about his last payment."),
     Story("heron", "Blue Heron Catering", _n(110), "6789", "Twelve lines; one phone was left in a taxi. The office manager calls.", plans=("BUSINESS",) * 12,
-          house={"kind": "business", "name": "Blue Heron Catering"}, more=(PersonDraft("Nadia Petrov", "authorized", True, True),)),
+          house={"kind": "business", "name": "Blue Heron Catering"}, more=(PersonDraft("Nadia Petrov", "authorized", True, True),),
+          words="Our driver left his phone in a taxi. Can you make sure that nobody uses it?"),
     Story("silva", "Ana Silva, who works here", _n(181), "3141", "A colleague's own account: nobody opens it alone, and she not at all."),
     Story("park", "Soo-jin Park, Lena's mother", _n(182), "2718", "A relative of the lead: Lena may not touch this account.", plans=("PLUS5",), house={"language": "ko"}),
     Story("walter", "Walter Przybylski", _n(158, "312"), "", "He never set a PIN. Verify him by a code or a call back.", state="IL", plans=("BASIC2",),
           house={"needs": "Needs time: one step at a time"}),
     Story("angeles", "María de los Ángeles Fernández-Villaverde y Ortiz de Zárate", _n(166, "305"), "1212", "A very long name; she asks for a copy of her last bill.", state="FL", house={"language": "es"}),
     Story("siobhan", "Siobhán O'Sullivan-D'Arcy", _n(167, "617"), "4321", "Apostrophes, accents, hyphens: she asks whether her name is spelt right.", state="MA"),
-    Story("li", "李秀英 (Li Xiuying)", _n(168, "415"), "8888", "Her name is written in Chinese; she asks about roaming. Prefers Chinese.", state="CA", house={"language": "zh"}),
-    Story("oleksandr", "Олександр Шевченко", _n(169), "5678", "His name is written in Cyrillic; his phone shows no network.", plans=("PLUS5",), house={"language": "uk"}),
+    Story("li", "李秀英 (Li Xiuying)", _n(168, "415"), "8888", "Her name is written in Chinese. She is in Vancouver with roaming off, on the line and on the phone. Prefers Chinese.", state="CA", house={"language": "zh"},
+          words="I am in Vancouver and my phone finds no internet here. At home it was fine."),
+    Story("oleksandr", "Олександр Шевченко", _n(169), "5678", "His name is written in Cyrillic; his phone shows no network.", plans=("PLUS5",), house={"language": "uk"},
+          words="There is no network on my phone again."),
     Story("jensen", "Beth Jensen, for Harold Jensen", _n(175, "206"), "1950", "Harold died; his daughter is the executor. Read the pinned note first.", plans=("BASIC2",),
           house={"name": "Harold Jensen"}, more=(PersonDraft("Beth Jensen", "authorized", True, True),)),
     Story("marcus", "Marcus Feld", _n(119), "0007", "Customer since yesterday: no bill yet. He asks when the first one comes.", plans=("UNLIMITED",)),
@@ -79,14 +99,46 @@ STORIES: tuple[Story, ...] = (
     Story("kwame", "Kwame Boateng", _n(152, "718"), "4747", "Wanted to leave; a lead granted less than was asked. He thinks about it.", state="NY", plans=("PREMIUM", "PLUS15")),
     Story("chloe", "Chloe Bennett", _n(153, "303"), "1357", "A credit was declined by the lead. She asks again.", state="CO"),
     Story("rosa", "Rosa Jiménez", _n(154), "2468", "On the line with Ben: a credit above his limit waits for a lead.", plans=("UNLIMITED", "UNLIMITED"), house={"language": "es"}),
-    Story("peter", "Peter Kowalczyk", _n(156, "773"), "3690", "His call with Eva dropped some minutes ago; he will call back.", state="IL"),
-    Story("amira", "Amira Haddad", _n(157), "8520", "Was handed over from Tom to Eva last week; she asks how it ended.", plans=("PLUS15", "TABLET10"), house={"language": "ar"}),
-    Story("grace", "Grace Whitfield", _n(159, "206"), "7531", "Deaf: chat or texts only. Her watch does not ring.", plans=("UNLIMITED", "WATCH"), house={"needs": "Deaf: chat or texts only"}),
+    Story("peter", "Peter Kowalczyk", _n(156, "773"), "3690", "His call with Eva dropped some minutes ago; he will call back.", state="IL",
+          words="We were cut off. The internet on my phone still crawls, like I said to the lady."),
+    Story("amira", "Amira Haddad", _n(157), "8520", "Was handed over from Tom to Eva last week; she asks how it ended.", plans=("PLUS15", "TABLET10"), house={"language": "ar"},
+          words="The tablet has bars, but every evening nothing loads."),
+    Story("grace", "Grace Whitfield", _n(159, "206"), "7531", "Deaf: chat or texts only. Her watch does not ring.", plans=("UNLIMITED", "WATCH"), house={"needs": "Deaf: chat or texts only"},
+          words="My watch does not ring when somebody writes to me."),
     Story("linh", "Trần Thị Linh", _n(161), "9517", "Her saved card has expired; she paid by link and wants to save the new card.", house={"language": "vi", "pays": "stopped", "unpaid": 2, "method": "expired"}),
     Story("brenda", "Brenda Cole", _n(162, "813"), "6543", "Had goodwill often: an associate has nothing left to give her this year.", state="FL"),
     Story("banks", "Tyrone Banks, for Loretta Banks", _n(164, "404"), "1122", "His right to speak for his mother ended last month: now he is a stranger.", state="GA",
           house={"name": "Loretta Banks"}, more=(PersonDraft("Tyrone Banks", "authorized", True, True),)),
     Story("miguel", "Miguel Santos", _n(165, "619"), "3579", "Pays in parts, and paid the last part by a link yesterday.", state="CA", house={"pays": "in parts"}),
+    Story("hannah", "Hannah Eriksen", _n(101), "2121", "There is an outage where she lives. Nothing on her phone is wrong: hand over, change nothing.", plans=("UNLIMITED",),
+          words="I have had no bars for an hour or two, and the lady next door has none either."),
+    Story("wendell", "Wendell Price", _n(102, "312"), "8080", "Airplane mode is on since his flight, and he is sure that it is off.", state="IL", plans=("PLUS5",),
+          words="There is no service on my phone since I came home from my trip."),
+    Story("renata", "Renata Kovač", _n(103, "303"), "6161", "Two causes at once: data saver and a VPN. Her phone says so from afar.", state="CO", plans=("UNLIMITED",),
+          words="The internet on my phone is so slow that videos never start. At home on Wi-Fi it is fine."),
+    Story("naledi", "Naledi Mokoena", _n(105, "617"), "9090", "Her SIM is locked after ten wrong PINs: it needs the PUK.", state="MA",
+          words="It wants a PUK code from me and I have no idea what that is."),
+    Story("cody", "Cody Lambert", _n(106, "602"), "1313", "His second-hand phone is on the block list. No step of his can help.", state="AZ", plans=("PLUS5",),
+          words="I bought this phone on the internet, put my card in, and it just says no service."),
+    Story("elif", "Elif Aydın", _n(107, "718"), "7070", "The network missed the last change of her line: refresh it.", state="NY", plans=("PREMIUM",),
+          words="Since my plan was changed last week, pages do not load any more. I have full bars."),
+    Story("bao", "Bao Phan", _n(108, "714"), "4545", "Nothing is wrong in our books; his phone is not known to the device feed. Ask him.", state="CA",
+          words="My mother's calls go straight to the mailbox, my phone does not even ring."),
+    Story("ruth", "Ruth Abernathy", _n(109), "5309", "Three things raised her bill at once: a plan changed in mid-month, a late fee, a new phone's first instalment. Explain it (X).",
+          plans=("UNLIMITED",), house={"pays": "late"}),
+    Story("lucia", "Lucía Marchetti", _n(111, "206"), "6464", "She pays in two parts as she agreed last week, and asks when the second one is due.",
+          house={"language": "es", "pays": "stopped", "unpaid": 2}),
+    Story("omar", "Omar Siddiqui", _n(112, "312"), "3939", "His arrangement broke: the second part did not come. He lost a shift and wants another one (A).", state="IL",
+          house={"pays": "stopped", "unpaid": 2}),
+    # One for each rung of the ladder. `late`: how many days ago the oldest bill that is open fell due; what came after is the night's.
+    Story("petra", "Petra Lindgren", _n(113), "1414", "A reminder came by text: her bill is due in a day or two. Is it paid by itself?", late=-2),
+    Story("samir", "Samir Haddou", _n(114, "312"), "1515", "His calls do not go out since the last night. What is it, and what does it cost to have them back?", state="IL", late=20,
+          words="I can be called, but I cannot call anybody. Only since this morning."),
+    Story("gwen", "Gwen Osterman", _n(115, "503"), "1616", "Her service is suspended: what to pay now, to the cent, and how fast it is back.", state="OR", late=40),
+    Story("victor", "Victor Almeida", _n(116, "617"), "1717", "His lines were disconnected two weeks ago and the last bill is coming; he calls from another phone, find him by name.", state="MA", plans=("PREMIUM",), late=77),
+    Story("doris", "Doris Kettleman", _n(118, "404"), "1818", "An agency wrote to her. Her account is with it: find her by name.", state="GA", plans=("PREMIUM",), late=108),
+    Story("emil", "Emil Novotny", _n(120, "720"), "1919", "What he owed was written off; he wants to pay after all and come back. Find him by name.", state="CO", plans=("PREMIUM",), late=128),
+    Story("farah", "Farah Aziz", _n(121, "602"), "2020", "She disputes her oldest bill: it is held, and her line, which was limited, is back.", state="AZ", late=24),
 )
 BY_KEY = {story.key: story for story in STORIES}
 
@@ -116,12 +168,27 @@ def _household(i: int, story: Story, today: date, stock: Stock) -> House:
         lines=[_line(k, plan, story, opened, stock) for k, plan in enumerate(story.plans)],
         pin=story.pin,
         method=("Visa", f"{4242 + i}", word, expires),
+        email=f"{story.key}@example.com",
         **given,
     )
+    if story.late is not None:
+        _falls_behind(house, story.late, today)
     special = SPECIAL.get(story.key)
     if special:
         special(house, today, stock)
     return house
+
+
+def _falls_behind(house: House, late: int, today: date) -> None:
+    """Nothing paid from the bill on that fell due so many days ago (a few more, where its day is the end of a month). With no
+    service any more there are no more bills; the last one still comes."""
+    issued = today - timedelta(days=late + DUE_DAYS)
+    house.bill_day, house.opened_on = min(issued.day, 28), today - timedelta(days=700)
+    for line in house.lines:
+        line.activated_on = house.opened_on
+    issued = bill_days(house, issued)[0]
+    house.billed_until = issued + timedelta(days=DUE_DAYS + OFF_AFTER + 31)
+    house.pays, house.unpaid = "stopped", sum(1 for day in bill_days(house, today) if day >= issued)
 
 
 def _copy(person: PersonDraft) -> PersonDraft:
@@ -202,9 +269,27 @@ def _brenda(house: House, today: date, stock: Stock) -> None:
     house.late_fees = {0}
 
 
+def _naledi(house: House, today: date, stock: Stock) -> None:
+    house.lines[0].sim_state = "blocked"
+
+
+def _cody(house: House, today: date, stock: Stock) -> None:
+    house.lines[0].blocked = "reported stolen"
+
+
+def _ruth(house: House, today: date, stock: Stock) -> None:
+    newest, _ = bill_period(house.bill_day, today)
+    line = house.lines[0]
+    line.before = ("PLUS15", newest - timedelta(days=11))
+    line.device = next(d for d in names.DEVICES if d[2] == "Pixel 8")
+    line.instalments_from = add_months(newest, -1)
+    house.late_fees = {0}
+
+
 SPECIAL: dict[str, Callable[[House, date, Stock], None]] = {
     "maria": _maria, "zoe": _zoe, "travis": _travis, "katya": _katya, "glenn": _glenn, "aaliyah": _aaliyah, "heron": _heron,
     "marcus": _marcus, "walter": _walter, "banks": _banks, "brenda": _brenda,
+    "naledi": _naledi, "cody": _cody, "ruth": _ruth,
 }  # fmt: skip
 
 
@@ -218,6 +303,27 @@ def plan(run: Run) -> Iterator[tuple[datetime, Callable[[], None]]]:
         yield at, lambda live=live, key=key, staff=staff, at=at: live(run.seat(staff, at), run.known[key])
     at = run.days_ago(29, "08:10")
     yield at, lambda: _ties(run, at)
+    for days in (11, 5, 2):  # nights that look at arrangements
+        early = run.days_ago(days, "00:10")
+        yield early, lambda early=early: promises.settle_day(early)
+    yield from _behind(run)
+    yield from troubles.plan(run)
+
+
+def _behind(run: Run) -> Iterator[tuple[datetime, Callable[[], None]]]:
+    """Nights from before the month that everybody lives through, for the stories that begin before it, and the noons at which their notices went."""
+    accounts = [run.known[story.key].account for story in STORIES if (story.late or 0) > 2 * FIRST_NIGHT]
+    for days in NIGHTS_BEFORE:
+        at, noon = run.days_ago(days, "03:20"), run.days_ago(days, "12:30")
+        yield at, partial(night.of_some, accounts, at)
+        yield noon, partial(worker.send_due, at=noon)
+
+
+def _farah_disputes(seat: Seat, who: Known) -> None:
+    seat.take(who, by="pin", reason="bill")
+    bill = next(b for b in reversed(ledger.bills_of(who.account)) if b.open_minor > 0)
+    seat.on("collections.hold", kind="dispute", bill=bill.id, words="Says that the plan she was billed for was cancelled in the store")
+    seat.close("Disputes her oldest bill. It is held while billing looks at it; what came after is due.", "handed_on", "past_due")
 
 
 def _ties(run: Run, at: datetime) -> None:
@@ -277,13 +383,14 @@ def _travis_promises(seat: Seat, who: Known) -> None:
                follow_up="Call Travis about the first part", due_on=seat.run.today, owner="ana")
 
 
-def _ingrid_in_credit(seat: Seat, who: Known) -> None:
+def _ingrid_asks_for_a_link(seat: Seat, who: Known) -> None:
     seat.take(who, by="pin", reason="payment")
-    seat.close("Paid twice; the credit pays the next bill by itself.", "resolved", "teaching")
+    seat.close("Asked how to pay by link; sent her one.", "resolved", "teaching")
 
 
 def _frank_first(seat: Seat, who: Known) -> None:
     seat.take(who, by="pin", reason="technical")
+    troubles.walk(seat, "no_service", set(), "There has been no service at home for two days.")
     seat.note("Two days without service at home; was told that $10 would come.")
     seat.close("No service for two days. Promised $10 by the end of the week.", "follow_up", "network",
                follow_up="Credit $10 for two days without service", due_on=seat.run.today, owner="ana")
@@ -311,7 +418,7 @@ def _silva_admitted(seat: Seat, who: Known) -> None:
     seat.run.must(seat.run.staff["lena"], "approvals.decide", seat.at, BasisRef("request", request), request=request, decision="approve", answer="Fine, explain only")
     seat.later(30)
     seat.must("contacts.identify", account=who.account, person=who.people[0])
-    seat.on("contacts.call_back", line=who.lines[0])
+    seat.call_back()
     seat.look()
     seat.close("Explained the bill to a colleague as a customer; nothing was changed.", "resolved", "bill_changed")
 
@@ -455,6 +562,36 @@ def _aaliyah_calls(seat: Seat, who: Known) -> None:
     seat.close("Gets calls for a Glenn, who had this number before. Showed how to block.", "resolved", "teaching")
 
 
+def _ruth_changes(seat: Seat, who: Known) -> None:
+    seat.take(who, by="pin", reason="plan")
+    seat.note("Her plan is Unlimited from today, asked for by her; the new phone goes on instalments.")
+    seat.close("Took Unlimited in mid-month. Told her that the next bill has a part of this month on it.", "resolved", "plan_fit")
+
+
+def _arranged(seat: Seat, *later: int) -> int:
+    """Two parts of what is past due on the day of the call: half now, the rest so many days later. Returns the half."""
+    assert seat.known is not None
+    today = seat.at.astimezone(ZoneInfo(settings.CARRIER_ZONE)).date()
+    owed = sum(b.open_minor for b in ledger.bills_of(seat.known.account) if b.due_on < today)
+    half = owed - owed // 2
+    parts = [{"due_on": (today + timedelta(days=d)).isoformat(), "amount": a} for d, a in zip((0, *later), (half, owed // 2), strict=True)]
+    seat.on("arrangements.agree", parts=parts, words="Paid every second Friday")
+    seat.on("payments.take", amount=half, method=ledger.methods_of(seat.known.account)[0].pk)
+    return half
+
+
+def _lucia_agrees(seat: Seat, who: Known) -> None:
+    seat.take(who, by="pin", reason="payment")
+    _arranged(seat, 14)
+    seat.close("Past due after a month without work: half paid now, half on her next payday.", "customer_acts", "past_due")
+
+
+def _omar_agrees(seat: Seat, who: Known) -> None:
+    seat.take(who, by="pin", reason="payment")
+    _arranged(seat, 9)
+    seat.close("Half paid now, half in nine days. Works nights; texts reach him in the morning.", "customer_acts", "past_due")
+
+
 def _siobhan_name(seat: Seat, who: Known) -> None:
     seat.take(who, by="code", reason="other")
     seat.close("Her name is right on the bill, with all its marks.", "resolved", "none")
@@ -463,10 +600,11 @@ def _siobhan_name(seat: Seat, who: Known) -> None:
 PAST: tuple[tuple[str, str, int, str, Callable[[Seat, Known], None]], ...] = (
     ("brenda", "ana", 27, "10:31", _brenda_again(2000)), ("brenda", "ben", 19, "12:31", _brenda_again(1800)),
     ("brenda", "ana", 12, "10:31", _brenda_again(1000)), ("brenda", "ben", 5, "12:31", _brenda_no),
-    ("ingrid", "ben", 24, "12:40", _ingrid_in_credit), ("walter", "tom", 22, "12:20", _walter_code),
+    ("ingrid", "ben", 24, "12:40", _ingrid_asks_for_a_link), ("walter", "tom", 22, "12:20", _walter_code),
     ("park", "ben", 21, "12:35", _park_note), ("jensen", "lena", 18, "10:20", _jensen_pinned),
-    ("siobhan", "tom", 17, "12:25", _siobhan_name), ("heron", "eva", 16, "11:05", _heron_line),
+    ("ruth", "eva", 19, "11:05", _ruth_changes), ("siobhan", "tom", 17, "12:25", _siobhan_name), ("heron", "eva", 16, "11:05", _heron_line),
     ("aaliyah", "ana", 15, "11:30", _aaliyah_calls), ("dolores", "ana", 14, "11:10", _dolores_twice),
+    ("omar", "ben", 12, "12:05", _omar_agrees), ("lucia", "ana", 6, "11:15", _lucia_agrees),
     ("james", "ben", 13, "12:45", _james_plan), ("oleksandr", "eva", 11, "11:15", _oleksandr_network),
     ("kwame", "ana", 10, "11:20", _kwame_stays), ("grace", "eva", 9, "11:40", _grace_chat),
     ("amira", "tom", 8, "12:50", _amira_handed), ("chloe", "ben", 7, "12:10", _chloe_declined),
@@ -475,7 +613,7 @@ PAST: tuple[tuple[str, str, int, str, Callable[[Seat, Known], None]], ...] = (
     ("jae", "ana", 3, "11:50", _jae_declined), ("banks", "tom", 3, "12:15", _banks_stranger),
     ("maria", "ben", 2, "12:30", _maria_asks), ("travis", "ana", 2, "11:55", _travis_promises),
     ("linh", "ben", 2, "12:58", _linh_pays), ("frank", "eva", 1, "11:35", _frank_second),
-    ("miguel", "ana", 1, "11:25", _miguel_pays),
+    ("miguel", "ana", 1, "11:25", _miguel_pays), ("farah", "ana", 3, "11:30", _farah_disputes),
 )  # fmt: skip
 
 
@@ -496,12 +634,14 @@ def present(run: Run) -> None:
     """What waits for somebody now: Eva's dropped line, Ben's request to the lead, and a telephone that rings."""
     if not contacts_of(run, "eva"):
         eva = run.seat("eva", run.minutes_ago(9)).take(run.known["peter"], by="pin", reason="technical")
+        troubles.walk(eva, "mobile_data", {"vpn_on"}, BY_KEY["peter"].words, steps=2)
         eva.must("contacts.drop")
     if not contacts_of(run, "ben"):
         ben, rosa = run.seat("ben", run.minutes_ago(4)), run.known["rosa"]
         ben.take(rosa, by="callback", reason="leaving")
         given = {"account": str(rosa.account), "amount": 4500, "reason": "retention"}
         ben.on("approvals.ask", code="credits.grant", input=given, words="Two lines, thinks of leaving after the outage on Friday.")
+    troubles.present(run)
     run.post(run.now)
     run.must(DEMO, "contacts.ring", run.minutes_ago(0.4), caller_number=BY_KEY["maria"].number)
 

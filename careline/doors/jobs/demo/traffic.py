@@ -9,6 +9,7 @@ from random import Random
 from careline.domain.contacts import queries as contacts
 from careline.domain.ledger import queries as ledger
 from careline.domain.ledger.rules import LineKind
+from careline.doors.jobs.demo import troubles
 from careline.doors.jobs.demo.desk import Known, Run, Seat
 from careline.foundation.money import shown
 
@@ -75,16 +76,10 @@ def _pay(seat: Seat, known: Known, rng: Random) -> None:
 
 
 def _technical(seat: Seat, known: Known, rng: Random) -> None:
+    """Something does not work: a guide is walked, and the customer answers as their phone makes them."""
+    known = troubles.who_calls_again(seat.run, seat.at) or known
     _take(seat, known, rng, "technical")
-    said, cause = rng.choice((
-        ("Data slow in the evening; the tower near home is being upgraded until the end of the month.", "network"),
-        ("No texts after a new SIM; restarted the phone, texts came.", "device"),
-        ("Calls dropped in the basement; Wi-Fi calling switched on.", "device"),
-        ("Could not send pictures; the settings were reset.", "device"),
-    ))
-    if rng.random() < 0.4:
-        seat.note(said)
-    seat.close(said, "resolved" if rng.random() < 0.8 else "customer_acts", cause, talk=rng.randrange(100, 500))
+    troubles.live(seat, rng)
 
 
 def _goodwill(seat: Seat, known: Known, rng: Random) -> None:

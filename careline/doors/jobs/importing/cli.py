@@ -9,6 +9,7 @@ from pathlib import Path
 
 from django.utils import timezone
 
+from careline.doors.jobs import houses
 from careline.doors.jobs.importing import mapping, run
 from careline.doors.jobs.stop import Stop
 
@@ -23,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Import and print the totals. 0: they reconcile; 1: they do not; 2: nothing was begun, and why."""
+    houses.refuse_in_the_demo()
     sources = mapping.load(options.mapping, options.folder)
     began = time.monotonic()
 
@@ -42,7 +44,7 @@ def main(options: argparse.Namespace) -> int:
         seconds = time.monotonic() - began
         print(f"{rows} rows in {seconds:.1f} s ({rows / max(seconds, 0.001):.0f} a second){', nothing written (--check)' if options.check else ''}")
         if any(t.rejected for t in tallies.values()):
-            print(f"Rejected rows, each with its field and reason: {options.out}/rejected-*.csv")
+            print(f"Rejected rows, each with its field and reason: {options.out}/rejected-*.csv (customer data: delete them when you are done)")
     wrong = [e for e, t in tallies.items() if not t.holds]
     if wrong:
         print(f"The totals do not reconcile for {', '.join(wrong)}: tell whoever looks after Careline.", file=sys.stderr)

@@ -9,8 +9,9 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
+from zoneinfo import available_timezones
 
 from careline.foundation import cards, phone, sim
 from careline.foundation.calendar import add_months
@@ -31,11 +32,13 @@ class Fault(ValueError):
 
 @dataclass(frozen=True)
 class Field:
-    """`kind` is a key of READERS; without `default`, a value is needed."""
+    """`kind` is a key of READERS; without `default`, a value is needed. `most`: of a text its characters, of a whole
+    number its size; what our tables hold, so that both databases reject the same rows."""
 
     kind: str
     needed: bool = True
     default: Any = None
+    most: int = 160
 
 
 def text(raw: str, form: str) -> str:
@@ -45,8 +48,6 @@ def text(raw: str, form: str) -> str:
 
 
 def key(raw: str, form: str) -> str:
-    if len(raw) > 80:
-        raise ValueError("a key has at most 80 characters")
     return text(raw, form)
 
 
@@ -63,18 +64,17 @@ def minor(raw: str, form: str) -> int:
 
 
 def whole(raw: str, form: str) -> int:
-    try:
-        return int(raw.replace(",", ""))
-    except ValueError:
-        raise ValueError("not a whole number") from None
+    """A count: 0 to 9 only, with commas before every third digit or none. `12,50` is not 1250."""
+    if not re.fullmatch(rf"{COUNT}(\.0+)?", raw):
+        raise ValueError("not a whole number: digits 0 to 9, such as 1250 or 1,250")
+    return int(raw.partition(".")[0].replace(",", ""))
 
 
 def decimal(raw: str, form: str) -> Decimal:
-    try:
-        value = Decimal(raw.replace(",", ""))
-    except InvalidOperation:
-        raise ValueError("not a number") from None
-    if not value.is_finite() or abs(value) > 10**11:
+    if not re.fullmatch(rf"-?{COUNT}(\.[0-9]+)?", raw):
+        raise ValueError("not a number: digits 0 to 9 and a point, such as 1250.5 or 1,250.5")
+    value = Decimal(raw.replace(",", ""))
+    if abs(value) > 10**11:
         raise ValueError("not a number that can be counted")
     return value
 
@@ -91,12 +91,19 @@ def boolean(raw: str, form: str) -> bool:
 def day(raw: str, form: str) -> date:
     """A day in the mapping's format (ISO without one). `months_ago`: so many months before the import."""
     if form.startswith("months_ago"):
-        today = date.fromisoformat(form.partition(":")[2])
-        return add_months(today, -whole(raw, ""))
+        months = whole(raw, "")
+        if not 0 <= months <= 1200:
+            raise ValueError("not a number of months from 0 to 1200")
+        return add_months(date.fromisoformat(form.partition(":")[2]), -months)
+    written = re.fullmatch(r"([0-9]{4}-[0-9]{2}-[0-9]{2})([T ][0-9:.]+(Z|[+-][0-9:]+)?)?", raw.strip())
     try:
-        found = datetime.strptime(raw.strip(), form).date() if form else date.fromisoformat(raw.strip()[:10])  # noqa: DTZ007
+        found = datetime.strptime(raw.strip(), form).date() if form else date.fromisoformat(written[1] if written else "")  # noqa: DTZ007
     except ValueError:
         raise ValueError(f"not a day as {form or 'YYYY-MM-DD'}") from None
+    return _believable(found)
+
+
+def _believable(found: date) -> Any:
     if not 1990 <= found.year <= 2100:
         raise ValueError("a day outside 1990 to 2100")
     return found
@@ -107,7 +114,13 @@ def moment(raw: str, form: str) -> datetime:
         found = datetime.strptime(raw.strip(), form) if form else datetime.fromisoformat(raw.strip().replace("Z", "+00:00"))  # noqa: DTZ007
     except ValueError:
         raise ValueError(f"not a time as {form or 'ISO 8601'}") from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return _believable(found if found.tzinfo else found.replace(tzinfo=UTC))
+
+
+def zone(raw: str, form: str) -> str:
+    if raw not in available_timezones():
+        raise ValueError("not a time zone, such as America/New_York")
+    return raw
 
 
 def number(raw: str, form: str) -> str:
@@ -147,56 +160,63 @@ def one_of(*words: str) -> Callable[[str, str], str]:
     return read
 
 
+COUNT = r"([0-9]{1,12}|[0-9]{1,3}(,[0-9]{3}){1,3})"
+
 READERS: dict[str, Callable[[str, str], Any]] = {
     "text": text, "key": key, "money": money, "minor": minor, "whole": whole, "decimal": decimal, "boolean": boolean,
-    "day": day, "moment": moment, "number": number, "imei": imei, "iccid": iccid, "pin": pin_hash,
+    "day": day, "moment": moment, "zone": zone, "number": number, "imei": imei, "iccid": iccid, "pin": pin_hash,
     "line_status": one_of("active", "suspended", "cancelled", "pending"),
     "account_status": one_of("active", "suspended", "closed"),
     "right": one_of("holder", "authorized"),
     "usage_kind": one_of("data", "voice", "text"),
     "bill_line_kind": one_of("plan", "usage", "fee", "equipment", "discount", "one_off", "tax", "other"),
     "sim_kind": one_of("sim", "esim"),
+    "sim_state": one_of("active", "inactive", "blocked"),
     "customer_kind": one_of("individual", "organization"),
     "method_kind": one_of("card", "ach"),
 }
 
 optional = {"needed": False}
+MOST_COUNT = 2**31 - 1
 ENTITIES: dict[str, dict[str, Field]] = {
-    "plans": {"key": Field("key"), "code": Field("text"), "name": Field("text"), "price": Field("money"),
-              "data_mb": Field("whole", **optional), "voice_minutes": Field("whole", **optional), "texts": Field("whole", **optional)},
-    "devices": {"key": Field("key"), "imei": Field("imei"), "make": Field("text"), "model": Field("text")},
-    "customers": {"key": Field("key"), "name": Field("text"), "kind": Field("customer_kind", False, "individual"),
-                  "since": Field("day", **optional), "language": Field("text", False, "en"), "needs": Field("text", False, ""),
+    "plans": {"key": Field("key", most=80), "code": Field("text", most=40), "name": Field("text", most=80), "price": Field("money"),
+              "data_mb": Field("whole", **optional), "voice_minutes": Field("whole", **optional), "texts": Field("whole", **optional),
+              "data_gb_price": Field("money", **optional)},
+    "devices": {"key": Field("key", most=80), "imei": Field("imei"), "make": Field("text", most=60), "model": Field("text", most=80),
+                "compatible": Field("boolean", **optional), "blocked": Field("text", False, "", most=60)},
+    "customers": {"key": Field("key", most=80), "name": Field("text"), "kind": Field("customer_kind", False, "individual"),
+                  "since": Field("day", **optional), "language": Field("text", False, "en", most=35), "needs": Field("text", False, ""),
                   "likes": Field("text", False, ""), "email": Field("text", False, ""), "synthetic": Field("boolean", False, False)},
-    "persons": {"key": Field("key"), "customer": Field("key"), "name": Field("text"), "email": Field("text", False, "")},
-    "accounts": {"key": Field("key"), "customer": Field("key"), "reference": Field("text"), "currency": Field("text", False, "USD"),
+    "persons": {"key": Field("key", most=80), "customer": Field("key", most=80), "name": Field("text"), "email": Field("text", False, "")},
+    "accounts": {"key": Field("key", most=80), "customer": Field("key", most=80), "reference": Field("text", most=20), "currency": Field("text", False, "USD", most=3),
                  "status": Field("account_status", False, "active"), "opened_on": Field("day"), "bill_day": Field("whole", False, 1),
-                 "state": Field("text", False, ""), "zone": Field("text", False, "America/New_York"),
+                 "state": Field("text", False, "", most=2), "zone": Field("zone", False, "America/New_York"), "postal_code": Field("text", False, "", most=10),
                  "autopay": Field("boolean", False, False), "change_lock": Field("boolean", False, False)},
-    "people": {"account": Field("key"), "person": Field("key"), "right": Field("right"), "may_money": Field("boolean", False, True),
+    "people": {"account": Field("key", most=80), "person": Field("key", most=80), "right": Field("right"), "may_money": Field("boolean", False, True),
                "may_service": Field("boolean", False, True), "until": Field("day", **optional)},
-    "lines": {"key": Field("key"), "account": Field("key"), "number": Field("number"), "label": Field("text", False, ""), "plan": Field("key"),
-              "status": Field("line_status", False, "active"), "status_reason": Field("text", False, ""), "status_since": Field("day", **optional),
-              "number_since": Field("moment"), "activated_on": Field("day"), "device": Field("key", **optional),
+    "lines": {"key": Field("key", most=80), "account": Field("key", most=80), "number": Field("number"), "label": Field("text", False, "", most=60), "plan": Field("key", most=80),
+              "status": Field("line_status", False, "active"), "status_reason": Field("text", False, "", most=80), "status_since": Field("day", **optional),
+              "number_since": Field("moment"), "activated_on": Field("day"), "device": Field("key", **optional, most=80),
               "iccid": Field("iccid", False, ""), "sim_kind": Field("sim_kind", False, "sim"), "sim_since": Field("moment", **optional),
-              "can_text": Field("boolean", False, True)},
-    "usage": {"line": Field("key"), "kind": Field("usage_kind"), "day": Field("day"), "quantity": Field("whole")},
-    "methods": {"key": Field("key"), "account": Field("key"), "kind": Field("method_kind", False, "card"), "token": Field("text"),
-                "brand": Field("text"), "last_four": Field("text"), "expires_on": Field("day", **optional), "is_active": Field("boolean", False, True)},
-    "consents": {"key": Field("key"), "account": Field("key"), "topic": Field("text"), "channel": Field("text"),
-                 "granted": Field("boolean"), "at": Field("moment"), "source": Field("text", False, "import")},
-    "pins": {"account": Field("key"), "hash": Field("pin"), "set_at": Field("moment")},
-    "bills": {"key": Field("key"), "account": Field("key"), "number": Field("text"), "period_start": Field("day"), "period_end": Field("day"),
-              "issued_on": Field("day"), "due_on": Field("day"), "total": Field("money"), "corrects": Field("key", **optional)},
-    "bill_lines": {"key": Field("key"), "bill": Field("key"), "kind": Field("bill_line_kind"), "label": Field("text"), "line": Field("key", **optional),
+              "can_text": Field("boolean", False, True), "contract_ends_on": Field("day", **optional),
+              "sim_state": Field("sim_state", False, "active"), "spending_limit": Field("money", **optional)},
+    "usage": {"line": Field("key", most=80), "kind": Field("usage_kind"), "day": Field("day"), "quantity": Field("whole", most=10**12)},
+    "methods": {"key": Field("key", most=80), "account": Field("key", most=80), "kind": Field("method_kind", False, "card"), "token": Field("text", most=120),
+                "brand": Field("text", most=30), "last_four": Field("text", most=4), "expires_on": Field("day", **optional), "is_active": Field("boolean", False, True)},
+    "consents": {"key": Field("key", most=80), "account": Field("key", most=80), "topic": Field("text", most=40), "channel": Field("text", most=10),
+                 "granted": Field("boolean"), "at": Field("moment"), "source": Field("text", False, "import", most=60)},
+    "pins": {"account": Field("key", most=80), "hash": Field("pin"), "set_at": Field("moment")},
+    "bills": {"key": Field("key", most=80), "account": Field("key", most=80), "number": Field("text", most=40), "period_start": Field("day"), "period_end": Field("day"),
+              "issued_on": Field("day"), "due_on": Field("day"), "total": Field("money"), "corrects": Field("key", **optional, most=80)},
+    "bill_lines": {"key": Field("key", most=80), "bill": Field("key", most=80), "kind": Field("bill_line_kind"), "label": Field("text"), "line": Field("key", **optional, most=80),
                    "period_start": Field("day", **optional), "period_end": Field("day", **optional), "quantity": Field("decimal", False, Decimal(1)),
                    "unit_price": Field("money", False, 0), "proration_num": Field("whole", False, 1), "proration_den": Field("whole", False, 1),
-                   "tax_rate_ppm": Field("whole", False, 0), "taxes": Field("key", **optional), "amount": Field("money")},
-    "payments": {"key": Field("key"), "account": Field("key"), "number": Field("text"), "amount": Field("money"), "method": Field("text"),
-                 "received_at": Field("moment"), "provider_reference": Field("text", False, ""), "returns": Field("key", **optional)},
+                   "tax_rate_ppm": Field("whole", False, 0), "taxes": Field("key", **optional, most=80), "amount": Field("money")},
+    "payments": {"key": Field("key", most=80), "account": Field("key", most=80), "number": Field("text", most=40), "amount": Field("money"), "method": Field("text", most=60),
+                 "received_at": Field("moment"), "provider_reference": Field("text", False, "", most=120), "returns": Field("key", **optional, most=80)},
 }
 # The names that our columns have where they differ from the import's field names.
-COLUMNS = {"price": "price_minor", "number": "msisdn", "total": "total_minor", "amount": "amount_minor", "unit_price": "unit_price_minor"}
+COLUMNS = {"price": "price_minor", "data_gb_price": "data_gb_price_minor", "spending_limit": "spending_limit_minor", "number": "msisdn", "total": "total_minor", "amount": "amount_minor", "unit_price": "unit_price_minor"}
 
 
 def read_row(entity: str, raw: Mapping[str, str], forms: Mapping[str, str]) -> dict[str, Any]:
@@ -213,8 +233,10 @@ def read_row(entity: str, raw: Mapping[str, str], forms: Mapping[str, str]) -> d
             found[name] = READERS[field.kind](value, forms.get(name, ""))
         except ValueError as fault:
             raise Fault(name, f"{fault}") from None
-        if isinstance(found[name], str) and len(found[name]) > 160 and field.kind != "pin":
-            raise Fault(name, "longer than 160 characters")
+        if isinstance(found[name], str) and len(found[name]) > field.most and field.kind != "pin":
+            raise Fault(name, f"longer than {field.most} characters")
+        if field.kind == "whole" and found[name] > (limit := MOST_COUNT if field.most == 160 else field.most):
+            raise Fault(name, f"above {limit}")
     _together(entity, found)
     return found
 
@@ -227,6 +249,9 @@ def _together(entity: str, row: dict[str, Any]) -> None:
         raise Fault("bill_day", "not a day of a month")
     if entity == "accounts" and row["currency"] != "USD":
         raise Fault("currency", f"this house keeps USD, not {row['currency']}")
+    for name in ("data_gb_price", "spending_limit"):
+        if (row.get(name) or 0) < 0:
+            raise Fault(name, "below zero")
     if entity == "bills" and row["period_end"] < row["period_start"]:
         raise Fault("period_end", "before period_start")
     if entity == "bill_lines" and row["proration_den"] < 1:

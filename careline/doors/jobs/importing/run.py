@@ -13,11 +13,11 @@ import sqlite3
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from django.db import transaction
 
@@ -29,14 +29,16 @@ from careline.domain.ledger import operations as ledger
 from careline.domain.rulebook import queries as rulebooks
 from careline.doors.jobs.importing.fields import COLUMNS, Fault, read_row
 from careline.doors.jobs.importing.mapping import Source
+from careline.doors.jobs.pace import Pace
 from careline.doors.jobs.stop import Stop
 from careline.foundation.act import NO_BASIS, Act, Who
 from careline.foundation.authority import Question
 from careline.foundation.cards import card_numbers
 
 IMPORTER = Who("Job", "import", "Import", "job")
-TARGET_SECONDS = 0.05
-SMALLEST, LARGEST = 20, 2000
+SMALLEST, LARGEST = 20, 2000  # rows in a write transaction
+# What makes a row one of its kind, where it is not a key of its own.
+IDENTITY = {"people": ("account", "person"), "usage": ("line", "kind", "day"), "pins": ("account",)}
 
 
 @dataclass
@@ -60,8 +62,8 @@ class Run:
     check: bool = False
     say: Callable[[str], None] = lambda _: None
     tallies: dict[str, Tally] = field(default_factory=dict)
-    batch: int = 200
-    _rejects: dict[str, TextIO] = field(default_factory=dict)
+    pace: Pace = field(default_factory=lambda: Pace(SMALLEST, LARGEST))
+    _rejects: sqlite3.Connection | None = None
 
     def start(self) -> Act:
         rulebook = rulebooks.current()
@@ -73,17 +75,25 @@ class Run:
     def tally(self, entity: str) -> Tally:
         return self.tallies.setdefault(entity, Tally())
 
-    def reject(self, entity: str, n: int, name: str, reason: str, raw: Any) -> None:
+    def reject(self, entity: str, n: int, name: str, reason: str, raw: Mapping[str, str] | str) -> None:
         """Keep a rejected row: its number, the field, the reason, and the row as it was (card numbers masked)."""
         self.tally(entity).rejected += 1
-        if entity not in self._rejects:
-            self._rejects[entity] = open(self.out / f"rejected-{entity}.csv", "w", encoding="utf-8", errors="backslashreplace", newline="")  # noqa: SIM115 - closed by close()
-            csv.writer(self._rejects[entity]).writerow(["row", "field", "reason", "as_it_was"])
-        csv.writer(self._rejects[entity]).writerow([n, name, reason, _masked(json.dumps(raw, ensure_ascii=False))])
+        if self._rejects is None:
+            self._rejects = sqlite3.connect("")  # in a file of its own that goes with it
+            self._rejects.execute("CREATE TABLE reject (entity TEXT, n INTEGER, field TEXT, reason TEXT, row TEXT)")
+        text = raw if isinstance(raw, str) else json.dumps(raw, ensure_ascii=False)
+        self._rejects.execute("INSERT INTO reject VALUES (?, ?, ?, ?, ?)", (entity, n, name, _masked(reason), _masked(text)))
 
     def close(self) -> None:
-        for file in self._rejects.values():
-            file.close()
+        """Write the rejected rows, each entity's in the order of its file."""
+        if self._rejects is None:
+            return
+        for (entity,) in self._rejects.execute("SELECT DISTINCT entity FROM reject").fetchall():
+            with open(self.out / f"rejected-{entity}.csv", "w", encoding="utf-8", newline="") as file:
+                out = csv.writer(file)
+                out.writerow(["row", "field", "reason", "as_it_was"])
+                out.writerows(self._rejects.execute("SELECT n, field, reason, row FROM reject WHERE entity = ? ORDER BY n, rowid", (entity,)))
+        self._rejects.close()
 
 
 def _masked(text: str) -> str:
@@ -133,13 +143,17 @@ def _read(now: Run, source: Source) -> Iterator[tuple[int, dict[str, str], dict[
     tally = now.tally(source.entity)
     last = time.monotonic()
     forms = {k: (f"{v}:{now.at.date().isoformat()}" if v == "months_ago" else v) for k, v in source.formats.items()}
-    for n, raw, why in source.rows():
+    seen = sqlite3.connect("")  # in a file of its own that goes with it: a key twice in a file is the same in every batch
+    seen.execute("CREATE TABLE seen (key TEXT PRIMARY KEY, n INTEGER) WITHOUT ROWID")
+    identity = IDENTITY.get(source.entity, ("key",))
+    for found in source.rows():
+        n, raw = found.n, found.values
         tally.read += 1
         if time.monotonic() - last > 2:
             last = time.monotonic()
             now.say(f"  {source.entity}: {tally.read} read, {tally.rejected} rejected …")
         if raw is None:
-            now.reject(source.entity, n, "row", why, {})
+            now.reject(source.entity, n, "row", found.why, found.text)
             continue
         try:
             row = read_row(source.entity, source.fields_of(n, raw), forms)
@@ -147,9 +161,15 @@ def _read(now: Run, source: Source) -> Iterator[tuple[int, dict[str, str], dict[
             now.reject(source.entity, n, fault.field, fault.reason, raw)
             continue
         except KeyError as fault:
-            now.reject(source.entity, n, "row", f"a pattern names the column {fault}, which this row lacks", raw)
+            now.reject(source.entity, n, "row", f"a pattern names the column {fault.args[0]}, which this row lacks", raw)
+            continue
+        mine = json.dumps([str(row[name]) for name in identity])
+        if seen.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (mine, n)).rowcount == 0:
+            (first,) = seen.execute("SELECT n FROM seen WHERE key = ?", (mine,)).fetchone()
+            now.reject(source.entity, n, identity[0], f"the same {' and '.join(identity)} came before, in row {first}", raw)
             continue
         yield n, raw, row
+    seen.close()
 
 
 def _columns(row: dict[str, Any], money: tuple[str, ...]) -> dict[str, Any]:
@@ -160,27 +180,7 @@ def _columns(row: dict[str, Any], money: tuple[str, ...]) -> dict[str, Any]:
     return named
 
 
-def _batches(now: Run, rows: Iterator[Any], write: Callable[[list[Any]], None]) -> None:
-    """Short transactions: the batch grows or shrinks so that each takes about 50 ms, and the desk gets its turn between."""
-    waiting: list[Any] = []
-
-    def flush() -> None:
-        began = time.monotonic()
-        write(waiting)
-        spent = max(time.monotonic() - began, 0.001)
-        now.batch = min(max(int(len(waiting) * min(TARGET_SECONDS / spent, 2)), SMALLEST), LARGEST)
-        waiting.clear()
-        time.sleep(min(spent / 20, 0.005))
-
-    for row in rows:
-        waiting.append(row)
-        if len(waiting) >= now.batch:
-            flush()
-    if waiting:
-        flush()
-
-
-MONEY = {"plans": ("price",), "lines": ("number",), "payments": ("amount",), "bills": ("total",), "bill_lines": ("unit_price", "amount")}
+MONEY = {"plans": ("price", "data_gb_price"), "lines": ("number", "spending_limit"), "payments": ("amount",), "bills": ("total",), "bill_lines": ("unit_price", "amount")}
 
 
 def _plain(now: Run, act: Act, source: Source) -> None:
@@ -201,7 +201,8 @@ def _plain(now: Run, act: Act, source: Source) -> None:
                 fates = customers.upsert_many(act=act, entity=entity, rows=rows)
         _count(now, entity, [(n, raw) for n, raw, _ in batch], fates)
 
-    _batches(now, _read(now, source), write)
+    for part in now.pace.parts(_read(now, source)):
+        write(part)
 
 
 def _count(now: Run, entity: str, rows: Sequence[tuple[int, Any]], fates: Sequence[str]) -> None:
@@ -260,7 +261,8 @@ def _bills(now: Run, act: Act, bills: Source, lines: Source | None) -> None:
                 if where:
                     _count(now, "bill_lines", where, [ok] * len(where))
 
-        _batches(now, with_lines(), write)
+        for part in now.pace.parts(with_lines()):
+            write(part)
         for bill, n, raw in stage.execute("SELECT bill, n, raw FROM line ORDER BY n"):
             now.reject("bill_lines", n, "bill", f"its bill {bill} is not in the files, or was rejected", json.loads(raw))
         stage.close()

@@ -1,0 +1,192 @@
+"""Asking a lead in the call, as both see it in their browsers: the form, the request, the answer, the money after it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from careline.domain.approvals.models import Request
+from careline.domain.credits.models import Grant
+from careline.domain.journal.models import Line
+from careline.domain.ledger.models import BillLine
+from tests import people
+from tests.doors.test_access import Browser, Clock, hold_contact
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    return Clock(monkeypatch)
+
+
+@pytest.fixture
+def maria(house, clock):
+    return people.open_account()
+
+
+@pytest.fixture
+def ana(house, maria):
+    """Ana with Maria on the line, verified."""
+    browser = Browser(house["ana"])
+    browser.contact = hold_contact(house["ana"], maria, "verified")
+    browser.here = f"/contacts/{browser.contact.reference}/"
+    return browser
+
+
+def text_of(response) -> str:
+    return re.sub(r"\s+", " ", response.content.decode())
+
+
+def ask(ana, account, amount="30", reason="goodwill", **more) -> Request:
+    answer = ana.do(ana.contact, "approvals.ask", account=account.pk, asked="credits.grant", amount=amount, reason=reason, **more)
+    assert answer.status_code == 303, text_of(answer)
+    return Request.objects.latest("pk")
+
+
+# ---------------------------------------------------------------- the form
+
+
+def test_above_the_limit_of_the_first_reason_a_lead_is_offered_and_asked(ana, maria):
+    """README, step 4, as it is written."""
+    form = text_of(ana.get(ana.here + "?act=credits.grant"))
+    assert "You may grant up to $25.00 here for goodwill, because this reason leaves $25.00 for this event." in form
+    refused = text_of(ana.do(ana.contact, "credits.grant", account=maria.pk, amount="30", reason="goodwill", words="A bad week"))
+    assert "This reason leaves $25.00 for this event." in refused and "Who could: <b>lead, supervisor</b>" in refused
+    assert "Ask a lead" in refused and 'name="amount" value="30"' in refused
+    request = ask(ana, maria, words="A bad week")
+    assert (request.amount_minor, request.role_list, request.words) == (3000, ["lead", "supervisor"], "A bad week")
+
+
+def test_where_nobody_may_the_refusal_says_so_and_offers_nobody(ana, maria):
+    refused = text_of(ana.do(ana.contact, "credits.grant", account=maria.pk, amount="101", reason="goodwill"))
+    assert "Nobody here may go beyond it." in refused and "Ask a lead" not in refused and "Who could" not in refused
+
+
+def test_the_form_names_the_one_rule_that_stops_the_next_cent(ana, maria):
+    """Whichever room is smallest: nothing given, most of the event given, the year nearly used up, a charge nearly gone."""
+    charge = BillLine.objects.filter(bill__account=maria, kind="plan").last()
+
+    def says(**given):
+        query = "&".join(f"{k}={v}" for k, v in given.items())
+        return re.search(r'<p class="limit">(.*?)</p>', text_of(ana.get(f"{ana.here}?act=credits.grant&{query}"))).group(1)
+
+    assert "up to $25.00 here for retention, because your limit leaves $25.00 for this event." in says(reason="retention")
+    assert "because this reason needs the charge that was wrong." in says(reason="billing_error")
+    assert "limits.toml: credit.event" in says(reason="billing_error", bill_line=charge.pk)
+    ana.do(ana.contact, "credits.grant", account=maria.pk, amount="20", reason="goodwill")
+    assert "up to $5.00 here for goodwill, because this reason leaves $5.00" in says(reason="goodwill")
+    ana.do(ana.contact, "credits.grant", account=maria.pk, amount="22", reason="retention")
+    assert "up to $8.00 here for service failure, because this account has $8.00 left" in says(reason="service_failure", bill_line=charge.pk)
+
+
+def test_what_is_left_of_somebody_elses_charge_is_told_to_nobody(house, ana, maria):
+    otto = people.open_account("Otto Berg", "+12065550199", "A-0104900", bill_minor=700)
+    theirs = BillLine.objects.filter(bill__account=otto, kind="plan").first().pk
+    page = text_of(ana.do(ana.contact, "credits.grant", account=maria.pk, amount="9", reason="goodwill", bill_line=theirs))
+    assert "$7.00" not in page and not Grant.objects.exists()
+
+
+# ---------------------------------------------------------------- the answer
+
+
+def decide(house, request: Request, decision: str = "approve", **more):
+    answer = Browser(house["lena"]).post(f"/approvals/{request.pk}", decision=decision, **more)
+    assert answer.status_code == 303, text_of(answer)
+
+
+def test_an_answer_says_what_came_to_the_account_with_its_tax_and_has_the_money_drawn_again(house, ana, maria):
+    charge = BillLine.objects.filter(bill__account=maria, kind="plan").last()
+    request = ask(ana, maria, "40", "billing_error", bill_line=charge.pk)
+    part = f"/requests/{request.pk}/part"
+    assert "data-refresh" not in text_of(ana.get(part))
+    decide(house, request, "less", amount="30")
+    told = text_of(ana.get(part))
+    assert "data-refresh" in told and "data-poll-done" in told
+    assert re.search(r'granted <span class="num">\$30.00</span>, with tax <span class="num">\$32.40</span>', told)
+    page = text_of(ana.get(ana.here))
+    assert 'id="col-left" data-keep-scroll data-fresh' in page and '<div id="section" data-fresh>' in page
+
+
+def test_a_declined_request_draws_nothing_again(house, ana, maria):
+    request = ask(ana, maria)
+    decide(house, request, "decline", answer="No")
+    assert "data-refresh" not in text_of(ana.get(f"/requests/{request.pk}/part"))
+
+
+def test_without_script_a_waiting_request_has_a_link_to_look_again(ana, maria):
+    ask(ana, maria)
+    assert f'<noscript><p><a href="{ana.here}">' in text_of(ana.get(ana.here))
+
+
+def test_an_answer_is_put_away_once_it_is_there_and_stays_in_the_wrap_up(house, ana, maria):
+    request = ask(ana, maria, words="Two outages")
+    ana.post(f"/requests/{request.pk}/away")
+    assert "request is-waiting" in text_of(ana.get(ana.here)), "what still waits stays"
+    decide(house, request)
+    assert "Put away" in text_of(ana.get(ana.here))
+    away = Browser(house["ben"]).post(f"/requests/{request.pk}/away")
+    assert away.status_code == 404 and "request is-approved" in text_of(ana.get(ana.here))
+    away = ana.http.post(f"/requests/{request.pk}/away", HTTP_REFERER=f"http://testserver{ana.here}?section=lines")
+    assert away.status_code == 303 and away["Location"].endswith("?section=lines")
+    assert "request is-" not in text_of(ana.get(ana.here)) and Line.objects.filter(code="approvals.decide").exists()
+    withdrawn = ask(ana, maria, "31", "retention")
+    ana.do(ana.contact, "approvals.withdraw", request=withdrawn.pk)
+    ana.post(f"/requests/{withdrawn.pk}/away")
+    assert "request is-" not in text_of(ana.get(ana.here))
+
+
+# ---------------------------------------------------------------- the lead
+
+
+def test_a_leads_home_lists_what_waits_for_them_first_with_its_age(house, ana, maria, clock):
+    lena = Browser(house["lena"])
+    assert "Nothing waits" in text_of(lena.get("/"))
+    request = ask(ana, maria, words="Two outages")
+    clock.later(seconds=125)
+    home = text_of(lena.get("/"))
+    waits = home[home.index("What waits for you"):]
+    assert re.search(rf'<a href="/approvals/{request.pk}"[^>]*>Ana Silva asks: Grant a credit: \$30.00</a>', waits)
+    assert 'data-since="125">2:05<' in waits and "the caller is on the line" in waits
+    seen = re.search(r'data-poll="(/approvals/part\?home[^"]+)"', waits).group(1).replace("&amp;", "&")
+    assert lena.get(seen).status_code == 204
+    decide(house, request)
+    assert "Ana Silva" not in text_of(lena.get(seen))
+    assert 'id="asked"' not in text_of(ana.get("/"))
+
+
+def test_the_approval_page_has_what_decides(house, ana, maria):
+    charge = BillLine.objects.filter(bill__account=maria, kind="plan").last()
+    ana.do(ana.contact, "credits.grant", account=maria.pk, amount="5", reason="billing_error", bill_line=charge.pk)
+    request = ask(ana, maria, "30", "billing_error", bill_line=charge.pk, words="Charged twice for March")
+    page = text_of(Browser(house["lena"]).get(f"/approvals/{request.pk}"))
+    assert '<b>Maria Okafor</b>, account <span class="num">A-0104822</span>' in page
+    assert "Billing error (billing_error)" in page and "Charged twice for March" in page
+    assert re.search(r"Plus 15 GB, \$45.00 on the bill of \w+ \d+; \$5.00 credited already", page)
+    assert "Your limit leaves $20.00 for this event." in page and "credit-event" in page
+    row = text_of(Browser(house["lena"]).get("/approvals"))
+    assert "<q>Charged twice for March</q> They were told: Your limit leaves $20.00 for this event." in row
+
+
+def test_an_empty_reason_is_prompted_for(house, ana, maria):
+    told = text_of(ana.do(ana.contact, "credits.grant", account=maria.pk, amount="30", reason="goodwill", words="A bad week"))
+    assert "Why, in a few words" not in told
+    asked = text_of(ana.do(ana.contact, "credits.grant", account=maria.pk, amount="30", reason="goodwill"))
+    assert re.search(r'Why, in a few words <input name="words"[^>]* required></label> <button class="button strong">Ask a lead', asked)
+    request = ask(ana, maria)
+    assert "They gave no reason in words." in text_of(Browser(house["lena"]).get(f"/approvals/{request.pk}"))
+
+
+# ---------------------------------------------------------------- the wrap-up
+
+
+def test_the_drafted_summary_tells_what_was_done_noted_and_decided(house, ana, maria):
+    for amount in ("99", "98"):  # clicks that came to nothing and were replaced
+        ana.do(ana.contact, "credits.grant", account=maria.pk, amount=amount, reason="goodwill")
+    request = ask(ana, maria, "40", "retention", words="Two outages")
+    decide(house, request, "less", amount="30", answer="Thirty is fair.")
+    ana.do(ana.contact, "contacts.note", account=maria.pk, words="Moves in March", pinned="on")
+    ana.do(ana.contact, "contacts.end")
+    draft = re.search(r'<textarea[^>]*name="summary"[^>]*>(.*?)</textarea>', text_of(ana.get(ana.here))).group(1)
+    assert re.fullmatch(
+        r"Account PIN: caller verified\. Credit CR-\S+: \$30\.00, retention\. "
+        r"Lena Park granted \$30\.00 of the \$40\.00 that were asked \(Thirty is fair\)\. Noted: Moves in March\.", draft), draft

@@ -1,0 +1,65 @@
+"""The made-up carrier can be made: every story is lived through the acts as they are, and what it promises is there."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from careline.acts import probes
+from careline.carriers.sandbox import SandboxDevices
+from careline.domain.arrangements import queries as arrangements
+from careline.domain.collections import queries as collections
+from careline.domain.customers.models import Line
+from careline.domain.diagnosis import queries as diagnosis
+from careline.domain.diagnosis.models import Walk
+from careline.domain.journal import queries as journal
+from careline.domain.ledger import queries as ledger
+from careline.domain.network import queries as network
+from careline.domain.rulebook import queries as rulebooks
+from careline.doors.jobs.demo import making
+from careline.doors.jobs.demo.stories import BY_KEY, STORIES
+from tests import people
+from tests.people import TUESDAY
+
+# What the desk reads of each line in a story where something does not work: the check and its answer.
+READS = {
+    "hannah": ("network.outage", "outage"), "amira": ("network.outage", "congestion"), "naledi": ("line.sim", "blocked"), "cody": ("device.blocked", "yes"),
+    "elif": ("network.profile", "differs"), "renata": ("device.settings.vpn", "on"), "li": ("line.feature.roaming", "off"), "travis": ("line.suspended_why", "non_payment"),
+    "wendell": ("network.registration", None), "bao": ("device.settings.vpn", None), "frank": ("network.outage", "none"),
+}  # fmt: skip
+
+
+def test_the_demo_is_made_and_its_stories_stand_as_the_ring_page_tells_them(db):
+    people.open_the_rulebook()
+    run = making.make(now=TUESDAY + timedelta(hours=3), accounts=len(STORIES) + 40)
+    limits = rulebooks.current().limits
+    for key, (check, expected) in READS.items():
+        line = Line.objects.get(pk=run.known[key].lines[0])
+        seen, profile = probes.feeds(line.msisdn, "")
+        known = probes.books(line.pk, run.now, limits, seen=seen, profile=profile)
+        asked = next(c for g in diagnosis.guides(rulebooks.current().digest).values() for c in g.checks if c.id == check)
+        assert probes.read([asked], known)[check].outcome == expected, key
+    assert BY_KEY["zoe"].words and all(s.words for s in STORIES if s.key in READS)
+    assert SandboxDevices().seen(number=BY_KEY["oleksandr"].number, imei="").at < run.now - timedelta(days=2), "some phones were seen long ago"
+
+    assert [(t.kind, t.area) for t in network.open_outages(run.now)] == [("maintenance", "Chicago, Loop"), ("outage", "Seattle, Duwamish"), ("congestion", "Seattle, Lake City")]
+    assert [t.area for t in network.over_since(run.now - timedelta(days=7), run.now)] == ["Los Angeles, South"]
+    open_walk = Walk.objects.get(state="open")
+    assert open_walk.account_id == run.known["peter"].account and open_walk.answers.filter(source="customer").exists()
+    assert Walk.objects.filter(account_id=run.known["frank"].account, state="handover", remain=["outage"]).exists()
+    jump = ledger.explained(run.known["ruth"].account, ledger.bills_of(run.known["ruth"].account)[0].id)
+    assert {d.cause.value for d in jump.differences} == {"plan_change", "equipment_began", "late_fee"} and sum(d.amount_minor for d in jump.differences) == jump.change_minor
+    assert jump.differences[-1].event.code == "bill.late"
+    promised = {key: arrangements.newest(run.known[key].account, run.today) for key in ("lucia", "omar")}
+    assert {key: (found.row.state, found.progress.state) for key, found in promised.items()} == {"lucia": ("alive", "alive"), "omar": ("broken", "broken")}
+    rungs = {key: [s.rung for s in collections.steps_of(run.known[key].account)] for key in ("petra", "samir", "gwen", "victor", "doris", "emil", "farah")}
+    assert {key: (steps or [""])[0] for key, steps in rungs.items()} == {
+        "petra": "reminder", "samir": "soft", "gwen": "hard", "victor": "disconnect", "doris": "place", "emil": "write_off", "farah": "soft",
+    }  # fmt: skip
+    bars = {key: (line.status, line.bar) for key in rungs for line in [Line.objects.get(pk=run.known[key].lines[0])]}
+    assert bars["samir"] == ("suspended", "outgoing") and bars["gwen"] == ("suspended", "all") and bars["farah"] == ("active", "")
+    assert {bars[key][0] for key in ("victor", "doris", "emil")} == {"cancelled"}
+    assert [h.kind for h in collections.in_force([run.known["farah"].account], run.today)] == ["dispute"]
+    assert collections.placement_of(run.known["doris"].account) is not None
+    assert ledger.written_off_of(run.known["emil"].account)
+    assert not list(journal.verify())
+    assert making.state() == "made"
