@@ -122,6 +122,11 @@ class ContactPage:
         return ledger.bills_of(self.account_id, 18)
 
     @cached_property
+    def all_bills(self) -> list[ledger.OpenBill]:
+        """Every bill that stands, newest first: `bills` are what most pages need of them."""
+        return ledger.bills_of(self.account_id)
+
+    @cached_property
     def statement(self) -> ledger.Statement:
         return ledger.statement(self.account_id)
 
@@ -551,7 +556,7 @@ class ContactPage:
 
     def money(self) -> dict[str, Any]:
         bills = []
-        for bill in self.bills[:8]:
+        for bill in [b for n, b in enumerate(self.bills) if n < 8 or b.open_minor > 0]:
             late = bill.open_minor > 0 and bill.due_on < self.today
             bills.append(
                 {
@@ -572,7 +577,7 @@ class ContactPage:
 
     def bill(self, bill_id: int) -> dict[str, Any] | None:
         """One bill opened: each charge with its arithmetic and a way to credit it."""
-        found = next((b for b in self.bills if b.id == bill_id), None)
+        found = ledger.bill_of(self.account_id, bill_id)
         if found is None:
             return None
         rows = []
@@ -585,14 +590,15 @@ class ContactPage:
                 how.append(f"{line.quantity.normalize():f} × {shown(line.unit_price_minor)}")
             if line.tax_rate_ppm:
                 how.append(f"{line.tax_rate_ppm / 10000:g} %")
-            creditable = line.amount_minor > 0 and line.kind != "tax"
+            creditable = line.amount_minor > 0 and line.kind != "tax" and not found.replaced_by
             rows.append(
                 {
                     "label": f"{line.label}{last}", "how": ", ".join(how), "amount": line.amount_minor, "tax": line.kind == "tax",
                     "credit_href": self.url(f"?act=credits.grant&bill_line={line.pk}") if creditable else None,
                 }
             )
-        explains = self.url(f"?section=money&explain={found.id}") if found != self.bills[-1] else None
+        first = min(self.all_bills, key=lambda b: (b.issued_on, b.id), default=found)
+        explains = self.url(f"?section=money&explain={found.id}") if (first.issued_on, first.id) < (found.issued_on, found.id) else None
         return {"bill": found, "rows": rows, "explain_href": explains}
 
     def timeline(self, before: int | None) -> dict[str, Any]:

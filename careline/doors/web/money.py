@@ -77,7 +77,7 @@ def shape(desk: ContactPage, first: date, last: date) -> dict[str, Any]:
     pk, standing = desk.account_id, desk.standing
     items = ledger.open_items(desk.bills)
     book = ledger.extract(pk, first, last)
-    paid = ledger.applied(pk, [r.entry.pk for r in book.rows], [b.id for b in desk.bills])
+    paid = ledger.applied(pk, [r.entry.pk for r in book.rows], [b.id for b in desk.all_bills])
     by_entry: dict[int, list[ledger.Applied]] = defaultdict(list)
     by_bill: dict[int, list[ledger.Applied]] = defaultdict(list)
     for a in paid:
@@ -115,7 +115,7 @@ def shape(desk: ContactPage, first: date, last: date) -> dict[str, Any]:
         "closing": book.closing_minor,
         "more": book.more,
         "rows": [_entry(desk, r, by_entry[r.entry.pk], free.get(r.entry.pk, 0), given_up.get(r.entry.pk, 0), back, may) for r in book.rows],
-        "bills": [_bill(desk, b, by_bill[b.id], may) for b in desk.bills],
+        "bills": [_bill(desk, b, by_bill[b.id], may) for b in desk.all_bills],
         "monthly": [
             {"label": a.label, "amount": _monthly(a), "since": a.starts_on, "until": a.ends_on, "line": phone.last_four(a.line.msisdn) if a.line else None,
              "end_href": desk.url(f"?act={END}&agreed={a.reference}") if may[END] else None}
@@ -178,7 +178,7 @@ def _bill(desk: ContactPage, bill: ledger.OpenBill, paid: list[ledger.Applied], 
         "state": "bad" if late else None, "status": "past due" if late else "paid" if bill.open_minor <= 0 else "open",
         "paid": [{"what": f"{a.label} {a.reference}" if a.reference not in a.label else a.label, "amount": a.amount_minor} for a in paid],
         "href": desk.url(f"?section=money&bill={bill.id}"),
-        "explain_href": desk.url(f"?section=money&explain={bill.id}") if bill != desk.bills[-1] else None,
+        "explain_href": desk.url(f"?section=money&explain={bill.id}") if bill != desk.all_bills[-1] else None,
     }  # fmt: skip
 
 
@@ -234,7 +234,7 @@ def _place_form(desk: ContactPage, given: Any) -> dict[str, Any]:
     held = {bill.pk: minor for bill, minor in ledger.paid_by(entry_id)} if entry else {}
     there = held.get(source, 0) if source else dict(loose.credits).get(entry_id or 0, 0)
     bills = [(b.id, f"{b.number} of {day(b.issued_on)}, {shown(b.open_minor)} open") for b in desk.bills if b.open_minor > 0 and b.id != source]
-    number = next((b.number for b in desk.bills if b.id == source), "")
+    number = ledger.numbers_of(desk.account_id, (source,)).get(source, "") if source else ""
     what = f"{entry.reference}, {shown(there)} " + (f"that pays bill {number}" if source else "that no bill has") if entry else ""
     first = next((b.open_minor for b in desk.bills if bills and b.id == bills[-1][0]), 0)
     return forms.form(
