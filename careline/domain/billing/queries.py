@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -139,7 +139,14 @@ def judged(accounts: Sequence[InCycle], start: date, tariff: Tariff) -> list[Jud
 
 def _facts(accounts: Sequence[InCycle], cycles: dict[int, rules.Cycle], first: date, ended: date, tariff: Tariff) -> dict[int, rules.Facts]:
     ids = [a.id for a in accounts]
-    lines = _lines(ids, cycles, first, ended)
+    plans: dict[int, rules.Charged] = {}
+    given: dict[tuple[int, int | None], list[rules.Charged]] = defaultdict(list)
+    for account_id, line_id, kind, label, amount, ppm in ledger.charged_in_advance(ids, ended):
+        if kind == "discount":
+            given[account_id, line_id].append(rules.Charged(label, amount, ppm))
+        elif line_id is not None:
+            plans[line_id] = rules.Charged(label, amount)
+    lines = _lines(ids, cycles, first, ended, plans, given)
     agreed: dict[int, list[rules.Agreed]] = defaultdict(list)
     in_force = Agreed.objects.filter(account_id__in=ids, starts_on__lte=ended + timedelta(days=1)).exclude(ends_on__lte=ended)
     for a in in_force.order_by("pk"):
@@ -166,13 +173,16 @@ def _facts(accounts: Sequence[InCycle], cycles: dict[int, rules.Cycle], first: d
     return {
         a.id: rules.Facts(
             state=a.state, bill_day=a.bill_day, cycle=cycles[a.id], lines=tuple(lines[a.id]), agreed=tuple(agreed[a.id]),
-            instalments=tuple(bought[a.id]), waiting=tuple(waits[a.id]), late=late[a.id], returned=tuple(back[a.id]),
+            instalments=tuple(bought[a.id]), waiting=tuple(waits[a.id]), given=tuple(given.get((a.id, None), ())), late=late[a.id], returned=tuple(back[a.id]),
         )
         for a in accounts
     }  # fmt: skip
 
 
-def _lines(ids: Sequence[int], cycles: dict[int, rules.Cycle], first: date, ended: date) -> dict[int, list[rules.Line]]:
+def _lines(
+    ids: Sequence[int], cycles: dict[int, rules.Cycle], first: date, ended: date,
+    plans: Mapping[int, rules.Charged], given: Mapping[tuple[int, int | None], list[rules.Charged]],
+) -> dict[int, list[rules.Line]]:  # fmt: skip
     rows = customers.lines_of_many(ids)
     owners = {n.pk: n.account_id for n in rows}
     changes: dict[int, list[rules.Change]] = defaultdict(list)
@@ -182,13 +192,6 @@ def _lines(ids: Sequence[int], cycles: dict[int, rules.Cycle], first: date, ende
             changes[c.line_id].append(rules.Change(c.on, _plan(c.before), _plan(c.after)))
         if _metered(c.before) or _metered(c.after):
             metered.add(c.line_id)
-    plans: dict[int, rules.Charged] = {}
-    given: dict[int, list[rules.Charged]] = defaultdict(list)
-    for line_id, kind, label, amount in ledger.charged_in_advance(ids, ended):
-        if kind == "plan":
-            plans[line_id] = rules.Charged(label, amount)
-        else:
-            given[line_id].append(rules.Charged(label, amount))
     used, added, beyond = _beyond(rows, metered, cycles, first, ended)
     found: dict[int, list[rules.Line]] = defaultdict(list)
     for n in rows:
@@ -197,7 +200,7 @@ def _lines(ids: Sequence[int], cycles: dict[int, rules.Cycle], first: date, ende
             rules.Line(
                 id=n.pk, activated_on=n.activated_on, plan=_plan(n.plan),
                 cancelled_on=(n.status_since or n.activated_on) if cancelled else None, pending=n.status == LineStatus.PENDING,
-                changes=tuple(changes[n.pk]), advance=plans.get(n.pk), given=tuple(given[n.pk]), used=tuple(used[n.pk]),
+                changes=tuple(changes[n.pk]), advance=plans.get(n.pk), given=tuple(given.get((n.account_id, n.pk), ())), used=tuple(used[n.pk]),
                 added_mb=added.get(n.pk, 0), limit=n.spending_limit_minor, beyond=beyond[n.pk],
             )
         )  # fmt: skip
