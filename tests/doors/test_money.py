@@ -15,7 +15,7 @@ from careline.domain.journal.models import Line as JournalLine
 from careline.domain.journal.models import Outbox
 from careline.domain.ledger import operations as ledger_operations
 from careline.domain.ledger import queries as ledger
-from careline.domain.ledger.models import Bill, BillLine, Entry, Refund
+from careline.domain.ledger.models import Bill, BillLine, Entry, Payment, Refund
 from tests import people
 from tests.doors.test_access import Browser, Clock, hold_contact
 from tests.doors.test_pages import NASTY, Counting, bears, text_of
@@ -106,6 +106,9 @@ def test_the_page_asks_as_often_for_a_long_life_as_for_a_short_one(ana, maria):
             for back in range(15):
                 bill = people.issue_bill(maria, maria.lines.get(), issued=date(2025, 1, 10) + timedelta(days=30 * back), amount=4500 + back)
                 people.pay(maria, bill.total_minor, TUESDAY - timedelta(days=400 - 30 * back))
+            Payment.objects.bulk_create(
+                Payment(number=f"PV-{n}", account=maria, amount_minor=100, method="Visa …4242", received_at=TUESDAY, provider_reference=f"sbx-{n}") for n in range(6)
+            )
     assert counts[0] == counts[1] <= 26
 
 
