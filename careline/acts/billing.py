@@ -89,7 +89,7 @@ def add_promotion(act: Act, given: AddPromotion, scene: Scene) -> Done:
     return Done(
         f"{row.reference}: “{promotion.title}” added, {much} until {row.ends_on:%b} {row.ends_on.day}, {row.ends_on.year}",
         {"agreed": row.reference},
-        data={"agreed": row.reference, "promotion": promotion.code, "line": str(given.line or "")},
+        data={"agreed": row.reference, "label": row.label, "promotion": promotion.code, "line": str(given.line or "")},
         payload={"words": given.words} if given.words else None,
     )
 
@@ -101,7 +101,7 @@ def end_agreed(act: Act, given: EndAgreed, scene: Scene) -> Done:
     return Done(
         f"{row.reference}: “{row.label}” ends {today:%b} {today.day}",
         {"agreed": row.reference},
-        data={"agreed": row.reference, "kind": row.kind},
+        data={"agreed": row.reference, "label": row.label, "kind": row.kind, "line": str(row.line_id or "")},
         payload={"words": given.words},
     )
 

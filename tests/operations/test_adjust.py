@@ -123,9 +123,38 @@ def test_a_promotion_that_was_missed_is_credited_and_added_back_and_the_next_bil
     december = bill_cycle(date(2026, 12, 4))
     assert [n.amount_minor for n in december.lines.filter(kind="discount")] == [-500]
     found = ledger.explained(otto.pk, december.pk, None, credits.on_bills)
-    assert "discount_began" in [d.cause for d in found.differences] and found.credited_minor(found.was) > 0
+    (began,) = [d for d in found.differences if d.cause == "discount_began"]
+    assert "Ana Silva did that on Nov 24" in began.say and found.credited_minor(found.was) > 0
     ana.must("billing.end_agreed", account=otto.pk, agreed=added.show["agreed"], words="Not his after all")
-    assert not bill_cycle(date(2027, 1, 4)).lines.filter(kind="discount").exists()
+    january = bill_cycle(date(2027, 1, 4))
+    assert not january.lines.filter(kind="discount").exists()
+    (over,) = [d for d in ledger.explained(otto.pk, january.pk).differences if d.cause == "discount_ended"]
+    assert over.event.code == "billing.end_agreed" and over.event.who == "Ana Silva"
+
+
+def test_a_discount_that_another_hand_ended_is_not_laid_at_hers(house, otto):
+    """Ana ended one discount; the other ended by itself."""
+    from careline.domain.billing import operations
+    from tests.people import carrier_act
+
+    operations.agree_many(act=carrier_act(), rows=[
+        {"account_id": otto.pk, "kind": "discount", "label": "Autumn", "amount_minor": -300, "starts_on": date(2026, 10, 4), "ends_on": date(2026, 12, 10), "reference": "E-1"}
+    ])  # fmt: skip
+    ana = Desk(house["ana"]).take_call(otto, pin="9182")
+    added = ana.must("billing.add_promotion", account=otto.pk, promotion="loyalty")
+    bill_cycle(date(2026, 12, 4))
+    ana.must("billing.end_agreed", account=otto.pk, agreed=added.show["agreed"], words="Not his after all")
+    january = bill_cycle(date(2027, 1, 4))
+    over = {d.title: d.event for d in ledger.explained(otto.pk, january.pk).differences if d.cause == "discount_ended"}
+    assert over["Discount ended: Loyalty"].who == "Ana Silva" and over["Discount ended: Autumn"] is None
+
+
+@pytest.mark.parametrize("first", ["line", "account"])
+def test_one_promotion_is_not_promised_twice_on_one_bill(house, otto, first):
+    ana, line = Desk(house["ana"]).take_call(otto, pin="9182"), otto.lines.get().pk
+    one, two = ({"line": line}, {}) if first == "line" else ({}, {"line": line})
+    ana.must("billing.add_promotion", account=otto.pk, promotion="loyalty", **one)
+    assert ana.act("billing.add_promotion", account=otto.pk, promotion="loyalty", **two).refusal.rule == "promotion-runs"
 
 
 @pytest.mark.parametrize(("who", "promotion", "rule"), [("ana", "loyalty", ""), ("tom", "loyalty", "promotion-worth"), ("ana", "student", ""), ("ana", "nothing", "INVALID")])

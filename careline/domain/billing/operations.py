@@ -62,10 +62,11 @@ def draft_many(*, act: Act, start: date, found: Sequence[Judged]) -> int:
 
 
 def add_promotion(*, act: Act, account_id: int, line_id: int | None, label: str, amount_minor: int, share_ppm: int, months: int) -> Agreed:
-    """A discount on the bills to come, for so many months from today. One of the same name that runs already is refused."""
+    """A discount on the bills to come, for so many months from today. One of the same name that runs already on the line, or on the
+    whole account, is refused; so is one for the account while a line has it."""
     today = civil_date(act.at, settings.CARRIER_ZONE)
     running = queries.agreed_of(account_id, today)
-    if any(a.label == label and a.line_id in (None, line_id) for a in running):
+    if any(a.label == label and (line_id is None or a.line_id in (None, line_id)) for a in running):
         raise refuse("CONFLICT", f"“{label}” runs already.", rule="promotion-runs")
     return Agreed.objects.create(
         account_id=account_id, line_id=line_id, kind="discount", label=label, amount_minor=-amount_minor, share_ppm=share_ppm, starts_on=today,
