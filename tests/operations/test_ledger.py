@@ -515,6 +515,12 @@ def test_a_charge_on_a_bill_that_was_corrected_is_credited_by_nobody(house, book
     books.audit()
 
 
+def test_a_tax_is_not_credited_by_itself(house, maria):
+    tax = BillLine.objects.filter(bill__account=maria, kind="tax").first()
+    done = Desk(house["lena"]).take_call(maria).act("credits.grant", account=maria.pk, amount=100, reason="billing_error", bill_line=tax.pk)
+    assert done.refusal.code == "INVALID" and "goes back with the charge" in done.refusal.say and not Grant.objects.exists()
+
+
 def test_a_charge_of_another_account_is_no_evidence(house, maria):
     joe = open_account("Joe Lind", "+12065550199", "A-0104823")
     theirs = BillLine.objects.filter(bill__account=joe, kind="plan").last()
