@@ -308,11 +308,11 @@ def _tell(act: Act, row: Any) -> None:
         return
     if row.plan is not None:
         body = f"{settings.CARRIER_NAME}: this line has {row.plan.name} from today, {shown(row.plan.price_minor)} a month before tax. The next bill counts the days."
-        tell(act=act, topic="line_order", channel="sms", to=row.line.msisdn, body=body, about=f"order:{row.number}")
+        tell(act=act, topic="line_order", channel="sms", to=row.line.msisdn, body=body, about=f"order:{row.number}", account_id=row.account_id)
         return
     cost = f" {shown(row.price_minor)} plus tax goes on your next bill." if row.price_minor else ""
     what = f"We added {rules.gigabytes(row.mb)} to this line." if row.kind == rules.Kind.DATA else "This line is on again. Please restart your phone."
-    tell(act=act, topic="line_order", channel="sms", to=row.line.msisdn, body=f"{settings.CARRIER_NAME}: {what}{cost}", about=f"order:{row.number}")
+    tell(act=act, topic="line_order", channel="sms", to=row.line.msisdn, body=f"{settings.CARRIER_NAME}: {what}{cost}", about=f"order:{row.number}", account_id=row.account_id)
 
 
 def _order_account(given: SettleOrder) -> Locks:

@@ -188,7 +188,7 @@ def _confirm(act: Act, scene: Scene, account_id: int, number: str, parts: Sequen
     language = texts.language_of(account_id)
     plan = ", ".join(f"{shown(p.amount_minor)} {texts.day_said(scene.rulebook, language, p.due_on)}" for p in parts)
     body = texts.said(scene.rulebook, "arranged", language, plan=plan, number=number)
-    tell(act=act, topic="arrangement", channel="sms", to=to, body=body, about=f"arrangement:{number}")
+    tell(act=act, topic="arrangement", channel="sms", to=to, body=body, about=f"arrangement:{number}", account_id=account_id)
     return body, phone.last_four(to)
 
 
@@ -240,7 +240,7 @@ def cancel(act: Act, given: Cancel, scene: Scene) -> Done:
     to = text_number(given.account)
     if to:
         body = texts.body(scene.rulebook, "arrangement_cancelled", given.account, number=number, left=shown(left))
-        tell(act=act, topic="arrangement", channel="sms", to=to, body=body, about=f"arrangement:{number}")
+        tell(act=act, topic="arrangement", channel="sms", to=to, body=body, about=f"arrangement:{number}", account_id=given.account)
     return Done(
         f"Arrangement {number} cancelled; {shown(left)} of it is open",
         {"arrangement": number},

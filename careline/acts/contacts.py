@@ -162,14 +162,14 @@ def reply(act: Act, given: Reply, scene: Scene) -> Done:
                 customer_operations.consent(act=act, account_id=line.account_id, topic=topic, channel=channel, granted=True, source="reply")
         return Done("START by reply: texts again", chain=chain, payload=payload)
     told = [t for _, t, c, _ in journal_queries.sent_since([line.account_id], act.at - timedelta(days=30)) if c == "sms" and policy.class_of(t) != "free"]
-    topic = "all" if policy.scope_is_all(civil_date(act.at, settings.CARRIER_ZONE)) or not told else told[-1]
+    topic = "all" if policy.scope_is_all(civil_date(act.at, settings.CARRIER_ZONE)) or not told else policy.stopped(told[-1])
     if (topic, "sms") in refused or ("all", "sms") in refused:
         return Done("STOP by reply, once more: it stands already", chain=chain, payload=payload)
     customer_operations.consent(act=act, account_id=line.account_id, topic=topic, channel="sms", granted=False, source="reply")
     language = customers.language_of(line.account_id).partition("-")[0].lower()
     words = policy.confirmation.get(language, policy.confirmation["en"])
     tell(act=act, topic="stop_confirmation", channel="sms", to=given.number, body=words.format(carrier=settings.CARRIER_NAME),
-         about=f"stop:{line.pk}", expires_at=act.at + timedelta(minutes=5))  # fmt: skip
+         about=f"stop:{line.pk}", account_id=line.account_id, expires_at=act.at + timedelta(minutes=5))  # fmt: skip
     return Done(f"STOP by reply: no more texts about {topic.replace('_', ' ')}", data={"topic": topic, "cite": policy.stop_cite}, chain=chain, payload=payload)
 
 

@@ -201,7 +201,7 @@ def tell_customer(act: Act, given: Tell, scene: Scene) -> Done:
     number = text_number(row.account_id) if row.line_id is None else line.msisdn if line and line.can_text and line.status == "active" else None
     if number is None:
         raise refuse("CONFLICT", "This line takes no texts now. Tell the customer on the call.")
-    tell(act=act, topic="what_happened", channel="sms", to=number, body=f"{settings.CARRIER_NAME}: {given.text}", about=f"walk:{row.number}")
+    tell(act=act, topic="what_happened", channel="sms", to=number, body=f"{settings.CARRIER_NAME}: {given.text}", about=f"walk:{row.number}", account_id=row.account_id)
     return Done(f"{row.number}: the customer was sent what happened", {"walk": str(row.pk)}, payload={"text": given.text})
 
 

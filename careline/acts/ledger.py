@@ -127,7 +127,7 @@ def send_bill(act: Act, given: OneBill, scene: Scene) -> Done:
     paper = operations.order_bill(act=act, account_id=given.account, bill_id=given.bill)
     values = {"number": number, "day": texts.day(queries.issued_on(given.bill))}
     tell(
-        act=act, topic="bill_copy", channel="email", to=to, about=f"bill:{number}",
+        act=act, topic="bill_copy", channel="email", to=to, about=f"bill:{number}", account_id=given.account,
         subject=texts.body(scene.rulebook, "bill_copy_subject", given.account, **values), body=texts.body(scene.rulebook, "bill_copy", given.account, **values),
         attachment=paper.attachment, held=paper.state != "made",
     )  # fmt: skip
@@ -147,14 +147,14 @@ def send_explanation(act: Act, given: SendExplanation, scene: Scene) -> Done:
         to = _mail(given.account)
         paper = operations.order_explanation(act=act, account_id=given.account, bill_id=given.bill, against_id=given.against)
         subject = texts.body(scene.rulebook, "bill_explained_subject", given.account, number=bill)
-        tell(act=act, topic="bill_explained", channel="email", to=to, subject=subject, body=given.text, about=f"bill:{bill}", attachment=paper.attachment, held=paper.state != "made")
+        tell(act=act, topic="bill_explained", channel="email", to=to, subject=subject, body=given.text, about=f"bill:{bill}", account_id=given.account, attachment=paper.attachment, held=paper.state != "made")
         return replace(done, say=f"Bill {bill} explained against {against}: sent to the e-mail address of record", data={**done.data, "paper": str(paper.pk)})
     line = customers.line(given.line)
     if line is None or line.account_id != given.account:
         raise refuse("INVALID", "Choose a number of this account.", fields={"line": "Choose one."})
     if not line.can_text or line.status != "active":
         raise refuse("CONFLICT", "This line takes no texts now. Send it by e-mail, or tell the customer on the call.", rule="line-takes-no-texts")
-    tell(act=act, topic="bill_explained", channel="sms", to=line.msisdn, body=f"{settings.CARRIER_NAME}: {given.text}", about=f"bill:{bill}")
+    tell(act=act, topic="bill_explained", channel="sms", to=line.msisdn, body=f"{settings.CARRIER_NAME}: {given.text}", about=f"bill:{bill}", account_id=given.account)
     return done
 
 

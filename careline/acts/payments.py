@@ -141,7 +141,7 @@ def settle_take(act: Act, work: Mapping[str, Any], answer: Answer, scene: Scene)
     if number:
         tell(act=act, topic="receipt", channel="sms", to=number,
              body=texts.body(scene.rulebook, "receipt", row.account_id, amount=amount, method=work["method"], number=row.payment.number),
-             about=f"payment:{row.payment.number}")
+             about=f"payment:{row.payment.number}", account_id=row.account_id)
     return Done(
         f"Payment {row.payment.number}: {amount} with {work['method']}",
         {"payment": row.payment.number, "amount": row.amount_minor},
@@ -175,6 +175,7 @@ def _send(act: Act, scene: Scene, account_id: int, amount: int, to: str, guest: 
         to=to,
         body=texts.body(scene.rulebook, "link", None if guest else account_id, amount=shown(amount), hours=hours, page=page),
         about=f"link:{link.reference}",
+        account_id=None if guest else account_id,  # a guest's phone is not the customer's, nor is what the customer said about texts
         expires_at=link.expires_at,
     )
     return Done(
@@ -205,6 +206,7 @@ def link_paid(act: Act, given: LinkPaid, scene: Scene) -> Done:
             scene.rulebook, "receipt_link", None if link.guest else link.account_id, amount=shown(link.amount_minor), last4=link.to_last_four
         ),
         about=f"payment:{link.payment.number}",
+        account_id=None if link.guest else link.account_id,
     )
     return Done(
         f"Payment {link.payment.number}: {shown(link.amount_minor)} by link {link.reference}",

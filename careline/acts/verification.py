@@ -148,6 +148,7 @@ def _tell_lock(act: Act, account_id: int, factor: str, scene: Scene) -> None:
             to=number,
             body=texts.body(scene.rulebook, "lock", account_id, hours=scene.rulebook.verification[factor]["lock_hours"]),
             about=f"lock:{account_id}:{factor}",
+            account_id=account_id,
         )
 
 

@@ -45,8 +45,6 @@ class Policy:
     grace_days: int
     fee: int
     late_fees: bool
-    from_hour: int
-    until_hour: int
     roles: Mapping[str, Limits]
     words: Mapping[str, str]
 
@@ -67,9 +65,9 @@ class Policy:
 def read(data: Mapping[str, Any]) -> Policy:
     """The policy of a parsed arrangements.toml. Raises ValueError that names the place and says what is wrong."""
     for name in data:
-        if name not in ("eligibility", "terms", "notice", "role", "words"):
+        if name not in ("eligibility", "terms", "role", "words", "notice"):  # `notice`: of older bundles; contact_rules.toml says the hours now
             raise ValueError(f"the file does not know [{name}]")
-    who, terms, notice = (_table(data, name) for name in ("eligibility", "terms", "notice"))
+    who, terms = (_table(data, name) for name in ("eligibility", "terms"))
     roles = _table(data, "role")
     if not roles:
         raise ValueError("[role.…] is missing: say for each role what it may agree")
@@ -80,19 +78,14 @@ def read(data: Mapping[str, Any]) -> Policy:
         grace_days=_whole(terms, "terms", "grace_days", 0, 31),
         fee=_whole(terms, "terms", "fee", 0, 10**7),
         late_fees=_flag(terms, "terms", "late_fees"),
-        from_hour=_whole(notice, "notice", "from_hour", 0, 23),
-        until_hour=_whole(notice, "notice", "until_hour", 1, 24),
         roles={role: _limits(_table(roles, role, "role."), f"role.{role}") for role in roles},
         words=_words(_table(data, "words")),
     )
     for name, row, known in (
         ("eligibility", who, {"least_owed", "history_days", "old_debt_days"}),
         ("terms", terms, {"grace_days", "fee", "late_fees"}),
-        ("notice", notice, {"from_hour", "until_hour"}),
     ):
         _known(row, name, known)
-    if policy.from_hour >= policy.until_hour:
-        raise ValueError("[notice] from_hour comes before until_hour")
     return policy
 
 

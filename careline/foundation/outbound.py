@@ -48,6 +48,10 @@ class Outbound:
         """What is not named is about money until somebody says otherwise: it keeps to everything."""
         return self.topics.get(topic, "collections")
 
+    def stopped(self, topic: str) -> str:
+        """What STOP to a message ends: its topic; of messages about a debt, all of them, as each of them promises."""
+        return "collections" if self.class_of(topic) == "collections" else topic
+
     def stops(self, text: str) -> bool | None:
         """Whether a reply ends texts (True), begins them again (False), or says something else (None)."""
         plain = " ".join(re.sub(r"[^\w\s]", " ", text.casefold()).split())

@@ -423,7 +423,7 @@ from careline.domain.journal import operations as journal
 from careline.foundation.act import NO_BASIS, Act
 for n in range({count}):
     act = Act(CLI, timezone.now(), '', 'key', NO_BASIS)
-    journal.tell(act=act, topic='one_time_code', channel='sms', to='+12065550188', body='{body}')
+    journal.tell(act=act, topic='one_time_code', channel='sms', to='+12065550188', body='{body}', account_id=None)
 print(time.time())
 """
 

@@ -10,6 +10,7 @@ import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
+from careline.acts.perform import perform
 from careline.domain.arrangements import queries
 from careline.domain.arrangements.models import Arrangement, Terms
 from careline.domain.arrangements.queries import Hold
@@ -22,6 +23,7 @@ from careline.domain.rulebook import operations as rulebooks
 from careline.domain.rulebook import queries as rulebook_queries
 from careline.doors.jobs import worker
 from careline.doors.jobs.promises import remind_day, settle_day
+from careline.foundation.act import Who
 from tests.operations.test_crash import Crash, CrashAt, rows
 from tests.people import Desk, carrier_act, default_rulebook, issue_bill, open_account, pay
 
@@ -114,7 +116,10 @@ def test_maria_agrees_to_two_parts_pays_the_first_misses_the_second_and_is_found
     line = Line.objects.filter(code="arrangements.settle").get()
     assert "broken: the part of Dec 11 was not here; $71.00 of it is open" in line.content["say"] and line.chain.name == f"account:{maria.pk}"
     text = Outbox.objects.get(topic="arrangement_broken")
-    assert "acordamos $71.00 para el 11 de diciembre" in text.body and text.not_before == datetime(2026, 12, 12, 17, tzinfo=UTC), "nine in Seattle"
+    assert "acordamos $71.00 para el 11 de diciembre" in text.body
+    worker.send_due(at=night("2026-12-12") + timedelta(minutes=1))
+    text.refresh_from_db()
+    assert text.state == "queued" and text.not_before == datetime(2026, 12, 12, 16, tzinfo=UTC), "eight in Seattle"
 
     # A new one takes a lead for sixty days, and counts what was broken.
     again = [{"due_on": "2026-12-12", "amount": 7100}]
@@ -123,6 +128,28 @@ def test_maria_agrees_to_two_parts_pays_the_first_misses_the_second_and_is_found
     assert no.refusal.rule == "arrangement-wait" and "in 60 days" in no.refusal.say and "lead" in no.refusal.who_could
     assert queries.history([maria.pk], date(2026, 1, 1))[maria.pk] == queries.History(0, 0, (date(2026, 12, 12),))
     assert not list(journal.verify())
+
+
+@pytest.mark.parametrize(("then", "state"), [("bereaved", "failed"), ("stop", "failed"), ("paid", "expired"), ("nothing", "sent")])
+def test_that_it_broke_is_told_within_the_contact_rules_and_only_while_something_is_open(ana, maria, then, state):
+    agree(ana, maria)
+    ana.must("contacts.end")
+    settle_day(night("2026-11-28"))
+    morning = datetime(2026, 11, 28, 18, tzinfo=UTC)
+    if then == "bereaved":
+        desk = Desk(ana.staff, night("2026-11-28") + timedelta(hours=1))
+        desk.contact = int(desk.must("contacts.open", account=maria.pk).show["id"])
+        desk.must("collections.hold", account=maria.pk, kind="deceased", words="Her son called")
+    elif then == "stop":  # to another text about the debt: each of them promises that it ends them all
+        Outbox.objects.create(topic="arrangement_soon", channel="sms", to="0188", about="part", at=FRIDAY, not_before=FRIDAY, state="sent", sent_at=FRIDAY, account_id=maria.pk)
+        service = Who("Service", "9", "Gateway", "service")
+        assert perform("contacts.reply", {"number": "+12065550188", "text": "STOP"}, who=service, key="stop-by-reply", at=morning).say == "STOP by reply: no more texts about collections"
+    elif then == "paid":
+        pay(maria, 14200, morning)
+    for message in Outbox.objects.filter(state="queued").exclude(topic="arrangement_broken"):
+        message.delete()
+    worker.send_due(at=morning)
+    assert Outbox.objects.get(topic="arrangement_broken").state == state
 
 
 def test_nights_that_were_missed_change_nothing_but_when_it_is_known(ana, maria):
@@ -158,9 +185,6 @@ def test_a_payment_that_comes_back_breaks_it_the_day_after(ana, maria, house):
     take(ana, maria, 7100)
     settle_day(night("2026-11-28"))
     provider = Desk(house["ana"], night("2026-12-01"))
-    from careline.acts.perform import perform
-    from careline.foundation.act import Who
-
     back = {"provider_reference": Payment.objects.get().provider_reference, "reason": "R01"}
     assert perform("payments.returned", back, who=Who("Service", "9", "Provider", "service"), key="it-came-back", at=provider.at).ok
     assert holds(maria, "2026-12-01").amount_minor == 14200, "until the end of that day it can be paid again"

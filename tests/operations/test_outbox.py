@@ -35,7 +35,7 @@ def carrier() -> Carrier:
 
 
 def queue(body: str = "Your code is 481516", **more: object) -> Outbox:
-    journal.tell(act=carrier_act(), topic="one_time_code", channel="sms", to=MARIA, body=body, **more)
+    journal.tell(act=carrier_act(), topic="one_time_code", channel="sms", to=MARIA, body=body, **{"account_id": None, **more})
     return Outbox.objects.latest("pk")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from itertools import pairwise
 
 import pytest
@@ -148,19 +148,6 @@ def test_once_broken_it_stays_broken_whatever_nights_were_missed(moves, later, g
             assert found.broken_on == TODAY + timedelta(days=first), "the day on which it broke does not depend on when it is asked"
 
 
-# ---------------------------------------------------------------- the hours
-
-
-@pytest.mark.parametrize(("at", "expected"), [
-    ("2026-12-12T05:10", "2026-12-12T17:00"),  # nine in Seattle
-    ("2026-12-12T18:00", "2026-12-12T18:00"),
-    ("2026-12-13T01:00", "2026-12-13T17:00"),  # eight in the evening in New York: the next day
-])  # fmt: skip
-def test_nobody_is_told_before_nine_or_after_eight_wherever_they_are(at, expected):
-    found = rules.may_be_told(datetime.fromisoformat(at).replace(tzinfo=UTC), ("America/Los_Angeles", "America/New_York"), 9, 20)
-    assert found == datetime.fromisoformat(expected).replace(tzinfo=UTC)
-
-
 # ---------------------------------------------------------------- the facts, and the file
 
 
@@ -184,7 +171,7 @@ def test_what_is_read_out_says_what_is_held_and_what_is_not():
 @pytest.mark.parametrize(("change", "says"), [
     (lambda d: d["terms"].update(fee=-1), "[terms] fee"), (lambda d: d["role"]["lead"].pop("parts"), "[role.lead] parts"),
     (lambda d: d["role"].clear(), "[role.…] is missing"), (lambda d: d["role"]["lead"].update(part=2), "does not know part"),
-    (lambda d: d["words"].update(read_out="{name}"), "[words] read_out may hold {plan}, {amount}"), (lambda d: d["notice"].update(until_hour=9), "comes before"),
+    (lambda d: d["words"].update(read_out="{name}"), "[words] read_out may hold {plan}, {amount}"),
     (lambda d: d.update(ladder={}), "does not know [ladder]"), (lambda d: d["terms"].update(late_fees=1), "true or false"),
     (lambda d: d["words"].update(ask=""), "[words] ask"),
 ])  # fmt: skip

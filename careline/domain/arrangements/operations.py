@@ -91,6 +91,11 @@ def settle_many(*, act: Act, account_ids: Sequence[int], day: date) -> list[quer
     return ended
 
 
+def moves(found: queries.Standing) -> bool:
+    """Would `settle_many` write anything about this living arrangement? Also told outside the lock, to find out whom to lock."""
+    return found.progress.state != rules.State.ALIVE or found.row.check_on != found.progress.check_on
+
+
 def _standing(account_id: int, today: date) -> queries.Standing:
     found = queries.living(account_id, today)
     if found is None:

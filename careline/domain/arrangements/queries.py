@@ -197,6 +197,12 @@ def still_due(account_ids: Iterable[int], today: date) -> set[str]:
     return {f"part:{s.row.number}:{p.due_on}" for s in standing_many(account_ids, today) for p in s.progress.parts if due_part(s, p.due_on)}
 
 
+def still_open(abouts: Iterable[str], today: date) -> set[str]:
+    """Of texts about broken arrangements (`arrangement:number`), those of which something is open still."""
+    numbers = [about.partition(":")[2] for about in abouts]
+    return {f"arrangement:{s.row.number}" for s in _standing(list(Arrangement.objects.filter(number__in=numbers)), today) if s.progress.left_minor}
+
+
 def broken_of_staff(staff_id: int, since: date) -> list[Arrangement]:
     """Arrangements that this person agreed with a caller and that broke from a day on, the newest first."""
     mine = Terms.objects.filter(agreed_by_id=staff_id).values("arrangement_id")

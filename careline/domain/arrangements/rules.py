@@ -5,10 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from enum import StrEnum
 from itertools import pairwise
-from zoneinfo import ZoneInfo
 
 from careline.foundation.arrange import Limits, Policy
 from careline.foundation.calendar import add_months
@@ -304,25 +303,3 @@ def progress(parts: Sequence[Part], received: Sequence[tuple[date, int]], today:
     state = State.BROKEN if broken_on else State.KEPT if now == total else State.ALIVE
     alive = state == State.ALIVE
     return Progress(state, now, total - now, tuple(stand), late and alive, broken_on, missed, check_on if alive else None)
-
-
-# ---------------------------------------------------------------- when it is told
-
-
-def may_be_told(at: datetime, zones: Sequence[str], from_hour: int, until_hour: int) -> datetime:
-    """The first moment from `at` on at which it is from `from_hour` to `until_hour` in all these zones; `at` itself where their
-    days never meet."""
-    found = at
-    for _ in range(2 * len(zones) + 2):
-        for zone in zones:
-            local = found.astimezone(ZoneInfo(zone))
-            opens = local.replace(hour=from_hour, minute=0, second=0, microsecond=0)
-            if local < opens:
-                found = opens.astimezone(at.tzinfo)
-                break
-            if local.hour >= until_hour:
-                found = (opens + DAY).astimezone(at.tzinfo)
-                break
-        else:
-            return found
-    return at

@@ -294,6 +294,7 @@ def send_code(*, act: Act, account_id: int, line_id: int, number: str, code: str
         to=number,
         body=body,
         about=f"code:{row.pk}",
+        account_id=account_id,
         expires_at=expires,
     )
     return row

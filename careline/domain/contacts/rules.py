@@ -233,7 +233,7 @@ def may_touch(policy: Outbound, topic: str, channel: str, reach: Reach, at: date
         return MayTouch(True)
     if reach.quiet and kind in ("service", "collections"):
         return MayTouch(False, None, "Nobody on this account is to be reached for now.", "ladder.toml: hold, quiet")
-    if (topic, channel) in reach.refused or ("all", channel) in reach.refused:
+    if {(topic, channel), (policy.stopped(topic), channel), ("all", channel)} & reach.refused:
         return MayTouch(False, None, "They said STOP to this.", policy.stop_cite)
     if kind == "asked" or channel == "letter":
         return MayTouch(True)

@@ -141,17 +141,17 @@ def tell(
     channel: str,
     to: str,
     body: str,
+    account_id: int | None,
     about: str = "",
     not_before: datetime | None = None,
     expires_at: datetime | None = None,
-    account_id: int | None = None,
     subject: str = "",
     attachment: str = "",
     held: bool = False,
 ) -> None:
     """Queue a message to be sent after this deed commits. `to` is an E.164 number or an address; `subject` is an e-mail's.
-    `held`: it waits until `release` says that its attachment is there. `account_id`: whose account it is about; the sending job
-    asks the contact rules for it."""
+    `held`: it waits until `release` says that its attachment is there. `account_id`: whose account it is about, for which
+    the sending job asks the contact rules; None: a guest, of whom nothing is known."""
     Outbox.objects.create(
         topic=topic,
         channel=channel,

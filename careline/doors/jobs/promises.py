@@ -7,8 +7,10 @@ on where it was, two runs share the work, and a run that comes days late finds t
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -16,9 +18,8 @@ from django.db import transaction
 from careline.acts import texts
 from careline.acts.arrangements import ended
 from careline.acts.perform import bare_facts
-from careline.acts.verification import text_number
 from careline.domain.arrangements import operations, queries
-from careline.domain.arrangements.rules import SETTLE, State, may_be_told
+from careline.domain.arrangements.rules import SETTLE, State
 from careline.domain.customers import operations as customer_operations
 from careline.domain.customers import queries as customers
 from careline.domain.journal import operations as journal
@@ -33,7 +34,8 @@ from careline.foundation.money import shown
 from careline.foundation.rulebook import Rulebook
 
 SETTLER = Who("Job", "arrangements", "Arrangements", "job")
-SOON = "arrangement_soon"
+SOON, BROKEN = "arrangement_soon", "arrangement_broken"
+READ = 500  # accounts that are looked at by one question
 STEP = 10  # accounts in one transaction: some tens of milliseconds, where all of them broke
 
 
@@ -47,8 +49,8 @@ class Settled:
 
 
 def settle_day(at: datetime, *, everything: bool = False) -> Settled:
-    """End every arrangement that is kept or broken by now, with a line on its account's chain and, where it broke, a text at an
-    hour at which it may be sent. Looks where a part's day is over; with `everything` also at those whose money came or went
+    """End every arrangement that is kept or broken by now, with a line on its account's chain and, where it broke, a text that goes
+    within the contact rules. Looks where a part's day is over; with `everything` also at those whose money came or went
     back in some other way than at the desk (an import). Raises Stop when the rulebook does not let it."""
     rulebook = rulebooks.current()
     verdict = rulebook.authority.decide(Question(SETTLER, SETTLE, ("House", "house"), {"basis": bare_facts(kind="job", level=3)}))
@@ -57,20 +59,17 @@ def settle_day(at: datetime, *, everything: bool = False) -> Settled:
     act = Act(SETTLER, at, "", uuid.uuid4().hex, NO_BASIS, rulebook=rulebook.digest)
     day = civil_date(at, settings.CARRIER_ZONE)
     done, after = Settled(), 0
-    while ids := queries.to_check(date.max if everything else day, after, STEP):
+    while ids := queries.to_check(date.max if everything else day, after, READ):
         after = ids[-1]
-        with transaction.atomic():
-            found = operations.settle_many(act=act, account_ids=ids, day=day)
-            lines = []
-            for standing in found:
-                line = ended(standing)
-                lines.append(journal_rules.Entry(line.chain, act, SETTLE, "done", line.say, line.data))
-                if standing.row.state == State.BROKEN:
-                    _tell(act, rulebook, standing)
-            journal.record_many(lines)
         done.looked_at += len(ids)
-        done.kept += sum(s.row.state == State.KEPT for s in found)
-        done.broken += sum(s.row.state == State.BROKEN for s in found)
+        moves = [s.row.account_id for s in queries.standing_many(ids, day) if operations.moves(s)]
+        for part in (moves[n : n + STEP] for n in range(0, len(moves), STEP)):
+            with transaction.atomic():
+                found = operations.settle_many(act=act, account_ids=part, day=day)
+                _tell_broken(act, rulebook, [s for s in found if s.row.state == State.BROKEN])
+                journal.record_many([journal_rules.Entry(line.chain, act, SETTLE, "done", line.say, line.data) for line in map(ended, found)])
+            done.kept += sum(s.row.state == State.KEPT for s in found)
+            done.broken += sum(s.row.state == State.BROKEN for s in found)
     return done
 
 
@@ -85,38 +84,37 @@ def remind_day(at: datetime) -> int:
     while ids := queries.with_part_on(tomorrow, after, STEP):
         after = ids[-1]
         with transaction.atomic():
-            locked = customer_operations.lock_accounts(ids)
+            locked = sorted(customer_operations.lock_accounts(ids))
             told = journal_queries.told_since(ids, SOON, start_of_day(today, zone))
-            numbers = customers.texted(ids)
-            for found in queries.standing_many(sorted(locked), today):
-                account_id, part = found.row.account_id, queries.due_part(found, tomorrow)
-                about = f"part:{found.row.number}:{tomorrow}"
-                if part is None or about in told or account_id not in numbers:
-                    continue
-                language = texts.language_of(account_id)
-                body = texts.said(rulebook, SOON, language, amount=shown(part.left_minor), day=texts.day_said(rulebook, language, tomorrow))
-                journal.tell(
-                    act=act, topic=SOON, channel="sms", to=numbers[account_id], body=body, about=about, account_id=account_id,
-                    expires_at=start_of_day(tomorrow + timedelta(days=1), zone),
-                )  # fmt: skip
-                queued += 1
+            due = [(found, part) for found in queries.standing_many(locked, today) if (part := queries.due_part(found, tomorrow))]
+            wanted = [(found, part.left_minor) for found, part in due if f"part:{found.row.number}:{tomorrow}" not in told]
+            queued += _tell_many(act, rulebook, SOON, [
+                (found, f"part:{found.row.number}:{tomorrow}", {"amount": left, "day": tomorrow}) for found, left in wanted
+            ], expires_at=start_of_day(tomorrow + timedelta(days=1), zone))  # fmt: skip
     return queued
 
 
-def _tell(act: Act, rulebook: Rulebook, found: queries.Standing) -> None:
-    """Queue the text that it broke, where a number takes texts and the policy names the hours."""
-    account = customers.account(found.row.account_id)
-    to = text_number(found.row.account_id)
-    missed = found.progress.missed
-    if account is None or to is None or missed is None or "arrangements.toml" not in rulebook.files:
-        return
-    policy, part = rulebook.arrangements, found.progress.parts[missed - 1]
-    language = texts.language_of(account.pk)
-    body = texts.said(
-        rulebook, "arrangement_broken", language,
-        amount=shown(part.amount_minor), day=texts.day_said(rulebook, language, part.due_on), left=shown(found.progress.left_minor),
-    )  # fmt: skip
-    journal.tell(
-        act=act, topic="arrangement_broken", channel="sms", to=to, body=body, about=f"arrangement:{found.row.number}",
-        not_before=may_be_told(act.at, (account.zone, settings.CARRIER_ZONE), policy.from_hour, policy.until_hour),
-    )  # fmt: skip
+def _tell_broken(act: Act, rulebook: Rulebook, broken: Sequence[queries.Standing]) -> None:
+    rows = []
+    for found in broken:
+        assert found.progress.missed is not None
+        part = found.progress.parts[found.progress.missed - 1]
+        rows.append((found, f"arrangement:{found.row.number}", {"amount": part.amount_minor, "day": part.due_on, "left": found.progress.left_minor}))
+    _tell_many(act, rulebook, BROKEN, rows)
+
+
+def _tell_many(
+    act: Act, rulebook: Rulebook, topic: str, rows: Sequence[tuple[queries.Standing, str, dict[str, Any]]], expires_at: datetime | None = None
+) -> int:
+    """Queue a text about each of these arrangements, where a number takes texts: its words, what it is about, and what fills them (days,
+    and amounts in minor units). Returns how many. Three questions, however many."""
+    ids = [found.row.account_id for found, _, _ in rows]
+    numbers, accounts = (customers.texted(ids), customers.owing(ids)) if ids else ({}, {})
+    tellings = []
+    for found, about, values in rows:
+        account_id = found.row.account_id
+        if account_id in numbers:
+            language = accounts[account_id].language.partition("-")[0].lower()
+            filled = {n: texts.day_said(rulebook, language, v) if isinstance(v, date) else shown(v) for n, v in values.items()}
+            tellings.append(journal.Telling(topic, "sms", numbers[account_id], texts.said(rulebook, topic, language, **filled), about, account_id, expires_at))
+    return len(journal.tell_many(act=act, tellings=tellings)) if tellings else 0

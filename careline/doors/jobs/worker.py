@@ -99,10 +99,12 @@ def _reaches(leased: Sequence[Any], now: datetime) -> dict[int | None, Reach]:
 
 def _outdated(leased: Sequence[Any], now: datetime) -> set[str]:
     """What messages are about for which there is no reason any more: notices of the ladder that are paid, arranged or held since they were
-    written, and texts about a part of an arrangement that is here."""
+    written, texts about a part of an arrangement that is here, and about a broken one that was paid after all."""
     rulebook, day = rulebooks.current(), civil_date(now, settings.CARRIER_ZONE)
     parts = {m.about: m.account_id for m in leased if m.topic == promises.SOON}
     found = set(parts) - arrangements.still_due(parts.values(), day) if parts else set()
+    broke = [m.about for m in leased if m.topic == promises.BROKEN]
+    found |= set(broke) - arrangements.still_open(broke, day) if broke else set()
     if "ladder.toml" in rulebook.files:
         found |= collections.outdated([m.about for m in leased], day, rulebook.ladder)
     return found
