@@ -6,7 +6,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PORT ?= 8000
 
-.PHONY: help setup setup-dev demo demo-reset test test-deep lint lock
+.PHONY: help setup setup-dev setup-traces demo demo-reset test test-deep lint lock
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' Makefile | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -27,6 +27,9 @@ $(VENV)/.setup: requirements.lock | $(VENV)/bin/python
 		$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock && \
 		cp requirements.lock $@ && ln -sf ../../bin/careline $(VENV)/bin/careline; \
 	else touch $@; fi
+
+setup-traces: setup  ## OpenTelemetry beside it, for those who set CARELINE_TRACES
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-traces.lock
 
 setup-dev: $(VENV)/.setup-dev
 
@@ -57,5 +60,7 @@ lint: setup-dev  ## ruff, mypy and the import rules only
 lock: setup-dev  ## pin requirements*.in anew
 	@$(VENV)/bin/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
 		requirements.in -o requirements.lock
+	@$(VENV)/bin/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
+		-c requirements.lock requirements-traces.in -o requirements-traces.lock
 	@$(VENV)/bin/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
 		-c requirements.lock requirements-dev.in -o requirements-dev.lock

@@ -88,6 +88,7 @@ def parser() -> argparse.ArgumentParser:
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine only)")
     serve.add_argument("--port", type=_port, default=8000, help="port to listen on (default: 8000)")
     serve.add_argument("--workers", type=_count, default=None, metavar="N", help="web processes (default: one per processor, 2 to 4)")
+    serve.add_argument("--metrics", type=_address, metavar="PORT", help="answer Prometheus on this port of this machine, or on address:port (default: not)")
     serve.add_argument("--no-worker", action="store_true", help="do not start the worker (it runs elsewhere)")
 
     command(
@@ -119,12 +120,13 @@ def parser() -> argparse.ArgumentParser:
         _job("journals", "anchor"),
         "  careline anchor",
     )
-    command(
+    worker = command(
         "worker",
         "send what is queued, finish what was interrupted, anchor the journal (`careline serve` starts one by itself)",
         _job("worker", "main"),
         "  careline worker        beside `careline serve --no-worker`; two at once do no harm",
     )
+    worker.add_argument("--metrics", type=_address, metavar="PORT", help="answer Prometheus on this port of this machine, or on address:port (default: not)")
     _people(command)
     _rulebook(command)
     _guides(command)
@@ -342,6 +344,15 @@ def _port(text: str) -> int:
     if not text.isdigit() or not 1 <= int(text) <= 65535:
         raise argparse.ArgumentTypeError("give a number from 1 to 65535")
     return int(text)
+
+
+def _address(text: str) -> tuple[str, int]:
+    from careline.doors.jobs import meters
+
+    try:
+        return meters.address(text)
+    except ValueError as fault:
+        raise argparse.ArgumentTypeError(str(fault)) from None
 
 
 def _count(text: str) -> int:

@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from careline.doors import ready
 from careline.doors.api import app
 from careline.doors.web import (
     approvals,
@@ -26,7 +27,8 @@ urlpatterns = [
     path("sign-in", signin.SignIn.as_view(), name="signin"),
     path("sign-in/", signin.SignIn.as_view(), name="account_login"),
     path("sign-out", signin.sign_out, name="signout"),
-    path("health", oops.health, name="health"),
+    path("health", ready.health, name="health"),
+    path("ready", ready.ready, name="ready"),
     path("find", find.show, name="find"),
     path("start", home.start, name="start"),
     path("start/admission", home.start_admission, name="start-admission"),

@@ -165,6 +165,7 @@ TABLE = {
     "account_login": ("get", "/sign-in/", {}, (HOME,) * 6 + (200,)),
     "signout": ("post", "/sign-out", {}, (SIGN_IN,) * 7),
     "health": ("get", "/health", {}, (200,) * 7),
+    "ready": ("get", "/ready", {}, (200,) * 7),
     "pay": ("get", "/pay/{token}", {}, (404,) * 7),
     "find": ("get", "/find?q=Okafor", {}, EVERY_DESK(200)),
     "start": ("post", "/start", {}, EVERY_DESK("/contacts/…/")),

@@ -389,7 +389,7 @@ def test_health_answers_under_any_name_and_says_when_the_database_does_not(db, m
     def down(*_):
         raise OperationalError("no route to desk:secret@db")
 
-    monkeypatch.setattr("careline.doors.web.oops.connection", types.SimpleNamespace(cursor=down))
+    monkeypatch.setattr("careline.doors.ready.connection", types.SimpleNamespace(cursor=down))
     answer = Client().get("/health")
     assert answer.status_code == 503 and "secret" not in answer.content.decode()
 
