@@ -37,6 +37,8 @@ SAY = {
     "view.request": "Read a request",
     "view.staff": "Opened the staff page",
     "view.guides": "Opened the guides",
+    "view.rulebook": "Opened the rulebook",
+    "view.pastdue": "Opened the past-due queue",
     "view.books": "Opened the books",
     "view.what_if": "Asked what a changed ladder would have done",
 }

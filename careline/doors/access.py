@@ -58,6 +58,7 @@ ROUTES: dict[str, str] = {
     "guides": "view.guides",
     "guide": "view.guides",
     "guide-picture": "view.guides",
+    "rulebook": "view.rulebook",
     "staff": "view.staff",
     "books": "view.books",
     "books-file": "view.books",

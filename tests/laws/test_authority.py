@@ -18,8 +18,8 @@ from careline.acts.declare import Scene
 from careline.acts.perform import most, refusal_of
 from careline.foundation.act import NO_BASIS, Act, Who
 from careline.foundation.authority import Question
+from careline.foundation.policy import actions
 from careline.foundation.rulebook import Rulebook
-from tests.laws.schema import actions
 from tests.people import TUESDAY
 
 BOOK = Rulebook.from_folder(Path(settings.ROOT) / "rulebook" / "default")

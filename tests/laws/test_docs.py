@@ -16,7 +16,7 @@ from careline import __main__ as command_line
 from careline.acts import table
 from careline.domain.credits.rules import TaxLine, parts
 from careline.doors.jobs import demos
-from tests.laws.schema import actions
+from careline.foundation.policy import actions
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
