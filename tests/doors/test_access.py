@@ -200,6 +200,8 @@ TABLE = {
     "books-file": ("get", "/books/GL-0000001-3.1.csv", {}, SUPERVISES(404)),
     "rulebook": ("get", "/rulebook", {}, EVERYBODY(200)),
     "staff": ("get", "/people", {}, (403,) * 5 + (200, SIGN_IN)),
+    "let-in": ("get", "/let-in", {}, (403, 403, 403, 200, 200, 403, SIGN_IN)),
+    "welcome": ("get", "/welcome", {}, (200,) * 7),
     "messages": ("get", "/messages", {}, CLOSED),
     "messages-part": ("get", "/messages/part", {}, CLOSED),
     "message-file": ("get", "/messages/0000.pdf", {}, CLOSED),
