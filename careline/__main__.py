@@ -120,6 +120,23 @@ def parser() -> argparse.ArgumentParser:
         _job("journals", "anchor"),
         "  careline anchor",
     )
+    saved = command(
+        "backup",
+        "a copy of the database and its anchors while the desk runs, in a new folder; no secrets",
+        _job("backups", "backup"),
+        "  careline backup /backup\n  careline backup /backup --keep 14      and throw all but the newest fourteen away",
+    )
+    saved.add_argument("folder", help="where the new folder goes")
+    saved.add_argument("--keep", type=_count, metavar="N", help="afterwards keep only the newest so many (default: all)")
+    back = command(
+        "restore",
+        "bring a backup back, migrate it and prove its journal; no desk may run meanwhile",
+        _job("backups", "restore"),
+        "  careline restore /backup/careline-20261204-030000\n"
+        "  CARELINE_HOME=/tmp/trial careline restore /backup/careline-20261204-030000    try it first, with the secrets there",
+    )
+    back.add_argument("backup", help="the folder that careline backup made")
+    back.add_argument("--replace", action="store_true", help="put away the house that is there (SQLite; on PostgreSQL give an empty database)")
     worker = command(
         "worker",
         "send what is queued, finish what was interrupted, anchor the journal (`careline serve` starts one by itself)",
