@@ -56,7 +56,7 @@ def index_many(*, accounts: Sequence[int] = (), lines: Sequence[int] = ()) -> No
         NameWord.objects.filter(account_id__in=accounts).delete()
         words = [
             {"word": word, "account_id": right.account_id, "person_id": right.person_id}
-            for right in AccountPerson.objects.filter(account_id__in=accounts).select_related("person")
+            for right in AccountPerson.objects.filter(account_id__in=accounts, ended_at=None).select_related("person")
             for word in rules.name_words(right.person.name)
         ]
         write_rows(NameWord, words)

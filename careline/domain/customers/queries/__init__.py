@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import F, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Coalesce
 
@@ -157,7 +157,7 @@ def ties_with(account_id: int, who: Who) -> str:
 
 def right_subquery(account: Combinable, person: Combinable, column: str) -> Subquery:
     """For a query of a room above: one column of a person's right on an account."""
-    return Subquery(AccountPerson.objects.filter(account=account, person=person).values(column)[:1])
+    return Subquery(AccountPerson.objects.filter(account=account, person=person, ended_at=None).values(column)[:1])
 
 
 def people_of(account_id: int) -> list[AccountPerson]:
@@ -167,7 +167,7 @@ def people_of(account_id: int) -> list[AccountPerson]:
 
 @prepared
 def _people() -> QuerySet[AccountPerson]:
-    rows = AccountPerson.objects.filter(account_id=whole("account")).select_related("person")
+    rows = AccountPerson.objects.filter(account_id=whole("account"), ended_at=None).select_related("person")
     return rows.order_by("-right", "person__name")
 
 
@@ -394,9 +394,9 @@ def language_of(account_id: int) -> str:
     return Account.objects.filter(pk=account_id).values_list("customer__language", flat=True).first() or "en"
 
 
-def pin_subquery(account: Combinable) -> Exists:
-    """For a query of a room above: whether a PIN was ever set."""
-    return Exists(Pin.objects.filter(account=account))
+def pin_subquery(account: Combinable) -> Subquery:
+    """For a query of a room above: when the PIN was set (NULL: there is none)."""
+    return Subquery(Pin.objects.filter(account=account).values("set_at")[:1])
 
 
 def plan(plan_id: int) -> Plan | None:
@@ -405,12 +405,6 @@ def plan(plan_id: int) -> Plan | None:
 
 def plans() -> list[Plan]:
     return list(Plan.objects.order_by("price_minor"))
-
-
-def consent_now(account_id: int) -> dict[tuple[str, str], bool]:
-    """What the customer allows, by (topic, channel): the newest word holds."""
-    rows = Consent.objects.filter(account_id=account_id).order_by("at", "pk").values_list("topic", "channel", "granted")
-    return {(topic, channel): granted for topic, channel, granted in rows}
 
 
 @dataclass(frozen=True)
