@@ -227,3 +227,13 @@ def test_how_a_guide_does_counts_what_was_fixed_and_who_came_back(ana, maria):
     (doing,) = queries.doings(ana.at - timedelta(days=1))
     assert (doing.guide, doing.walks, doing.fixed, doing.repeats) == ("no_service", 3, 3, 1), "twice in one contact is nobody who came back"
     assert doing.fixed_rate == 1.0 and doing.misleading == (("airplane_icon", 3),)
+
+
+def test_two_customers_with_a_question_about_their_bills_are_nobody_who_came_back(ana, house, maria):
+    joe = open_account("Joe Adeyemi", number="+12065550177", reference="A-0104823")
+    ben = Desk(house["ben"], ana.at + timedelta(hours=1)).take_call(joe)
+    for desk, account in ((ana, maria), (ben, joe)):
+        walk = int(desk.must("diagnosis.start", account=account.pk, guide="bill_higher").show["walk"])
+        Walk.objects.filter(pk=walk).update(state="handover", closed=desk.at, team="Billing")
+    (doing,) = queries.doings(ana.at - timedelta(days=1))
+    assert (doing.guide, doing.walks, doing.repeats) == ("bill_higher", 2, 0)

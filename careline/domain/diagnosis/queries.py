@@ -131,8 +131,8 @@ def last_of(line_id: int, before: datetime) -> Walk | None:
 
 @dataclass(frozen=True, slots=True)
 class Doing:
-    """How one guide does in real contacts: counts over a time. `repeats`: walks of a line that had one in another
-    contact in the 7 days before.
+    """How one guide does in real contacts: counts over a time. `repeats`: walks of a line (of an account, where that is what
+    the guide is about) that had one in another contact in the 7 days before.
     `misleading`: checks whose answers observation proved wrong, with the number of walks."""
 
     guide: str
@@ -156,13 +156,13 @@ def doings(since: datetime) -> list[Doing]:
     found = []
     for name in sorted({x.guide for x in rows}):
         of = [x for x in rows if x.guide == name]
-        last: dict[int, Walk] = {}
+        last: dict[tuple[int, int | None], Walk] = {}
         repeats = 0
         for x in of:
-            before = last.get(x.line_id)
+            before = last.get((x.account_id, x.line_id))
             if before is not None and before.closed and before.contact_id != x.contact_id and x.began - before.closed <= REPEAT:
                 repeats += 1
-            last[x.line_id] = x
+            last[x.account_id, x.line_id] = x
         count = {state: sum(x.state == state for x in of) for state in Walk.STATES}
         found.append(Doing(
             name, len(of), count["fixed"], count["handover"], count["left"], sum(x.steps for x in of) / len(of),
