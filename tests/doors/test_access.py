@@ -458,6 +458,7 @@ ACTS = {
     "diagnosis.start": ({"account": "{account}", "line": "{line}", "guide": "no_service", "words": "No bars"}, (MISMATCH, VERIFY, LIVE, DONE, DONE)),
     "diagnosis.answer": ({"account": "{account}", "walk": "{walk}", "said:line.status": "active"}, (MISMATCH, VERIFY, LIVE, DONE, DONE)),
     "diagnosis.undo": ({"account": "{account}", "walk": "{walk}"}, (MISMATCH, VERIFY, LIVE, "nothing-to-undo", "nothing-to-undo")),
+    "diagnosis.read_again": ({"account": "{account}", "walk": "{walk}"}, (MISMATCH, VERIFY, LIVE, "nothing-to-read", "nothing-to-read")),
     "diagnosis.close": ({"account": "{account}", "walk": "{walk}"}, (MISMATCH, VERIFY, "walk-goes-on", "walk-goes-on", "walk-goes-on")),
     "diagnosis.leave": ({"account": "{account}", "walk": "{walk}"}, (MISMATCH, VERIFY, DONE, DONE, DONE)),
     "diagnosis.tell": ({"account": "{account}", "walk": "{walk}", "text": "It was airplane mode"}, (MISMATCH, VERIFY, LIVE, DONE, DONE)),

@@ -152,7 +152,7 @@ class Deed:
 QUIET = frozenset(
     f"contacts.{verb}"
     for verb in ["open", "ring", "answer", "identify", "hold", "resume", "end", "drop", "reconnect", "send_code", "call_back", "call_back_failed", "speaker", "reason", "note", "pin_note"]
-) | {"approvals.ask", "approvals.decide", "approvals.withdraw"} | {"diagnosis.start", "diagnosis.answer", "diagnosis.undo"}
+) | {"approvals.ask", "approvals.decide", "approvals.withdraw"} | {"diagnosis.start", "diagnosis.answer", "diagnosis.undo", "diagnosis.read_again"}
 _PROOFS = frozenset({"contacts.check_pin", "contacts.check_code", "contacts.call_back_answered"})
 
 

@@ -53,7 +53,7 @@ GROUPS = (
 # Of these the ones that need nobody proven: reached from the bottom bar before that.
 EARLY = ("contacts.reason", "contacts.hand_over", "contacts.drop")
 # Steps of a search for a cause: the timeline tells its beginning and its end, the search itself the rest.
-STEPS = ("diagnosis.answer", "diagnosis.undo")
+STEPS = ("diagnosis.answer", "diagnosis.undo", "diagnosis.read_again")
 PAST_DUE = "past-due"  # the page of its own that a signal leads to
 # Letters of acts; they must not collide with the page's own (see the templates).
 KEYS = {"credits.grant": "c", "arrangements.agree": "a", "payments.take": "p", "payments.send_link": "k", "credits.reverse": "r",
