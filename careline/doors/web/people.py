@@ -67,11 +67,9 @@ def _draw(request: HttpRequest, code: str = "", outcome: Outcome | None = None, 
         return {
             "name": person.name, "username": person.username, "role": ROLE_TITLES.get(person.role, person.role), "active": person.is_active,
             "last_seen": person.last_login,
-            "role_form": None if me else forms.form(f"staff.change_role-{person.pk}", f"Role of {person.name}", "Save", action,
-                [forms.hidden("code", "staff.change_role"), forms.hidden("staff", person.pk), forms.field("role", "Role", "choice", person.role, choices=same_kind)]),
             "state": _state(ways.get(person.pk), person),
-            "reset": None if me or person.role in MACHINES or person.pk in ways else forms.button("Reset password", action, code="staff.reset_password", staff=person.pk),
-            "disable": None if me else forms.button("Switch off" if person.is_active else "Switch on", action, code="staff.set_active", staff=person.pk, active="" if person.is_active else "on"),
+            "moves": [] if me else _moves(person, ways, action, same_kind),
+            "on": None if person.is_active else forms.button("Switch on", action, code="staff.set_active", staff=person.pk, active="on"),
         }
 
     people, ways = staff.everybody(), {w.staff_id: w for w in staff.waiting_to_be_let_in()}
@@ -86,7 +84,7 @@ def _draw(request: HttpRequest, code: str = "", outcome: Outcome | None = None, 
         ], consequence="A lead lets a person in with a code, and they choose their own password. An AI agent or a service signs in by token.")),
         "rows": [row(p) for p in people],
         "tokens": [
-            {"name": f"{t.label} ({t.hint}…)", "owner": t.owner.name, "may": "all that the role has" if t.scope == "*" else t.scope, "created": t.created_at, "last_used": None,
+            {"name": f"{t.label} ({t.hint}…)", "owner": t.owner.name, "may": "all that the role has" if t.scope == "*" else t.scope, "until": t.expires_at,
              "revoke": forms.button("Revoke", action, code="staff.revoke_token", token=t.pk) if t.alive(now) else None}
             for t in staff.all_tokens()
         ],
@@ -99,6 +97,24 @@ def _draw(request: HttpRequest, code: str = "", outcome: Outcome | None = None, 
     if outcome is not None and code not in ("staff.add", "staff.issue_token"):
         messages.error(request, outcome.say)
     return page(request, "person.html", {"staff_page": shape}, status)
+
+
+def _moves(person: Any, ways: dict[int, Any], action: str, roles: list[tuple[str, str]]) -> list[tuple[str, dict[str, Any]]]:
+    """What is done to a colleague, each behind a second click: it meets them in the middle of a call."""
+
+    def move(code: str, title: str, submit: str, consequence: str, *fields: Any) -> tuple[str, dict[str, Any]]:
+        common = [forms.hidden("code", code), forms.hidden("staff", person.pk)]
+        return title, forms.form(f"{code}-{person.pk}", f"{title} of {person.name}", submit, action, [*common, *fields], consequence=consequence)
+
+    first = person.name.split()[0]
+    found = []
+    if person.role not in MACHINES:
+        found.append(move("staff.change_role", "Change role", "Save", "", forms.field("role", "Role", "choice", person.role, choices=roles)))
+        if person.pk not in ways:
+            found.append(move("staff.reset_password", "Reset password", "Reset it", f"{first} is signed out at once. A lead lets them in with a code."))
+    if person.is_active:
+        found.append(move("staff.set_active", "Switch off", "Switch off", f"{first}'s sessions and tokens end at once."))
+    return found
 
 
 def _state(way: Any, person: Any) -> tuple[str, str] | None:
