@@ -29,7 +29,7 @@ from careline.domain.customers.models import (
 )
 from careline.foundation import phone
 from careline.foundation.act import Act
-from careline.prepared import prepared, whole, write_many, write_rows
+from careline.prepared import prepared, whole, wholes, write_many, write_rows
 
 
 def lock_accounts(ids: Iterable[int]) -> set[int]:
@@ -37,12 +37,12 @@ def lock_accounts(ids: Iterable[int]) -> set[int]:
     wanted = sorted(set(ids))
     if len(wanted) == 1:
         return {pk for (pk,) in _lock_one(account=wanted[0])}
-    return set(
-        Account.objects.select_for_update(no_key=True)
-        .filter(pk__in=wanted)
-        .order_by("pk")
-        .values_list("pk", flat=True)
-    )
+    return {pk for (pk,) in _lock_many(accounts=wanted)}
+
+
+@prepared
+def _lock_many() -> models.QuerySet[Account, tuple[int]]:
+    return Account.objects.select_for_update(no_key=True).filter(pk__in=wholes("accounts")).order_by("pk").values_list("pk")
 
 
 @prepared

@@ -28,8 +28,9 @@ from careline.domain.customers.models import (
 )
 from careline.foundation import phone
 from careline.foundation.act import Who
-from careline.prepared import Given, day, prepared, whole
+from careline.prepared import Given, day, prepared, whole, wholes
 from careline.prepared import text as given
+from careline.prepared import words as given_words
 
 
 @dataclass(frozen=True)
@@ -268,10 +269,14 @@ class Owing:
 
 
 def owing(account_ids: Sequence[int]) -> dict[int, Owing]:
-    rows = Account.objects.filter(pk__in=account_ids).values_list(
+    return {row[0]: Owing(*row) for row in _owing(accounts=account_ids)}
+
+
+@prepared
+def _owing() -> QuerySet[Account, tuple[Any, ...]]:
+    return Account.objects.filter(pk__in=wholes("accounts")).values_list(
         "pk", "reference", "customer__kind", "state", "zone", "autopay", "opened_on", "customer__language", "customer__email"
     )
-    return {row[0]: Owing(*row) for row in rows}
 
 
 def id_ranges(after: int, size: int) -> tuple[int, int] | None:
@@ -300,12 +305,17 @@ def lines_barred_for(account_ids: Sequence[int], reason: str) -> list[Line]:
 
 def texted(account_ids: Sequence[int]) -> dict[int, str]:
     """The number of each account that a text reaches: the first living line that takes texts and is not barred from them."""
-    rows = Line.objects.filter(account_id__in=account_ids, can_text=True)
-    rows = rows.filter(Q(status=rules.LineStatus.ACTIVE) | Q(status=rules.LineStatus.SUSPENDED, bar="outgoing"))
     found: dict[int, str] = {}
-    for account_id, msisdn in rows.order_by("number_since", "pk").values_list("account_id", "msisdn"):
+    for account_id, msisdn in _texted(accounts=account_ids):
         found.setdefault(account_id, msisdn)
     return found
+
+
+@prepared
+def _texted() -> QuerySet[Line, tuple[int, str]]:
+    rows = Line.objects.filter(account_id__in=wholes("accounts"), can_text=True)
+    rows = rows.filter(Q(status=rules.LineStatus.ACTIVE) | Q(status=rules.LineStatus.SUSPENDED, bar="outgoing"))
+    return rows.order_by("number_since", "pk").values_list("account_id", "msisdn")
 
 
 def lines_had(account_ids: Sequence[int], since: date) -> dict[int, tuple[int, bool]]:
@@ -345,9 +355,14 @@ def living_line(number: str) -> Line | None:
 
 def refused(account_ids: Sequence[int], topics: Sequence[str]) -> set[tuple[int, str]]:
     """The channels on which these accounts want to hear nothing of these topics: account and channel; the newest word holds."""
-    rows = Consent.objects.filter(account_id__in=account_ids, topic__in=topics).order_by("at", "pk")
-    newest = {(a, t, c): yes for a, t, c, yes in rows.values_list("account_id", "topic", "channel", "granted")}
+    newest = {(a, t, c): yes for a, t, c, yes in _consents(accounts=account_ids, topics=topics)}
     return {(a, c) for (a, _, c), yes in newest.items() if not yes}
+
+
+@prepared
+def _consents() -> QuerySet[Consent, tuple[int, str, str, bool]]:
+    rows = Consent.objects.filter(account_id__in=wholes("accounts"), topic__in=given_words("topics")).order_by("at", "pk")
+    return rows.values_list("account_id", "topic", "channel", "granted")
 
 
 def count_in_cycle(bill_days: Sequence[int], opened_by: date) -> int:
