@@ -223,7 +223,7 @@ def pyarrow() -> Any:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
-        raise Stop("Parquet needs pyarrow, which is not installed here. Run: make parquet", 2) from None
+        raise Stop("Parquet needs pyarrow, which is not installed here. Run: make setup-parquet", 2) from None
     return pyarrow
 
 

@@ -386,8 +386,9 @@ def _bills(now: Run, bills: Source, lines: Source | None) -> None:
             _journal(now.act, [row["account"] for (row, _), fate in zip(rows, fates, strict=True) if fate == "written"], "bills")
             _count_bills(now, bills, lines, found, theirs, fates)
             _settle(now, "bills", part[-1][0])
-    if lines is not None:
+    if lines is not None and not now.place.done.get("bill_lines"):
         now.work.back_to("bill_lines", -1)
+        now.place.done["bill_lines"] = 1
         now.work.during, now.work.until = "bill_lines", 0
         for n, raw, row in _read(now, lines, line_reader, list(now.work.left_over())):
             now.reject(lines, n, "bill", f"its bill {row['bill']} is not in the files, or was rejected", raw)
