@@ -99,6 +99,7 @@ def parser() -> argparse.ArgumentParser:
     )
     command("demo", "fill an empty house with a made-up carrier and serve it", None, "  careline demo\n  careline demo --help")
     command("import", "read accounts, bills and payments of a carrier from files", None, "  careline import --help")
+    command("export", "write accounts, bills and payments to files", None, "  careline export --help")
 
     _bill(command)
     _night(command)
@@ -379,14 +380,14 @@ def _count(text: str) -> int:
 
 
 def _with_own_arguments(name: str, rest: Sequence[str]) -> tuple[Main, argparse.Namespace]:
-    """`import` and `demo` bring their own arguments; their modules are read only when they are asked for."""
+    """`import`, `export` and `demo` bring their own arguments; their modules are read only when they are asked for."""
     if name == "demo":
         os.environ["CARELINE_DEMO"] = "1"
     _open_house()
     from careline.doors.jobs import demos
 
-    folder = "importing" if name == "import" else "demo"
-    if name == "import" and not {"-h", "--help"} & set(rest):
+    folder = {"import": "importing", "export": "exporting"}.get(name, name)
+    if name != "demo" and not {"-h", "--help"} & set(rest):
         import_module("careline.doors.jobs.setup").check_keys()
     cli = import_module(f"careline.doors.jobs.{folder}.cli")
     own = argparse.ArgumentParser(prog=f"careline {name}", description=(cli.__doc__ or "").strip(), formatter_class=RAW)
@@ -399,7 +400,7 @@ def _with_own_arguments(name: str, rest: Sequence[str]) -> tuple[Main, argparse.
 
 
 def run(argv: Sequence[str]) -> int:
-    if argv and argv[0] in ("import", "demo"):
+    if argv and argv[0] in ("import", "export", "demo"):
         main, options = _with_own_arguments(argv[0], argv[1:])
     else:
         options = parser().parse_args(argv)

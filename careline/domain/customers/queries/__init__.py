@@ -7,9 +7,22 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from django.db.models import F, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import (
+    Case,
+    Exists,
+    F,
+    Model,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Sum,
+    TextField,
+    Value,
+    When,
+)
 from django.db.models.expressions import Combinable
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Cast, Coalesce, Concat
 
 from careline.domain.customers import rules
 from careline.domain.customers.models import (
@@ -17,9 +30,12 @@ from careline.domain.customers.models import (
     AccountPerson,
     AddedData,
     Consent,
+    Customer,
+    Device,
     Line,
     NameWord,
     NumberKey,
+    Person,
     Pin,
     Plan,
     PlanChange,
@@ -468,3 +484,52 @@ def _day(day: date | None) -> str:
 def counts() -> dict[str, Any]:
     """How much there is, for the command line."""
     return {"accounts": Account.objects.count(), "lines": Line.objects.count()}
+
+
+# ---------------------------------------------------------------- what an export says
+
+
+def said(path: str) -> Cast:
+    """A day, moment or number as text, as it stands in the database."""
+    return Cast(path, TextField())
+
+
+def yes_or_no(path: str) -> Case:
+    return Case(When(**{path: True}, then=Value("yes")), When(**{path: False}, then=Value("no")), default=None, output_field=TextField())
+
+
+def own_key(path: str = "") -> Case:
+    """The key by which the carrier's other systems know the row at this path (`account__`; empty: the row itself): theirs, or one made of
+    our id where it began here. NULL where there is no such row."""
+    there = {f"{path}pk__isnull": False}
+    return Case(When(**there, then=Coalesce(f"{path}source_key", Concat(Value(OWN), Cast(f"{path}pk", TextField())))), default=None, output_field=TextField())
+
+
+OWN = "careline-"  # begins a key that is ours
+_LIMITS = {"data_mb": said("data_mb"), "voice_minutes": said("voice_minutes"), "texts": said("texts")}
+EXPORTED: dict[str, tuple[type[Model], dict[str, str | Combinable]]] = {
+    "plans": (Plan, {"key": own_key(), "code": "code", "name": "name", "price": "price_minor", **_LIMITS, "data_gb_price": "data_gb_price_minor"}),
+    "devices": (Device, {"key": own_key(), "imei": "imei", "make": "make", "model": "model", "compatible": yes_or_no("compatible"), "blocked": "blocked"}),
+    "customers": (Customer, {"key": own_key(), "name": "name", "kind": "kind", "since": said("since"), "language": "language", "needs": "needs",
+                             "likes": "likes", "email": "email", "synthetic": yes_or_no("synthetic")}),
+    "persons": (Person, {"key": own_key(), "customer": own_key("customer__"), "name": "name", "email": "email"}),
+    "accounts": (Account, {"key": own_key(), "customer": own_key("customer__"), "reference": "reference", "currency": "currency", "status": "status",
+                           "opened_on": said("opened_on"), "bill_day": said("bill_day"), "state": "state", "zone": "zone", "postal_code": "postal_code",
+                           "autopay": yes_or_no("autopay"), "change_lock": yes_or_no("change_lock")}),
+    "people": (AccountPerson, {"account": own_key("account__"), "person": own_key("person__"), "right": "right", "may_money": yes_or_no("may_money"),
+                               "may_service": yes_or_no("may_service"), "until": said("until")}),
+    "lines": (Line, {"key": own_key(), "account": own_key("account__"), "number": "msisdn", "label": "label", "plan": own_key("plan__"), "status": "status",
+                     "status_reason": "status_reason", "status_since": said("status_since"), "number_since": said("number_since"),
+                     "activated_on": said("activated_on"), "device": own_key("device__"), "iccid": "iccid", "sim_kind": "sim_kind",
+                     "sim_since": said("sim_since"), "can_text": yes_or_no("can_text"), "contract_ends_on": said("contract_ends_on"),
+                     "sim_state": "sim_state", "spending_limit": "spending_limit_minor"}),
+    "usage": (Usage, {"line": own_key("line__"), "kind": "kind", "day": said("day"), "quantity": said("quantity")}),
+    "consents": (Consent, {"key": own_key(), "account": own_key("account__"), "topic": "topic", "channel": "channel", "granted": yes_or_no("granted"),
+                           "at": said("at"), "source": "source"}),
+}  # fmt: skip
+
+
+def exported(entity: str) -> tuple[list[str], QuerySet[Any, tuple[Any, ...]]]:
+    """The fields of an entity, as an import names them, and its rows in the order of their ids: text, whole minor units, or None."""
+    table, fields = EXPORTED[entity]
+    return list(fields), table.objects.order_by("pk").values_list(*fields.values())  # type: ignore[attr-defined]
