@@ -558,7 +558,7 @@ def test_every_act_answers_each_role_at_each_level_as_the_table_says(house, mari
 
 
 def test_the_table_of_acts_is_the_table_of_the_contact_page():
-    from careline.doors.web.contact import KINDS
+    from careline.doors.web.act_forms import KINDS
 
     assert set(ACTS) == set(KINDS)
 
