@@ -32,6 +32,7 @@ from careline.domain.journal import queries as journal
 from careline.domain.journal import rules as journal_rules
 from careline.domain.ledger import queries as ledger
 from careline.domain.ledger import rules as ledger_rules
+from careline.domain.ledger.rules.charges import how, percent
 from careline.domain.rulebook import queries as rulebooks
 from careline.doors.web import forms
 from careline.doors.web.render import clock, digest, zone
@@ -505,14 +506,13 @@ class ContactPage:
         standing = self.standing
         account = self.row.account
         next_bill = self.cycle[1] + timedelta(days=1)
-        about = sum(line.plan.price_minor for line in self.lines if line.status == "active")
         due = self.promised.progress.next if self.promised else None
         return {
             "balance": standing.balance_minor,
             "due": standing.next_due_on,
             "past_due": standing.past_due_minor,
             "past_due_since": standing.past_due_since,
-            "next_bill": {"on": next_bill, "about": about} if about else None,
+            "next_bill": {"on": next_bill, "href": self.url("?section=money&explain=next") if self.bills else None} if any(n.status != "cancelled" for n in self.lines) else None,
             "autopay": {"last4": self.row.card, "on": standing.next_due_on} if account.autopay and self.row.card else None,
             "promise": {"amount": due.left_minor, "on": due.due_on, "state": None if due.due_on > self.today else "risk"} if due else None,
             "hold": None,
@@ -596,22 +596,17 @@ class ContactPage:
         if found is None:
             return None
         rows = []
-        for line in ledger.bill_lines(bill_id):
-            last = f" {phone.last_four(line.line.msisdn)}" if line.line else ""
-            how = []
-            if line.proration_den != line.proration_num:
-                how.append(f"{shown(line.unit_price_minor)} × {line.proration_num}/{line.proration_den} days")
-            elif line.quantity != 1:
-                how.append(f"{line.quantity.normalize():f} × {shown(line.unit_price_minor)}")
-            if line.tax_rate_ppm:
-                how.append(f"{line.tax_rate_ppm / 10000:g} %")
-            creditable = line.amount_minor > 0 and line.kind != "tax" and not found.replaced_by
+        charged = ledger.bill_charges(bill_id)
+        by_id = {n.id: n for n in charged}
+        for n in charged:
+            on = by_id.get(n.taxes or 0)
             rows.append(
                 {
-                    "label": f"{line.label}{last}", "how": ", ".join(how), "amount": line.amount_minor, "tax": line.kind == "tax",
-                    "credit_href": self.url(f"?act=credits.grant&bill_line={line.pk}") if creditable else None,
+                    "label": n.label, "line": n.name.removeprefix("ending "), "amount": n.amount_minor, "tax": n.is_tax,
+                    "how": (percent(n.rate_ppm) + (f" of {shown(on.amount_minor)}" if on else "") if n.rate_ppm else "") if n.is_tax else how(n),
+                    "credit_href": self.url(f"?act=credits.grant&bill_line={n.id}") if n.amount_minor > 0 and not n.is_tax and not found.replaced_by else None,
                 }
-            )
+            )  # fmt: skip
         first = min(self.all_bills, key=lambda b: (b.issued_on, b.id), default=found)
         explains = self.url(f"?section=money&explain={found.id}") if (first.issued_on, first.id) < (found.issued_on, found.id) else None
         return {"bill": found, "rows": rows, "explain_href": explains}

@@ -161,10 +161,6 @@ def charged_beyond_plan(line_id: int, since: date) -> int:
     return UnbilledCharge.objects.filter(line_id=line_id, day__gte=since).aggregate(s=Sum("amount_minor"))["s"] or 0
 
 
-def bill_lines(bill_id: int) -> list[BillLine]:
-    return list(BillLine.objects.filter(bill_id=bill_id).select_related("line").order_by("pk"))
-
-
 def bill_line(bill_line_id: int) -> BillLine | None:
     return BillLine.objects.select_related("bill", "line").filter(pk=bill_line_id).first()
 
