@@ -206,6 +206,24 @@ def test_who_may_give_up_how_much(house, maria, who, amount, rule):
     assert (found.refusal.rule or found.refusal.code.lower() if found.refusal else "") == rule
 
 
+def test_a_debt_is_not_given_up_in_parts_by_who_may_not_give_up_the_whole(house, maria):
+    lena = Desk(house["lena"]).take_call(maria)
+    number = lena.must("ledger.write_off", account=maria.pk, amount=2000, reason="small_balance").show["write_off"]
+    no = lena.act("ledger.write_off", account=maria.pk, amount=501, reason="small_balance")
+    assert no.refusal.rule == "write-off-most" and "$5.00 more" in no.refusal.say
+    lena.must("ledger.recover", account=maria.pk, write_off=number, amount=1500, words="They paid")
+    lena.must("ledger.write_off", account=maria.pk, amount=2000, reason="small_balance")
+
+
+def test_a_payment_does_not_go_back_in_parts_by_who_may_not_give_back_the_whole(house, maria):
+    number = pay_through_the_provider(maria, 20_000)
+    ana = Desk(house["ana"]).take_call(maria)
+    ana.must("payments.refund", account=maria.pk, payment=number, amount=3000, words="x")
+    no = ana.act("payments.refund", account=maria.pk, payment=number, amount=2001, words="x")
+    assert no.refusal.rule == "refund-most" and "$20.00 more" in no.refusal.say
+    ana.must("payments.refund", account=maria.pk, payment=number, amount=2000, words="x")
+
+
 def test_a_write_off_that_was_a_mistake_is_owed_again(house, maria):
     sam = Desk(house["sam"]).take_call(maria)
     number = sam.must("ledger.write_off", account=maria.pk, amount=4860, reason="bankruptcy").show["write_off"]
