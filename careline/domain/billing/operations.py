@@ -58,7 +58,7 @@ def add_promotion(*, act: Act, account_id: int, line_id: int | None, label: str,
     whole account, is refused; so is one for the account while a line has it."""
     today = civil_date(act.at, settings.CARRIER_ZONE)
     running = queries.agreed_of(account_id, today)
-    if any(a.label == label and (line_id is None or a.line_id in (None, line_id)) for a in running):
+    if any(queries.overlaps(a, label, line_id) for a in running):
         raise refuse("CONFLICT", f"“{label}” runs already.", rule="promotion-runs")
     return Agreed.objects.create(
         account_id=account_id, line_id=line_id, kind="discount", label=label, amount_minor=-amount_minor, share_ppm=share_ppm, starts_on=today,

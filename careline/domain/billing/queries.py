@@ -75,6 +75,11 @@ def agreed_of(account_id: int, today: date) -> list[Agreed]:
     return list(rows.order_by("starts_on", "pk"))
 
 
+def overlaps(agreed: Agreed, label: str, line_id: int | None) -> bool:
+    """Would an extra or discount of this name on a line (None: the account) come twice on a bill beside this one?"""
+    return agreed.label == label and (line_id is None or agreed.line_id in (None, line_id))
+
+
 def instalments_of(account_id: int) -> list[Instalments]:
     return list(Instalments.objects.filter(account_id=account_id, ended_on=None).select_related("line").order_by("starts_on", "pk"))
 
