@@ -95,6 +95,12 @@ def test_the_picture_marks_the_bill_that_changed_and_leads_to_why(ana, maria):
     assert f'explain={newest.pk}"' in page and "another price" in words(ana.get(f"{ana.here}money/"))
 
 
+def test_the_picture_says_what_its_colours_are(ana, maria):
+    assert "open, not yet due" in words(ana.get(f"{ana.here}money/")) and "open and past due" not in words(ana.get(f"{ana.here}money/"))
+    people.issue_bill(maria, maria.lines.get(), issued=date(2026, 7, 10), amount=4000)
+    assert "open and past due" in words(ana.get(f"{ana.here}money/"))
+
+
 def test_the_page_asks_as_often_for_a_long_life_as_for_a_short_one(ana, maria):
     ana.get(f"{ana.here}money/?months=0")
     counts = []
@@ -139,7 +145,8 @@ def test_a_bill_that_was_replaced_is_opened_printed_and_says_so(ana, maria):
     assert f'href="{ana.here}?section=money&amp;bill={bill.pk}"' in text_of(ana.get(f"{ana.here}money/")), "the statement leads to it"
     address = f"{ana.here}?section=money&bill={bill.pk}"
     page = words(ana.get(address))
-    assert "replaced" in page and "bill B-CORRECTED stands in its place" in page and "still open, due" not in page.partition("Bills the whole")[0]
+    assert f"{bill.number}, replaced" in words(ana.get(f"{ana.here}money/"))
+    assert f"{bill.number} replaced" in page and "bill B-CORRECTED stands in its place" in page and "still open, due" not in page.partition("Bills the whole")[0]
     assert "credit this" not in page and "Bill as PDF" in page
     assert ana.do(ana.contact, "ledger.print_bill", account=maria.pk, bill=bill.pk).status_code == 303
     assert "is being made" in words(ana.get(address))

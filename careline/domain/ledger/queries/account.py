@@ -175,6 +175,11 @@ def issued_on(bill_id: int) -> date:
     return Bill.objects.values_list("issued_on", flat=True).get(pk=bill_id)
 
 
+def replaced(account_id: int) -> set[int]:
+    """The bills of an account that another stands in for."""
+    return set(Bill.objects.filter(account_id=account_id, corrected_by__isnull=False).values_list("pk", flat=True))
+
+
 def was_corrected(bill_id: int) -> bool:
     """Was this bill taken back whole, by another that replaces it?"""
     return Bill.objects.filter(corrects_id=bill_id).exists()
