@@ -338,14 +338,13 @@ class ContactPage:
         standing = self.standing
         account = self.row.account
         next_bill = self.cycle[1] + timedelta(days=1)
-        about = sum(line.plan.price_minor for line in self.lines if line.status == "active")
         due = self.promised.progress.next if self.promised else None
         return {
             "balance": standing.balance_minor,
             "due": standing.next_due_on,
             "past_due": standing.past_due_minor,
             "past_due_since": standing.past_due_since,
-            "next_bill": {"on": next_bill, "about": about} if about else None,
+            "next_bill": {"on": next_bill, "href": self.url("?section=money&explain=next") if self.bills else None} if any(n.status != "cancelled" for n in self.lines) else None,
             "autopay": {"last4": self.row.card, "on": standing.next_due_on} if account.autopay and self.row.card else None,
             "promise": {"amount": due.left_minor, "on": due.due_on, "state": None if due.due_on > self.today else "risk"} if due else None,
             "hold": None,

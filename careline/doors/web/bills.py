@@ -8,8 +8,8 @@ from django.urls import reverse
 
 from careline.domain.credits import queries as credits
 from careline.domain.ledger import queries as ledger
+from careline.domain.ledger.rules.charges import how, percent
 from careline.doors.web.account import ContactPage
-from careline.foundation import phone
 from careline.foundation.money import shown
 
 
@@ -41,22 +41,17 @@ def opened_bill(desk: ContactPage, bill_id: int) -> dict[str, Any] | None:
     if found is None:
         return None
     rows = []
-    for line in ledger.bill_lines(bill_id):
-        last = f" {phone.last_four(line.line.msisdn)}" if line.line else ""
-        how = []
-        if line.proration_den != line.proration_num:
-            how.append(f"{shown(line.unit_price_minor)} × {line.proration_num}/{line.proration_den} days")
-        elif line.quantity != 1:
-            how.append(f"{line.quantity.normalize():f} × {shown(line.unit_price_minor)}")
-        if line.tax_rate_ppm:
-            how.append(f"{line.tax_rate_ppm / 10000:g} %")
-        creditable = line.amount_minor > 0 and line.kind != "tax" and not found.replaced_by
+    charged = ledger.bill_charges(bill_id)
+    by_id = {n.id: n for n in charged}
+    for n in charged:
+        on = by_id.get(n.taxes or 0)
         rows.append(
             {
-                "label": f"{line.label}{last}", "how": ", ".join(how), "amount": line.amount_minor, "tax": line.kind == "tax",
-                "credit_href": desk.url(f"?act=credits.grant&bill_line={line.pk}") if creditable else None,
+                "label": n.label, "line": n.name.removeprefix("ending "), "amount": n.amount_minor, "tax": n.is_tax,
+                "how": (percent(n.rate_ppm) + (f" of {shown(on.amount_minor)}" if on else "") if n.rate_ppm else "") if n.is_tax else how(n),
+                "credit_href": desk.url(f"?act=credits.grant&bill_line={n.id}") if n.amount_minor > 0 and not n.is_tax and not found.replaced_by else None,
             }
-        )
+        )  # fmt: skip
     first = min(desk.all_bills, key=lambda b: (b.issued_on, b.id), default=found)
     explains = desk.url(f"?section=money&explain={found.id}") if (first.issued_on, first.id) < (found.issued_on, found.id) else None
     return {"bill": found, "rows": rows, "explain_href": explains}
