@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from django.db.models import Sum
 
 from careline.acts.perform import perform
-from careline.carriers.sandbox import SandboxMessenger, SandboxNetwork
+from careline.carriers.sandbox import SandboxMessenger, SandboxNetwork, SandboxPayments
 from careline.domain.activations.models import Order
 from careline.domain.collections import queries
 from careline.domain.collections.models import Climb, Hold, LateFee, Placement, Step
@@ -349,6 +349,23 @@ def test_autopay_is_taken_once_on_the_due_day_and_tried_again_when_it_was_declin
     assert Charge.objects.filter(account=declined).count() == 3 and Payment.objects.filter(account=paid).count() == 1
     assert told(declined)[0] == "notice notice"
     assert "declined" in next(m["body"] for m in SandboxMessenger().sent() if m["topic"] == "autopay")
+
+
+def test_autopay_waits_while_a_payment_at_the_desk_is_under_way(house):
+    account = owing(autopay=True)
+    Charge.objects.create(account=account, key="at-the-desk", amount_minor=8000, at=at(-1))
+    a_night(0)
+    assert Charge.objects.count() == 1, "it may be the very money"
+    Charge.objects.update(state="declined")
+    assert dict(a_night(0).autopaid) == {"taken": 1}
+
+
+def test_a_provider_that_cannot_be_reached_stops_no_night_and_is_asked_again(house, monkeypatch):
+    account, other = owing(autopay=True), owing()
+    with monkeypatch.context() as patch:
+        patch.setattr(SandboxPayments, "charge", lambda self, **given: (_ for _ in ()).throw(ConnectionError()))
+        assert dict(a_night(3).autopaid) == {"without an answer": 1} and told(other) == ["notice notice"]
+    assert dict(a_night(3).autopaid) == {"taken": 1} and ledger_queries.balance(account.pk) == 0
 
 
 # ---------------------------------------------------------------- killed, repeated, two at once
