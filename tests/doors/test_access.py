@@ -442,6 +442,7 @@ ACTS = {
     "credits.reverse": ({"account": "{account}", "credit": "{credit}", "words": "By mistake"}, (MISMATCH, VERIFY, LIVE, NOT_OWN, NOT_OWN)),
     "arrangements.agree": ({"account": "{account}", "plan": "2026-12-04:4860"}, (MISMATCH, VERIFY, LIVE, "arrangement-nothing", "arrangement-nothing")),
     "arrangements.change": ({"account": "{account}", "plan": "2026-12-04:4860", "words": "Later"}, (MISMATCH, VERIFY, LIVE, "arrangement-fits", "arrangement-fits")),
+    "arrangements.stop_charging": ({"account": "{account}", "words": "Pays at the bank"}, (MISMATCH, VERIFY, LIVE, "no-arrangement", "no-arrangement")),
     "arrangements.cancel": ({"account": "{account}", "words": "Pays it all"}, (MISMATCH, VERIFY, LIVE, "no-arrangement", "no-arrangement")),
     "payments.take": ({"account": "{account}", "amount": "5", "method": "{method}"}, (MISMATCH, VERIFY, LIVE, DONE, DONE)),
     "payments.send_link": ({"account": "{account}", "amount": "5", "line": "{line}"}, (MISMATCH, VERIFY, LIVE, DONE, DONE)),

@@ -57,6 +57,7 @@ LABELS = {
     "arrangements.agree": "Arrange payment",
     "arrangements.change": "Change the arrangement",
     "arrangements.cancel": "Cancel the arrangement",
+    "arrangements.stop_charging": "Stop charging the parts",
     "contacts.note": "Add a note",
     "contacts.reason": "Say the reason",
     "contacts.hand_over": "Hand over",
@@ -345,7 +346,7 @@ class ContactPage:
             "past_due": standing.past_due_minor,
             "past_due_since": standing.past_due_since,
             "next_bill": {"on": next_bill, "href": self.url("?section=money&explain=next") if self.bills else None} if any(n.status != "cancelled" for n in self.lines) else None,
-            "autopay": {"last4": self.row.card, "on": standing.next_due_on} if account.autopay and self.row.card else None,
+            "autopay": {"last4": self.row.card, "on": None if self.promised else standing.next_due_on, "waits": self.promised is not None} if account.autopay and self.row.card else None,
             "promise": {"amount": due.left_minor, "on": due.due_on, "state": None if due.due_on > self.today else "risk"} if due else None,
             "hold": None,
             "moves": [
