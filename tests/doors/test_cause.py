@@ -527,7 +527,7 @@ def test_what_searches_teach_stands_on_the_guides_page_with_its_evidence_and_how
         Walk.objects.create(number=f"WK-{n}", account=maria, line=maria.lines.get(), guide="no_service", rulebook=digest, state="fixed", began=TUESDAY,
                             began_by="x", closed=TUESDAY, steps=3, seconds=60, there=there)  # fmt: skip
     page = flat(text_of(lena.get("/guides/no_service")))
-    old = f"{guide.cause_by_id['sim_unseated'].prior:.0%}".replace("%", " %")
+    old = f"{100 * guide.cause_by_id['sim_unseated'].prior:.1f} %"
     assert re.search(rf"{guide.cause_by_id['sim_unseated'].title} {old} [0-9]+ % [0-9]+ % to [0-9]+ % 12 of 12", page)
     assert "careline guide learn --since 90 --out FOLDER" in page and "--second USERNAME" in page
 

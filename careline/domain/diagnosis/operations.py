@@ -80,7 +80,7 @@ def answer(
 
 def _write(act: Act, row: Walk, events: Sequence[Event], source: str, sources: Mapping[str, Source]) -> None:
     last = Answer.objects.filter(walk=row).order_by("-number").values_list("number", "turn").first() or (0, 0)
-    if last[0] + len(events) > MOST_ANSWERS:
+    if source in ("customer", "associate") and last[0] + len(events) > MOST_ANSWERS:  # what systems say is always taken in
         raise refuse("CONFLICT", "This walk is too long to go on with. Leave it and hand over.", rule="walk-too-long")
     given = [(what, sources.get(what.get("check", ""), Source(source))) for what in to_json(events)]
     Answer.objects.bulk_create(

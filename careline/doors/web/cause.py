@@ -496,7 +496,7 @@ def _old(desk: ContactPage, row: Any, now: queries.Standing, old: tuple[str, ...
     """What was known is too old to go by: it is read again before anything is asked."""
     since = min(x.at for x in now.said if x.what.get("check") in old)
     return {
-        "kind": "old", "tag": "Read first", "title": "Read the account and the network again", "say": f"They were last read {_near(since)}, and may have changed since.",
+        "kind": "old", "tag": "Read first", "title": "Read the account and the network again", "where": f"They were last read {_near(since)}, and may have changed since.",
         "action": desk.do_url("diagnosis.read_again"), "key": forms.new_key(), "hidden": {"account": desk.account_id, "walk": row.pk}, "why": "",
     }  # fmt: skip
 

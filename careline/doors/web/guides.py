@@ -42,6 +42,11 @@ def _percent(share: float) -> str:
     return f"{share:.0%}".replace("%", " %") if share == 0 or share >= 0.0995 else f"{100 * share:.1g} %"
 
 
+def _share(p: float) -> str:
+    """With a decimal where it is small: there a change is."""
+    return f"{100 * p:.0f} %" if p >= 0.0995 else f"{100 * p:.1f} %"
+
+
 @require_GET
 def show(request: HttpRequest) -> HttpResponse:
     """Every guide in force with its counts, and its last 90 days."""
@@ -110,7 +115,7 @@ def _taught(guide: Guide, digest: str) -> dict[str, Any]:
     files = rulebooks.opened(digest).files
     here = written(files[path_of(files, guide.id)])
     rows = [
-        {"title": guide.cause_by_id[x.cause].title, "old": _percent(x.old), "new": _percent(x.new), "low": _percent(x.low), "high": _percent(x.high),
+        {"title": guide.cause_by_id[x.cause].title, **{name: _share(p) for name, p in (("old", x.old), ("new", x.new), ("low", x.low), ("high", x.high))},
          "times": f"{x.times:.0f}", "walks": x.walks, "here": x.cause in here}
         for x in sorted(learn(guide, walks), key=lambda x: -abs(x.new - x.old)) if x.matters
     ]  # fmt: skip
