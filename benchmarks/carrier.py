@@ -40,8 +40,7 @@ def make(count: int, say: object = None) -> int:
         first = {table: _highest(cursor, table) for table in TABLES}
         if connection.vendor == "sqlite":
             connection.connection.create_function("reverse", 1, lambda text: text[::-1], deterministic=True)
-            for name in guards.wanted():  # they ask for each row what cannot be: that it is there already
-                cursor.execute(f"DROP TRIGGER IF EXISTS {name}")
+            guards.remove()  # they ask for each row what cannot be: that it is there already
         _names(cursor)
     for low in range(there + 1, count + 1, STEP):
         with transaction.atomic(), connection.cursor() as cursor:

@@ -101,6 +101,16 @@ def parser() -> argparse.ArgumentParser:
     command("import", "read accounts, bills and payments of a carrier from files", None, "  careline import --help")
     command("export", "write accounts, bills and payments to files", None, "  careline export --help")
 
+    feed = command(
+        "feed",
+        "how far other systems have heard of what was done here (the worker tells them, see CARELINE_FEED)",
+        _job("feed", "main"),
+        "  careline feed\n  careline feed --acknowledge 1200   they have all up to 1200\n  careline feed --again 900          tell what comes after 900 once more",
+    )
+    which = feed.add_mutually_exclusive_group()
+    which.add_argument("--acknowledge", type=_whole, metavar="N", help="the other systems have every change up to this number")
+    which.add_argument("--again", type=_whole, metavar="N", help="go back: tell every change after this number once more")
+
     _bill(command)
     _night(command)
     _ladder(command)
@@ -376,6 +386,12 @@ def _address(text: str) -> tuple[str, int]:
 def _count(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError("give a whole number from 1")
+    return int(text)
+
+
+def _whole(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError("a whole number from 0")
     return int(text)
 
 

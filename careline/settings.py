@@ -14,6 +14,7 @@ CARELINE_PAYMENTS       who takes payments: dotted path of a class, or sandbox (
 CARELINE_NETWORK        who carries out orders on lines: dotted path of a class, or sandbox (default as above)
 CARELINE_DEVICES        who knows how phones are doing: dotted path of a class, or sandbox (default as above)
 CARELINE_SANDBOX_MS     how long the sandbox network takes for an order, in milliseconds (default: 0)
+CARELINE_FEED           where changes are told to other systems: an https:// address, or a folder (default: nowhere)
 CARELINE_CARRIER        the carrier's name as customers read it (default: Your carrier; Fernline Wireless in the demo)
 CARELINE_ZONE           the carrier's time zone (default: America/New_York)
 CARELINE_RULEBOOK       folder of the rulebook that a new database starts with (default: rulebook/default)
@@ -172,6 +173,7 @@ ALLAUTH_TRUSTED_PROXY_COUNT = number("PROXIES", 0)  # whose word on the caller's
 SIGN_IN_FAILURES = "10/m/ip,5/5m/key"
 IDLE_MINUTES = number("IDLE_MINUTES", 30, least=1)
 SANDBOX_MS = number("SANDBOX_MS", 0)
+FEED = text("FEED")
 
 INSTALLED_APPS = [
     "django.contrib.contenttypes",

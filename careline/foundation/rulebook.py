@@ -50,6 +50,15 @@ def digest_of(files: Mapping[str, str]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
+def _records(said: Mapping[str, Any]) -> dict[str, str]:
+    """What records.toml says. Raises ValueError with what to do."""
+    found = dict(said.get("records", {}))
+    for entity, who in found.items():
+        if who not in ("outside", "careline"):
+            raise ValueError(f'{entity} = {who!r}: the system of record is "outside" or "careline"')
+    return found
+
+
 @dataclass(frozen=True)
 class Rulebook:
     """One bundle, opened. Values are read from the files on first use and kept; `check` reads them all."""
@@ -129,6 +138,12 @@ class Rulebook:
         """Promises to pay. A carrier that takes none has no such file."""
         return self._read("arrangements.toml", lambda: arrange.read(self.toml("arrangements.toml")))
 
+    @cached_property
+    def records(self) -> dict[str, str]:
+        """Who is the system of record of what is imported, by entity: `outside` (what comes holds) or `careline` (what is here holds). A
+        rulebook without records.toml leaves all of it outside."""
+        return self._read("records.toml", lambda: _records(self.toml("records.toml")) if "records.toml" in self.files else {})
+
     @staticmethod
     def _read(name: str, read: Callable[[], T]) -> T:
         """What a file says, read. Raises RulebookFault with the file's name."""
@@ -168,7 +183,7 @@ class Rulebook:
         if "ladder.toml" in self.files:
             _ = self.ladder, self.outbound
         self._one_late_fee()
-        _ = self.stationery
+        _ = self.stationery, self.records
         if "arrangements.toml" in self.files:
             _ = self.arrangements
         _ = self.authority

@@ -12,7 +12,8 @@ from django.conf import settings
 from django.db.models import Count, QuerySet
 
 from careline.domain.journal import rules
-from careline.domain.journal.models import Chain, Line, Outbox, Payload, RequestKey, Root
+from careline.domain.journal.models import Chain, Counter, Line, Outbox, Payload, RequestKey, Root
+from careline.domain.journal.models import Change as Numbered
 from careline.foundation.act import Basis, Who
 from careline.prepared import moment, prepared, wholes
 from careline.prepared import text as given
@@ -175,6 +176,34 @@ class Pending:
 def pending_since(before: datetime, most: int = 100) -> list[Pending]:
     rows = RequestKey.objects.filter(state="pending", at__lt=before).order_by("at")[:most]
     return [Pending(r.principal, r.key, r.code, r.at, json.loads(r.work)) for r in rows]
+
+
+@dataclass(frozen=True)
+class Change:
+    """Something that was done on an account, with its number in the order in which other systems hear it. Nothing personal is in it."""
+
+    n: int
+    account_id: int
+    at: datetime
+    code: str
+    say: str
+    who: str
+    data: dict[str, Any]
+
+
+def changes_after(n: int, most: int = 100) -> list[Change]:
+    rows = Numbered.objects.filter(n__gt=n).select_related("line").order_by("n")[:most]
+    found = []
+    for row in rows:
+        said = row.line.content
+        found.append(Change(row.n, int(said["chain"].partition(":")[2]), row.line.at, row.line.code, said["say"], row.line.who, said["data"]))
+    return found
+
+
+def feed() -> tuple[int, int] | None:
+    """The number of the newest change and of the last that other systems have; None: the feed was never begun."""
+    known = dict(Counter.objects.filter(name__in=["feed", "feed-heard"]).values_list("name", "last"))
+    return (known["feed"], known["feed-heard"]) if len(known) == 2 else None
 
 
 def message_states(about: str) -> list[dict[str, Any]]:

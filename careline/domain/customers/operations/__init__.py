@@ -248,8 +248,9 @@ IMPORTED = {
 }
 
 
-def upsert_many(*, act: Act, entity: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Write rows by the carrier's own keys. Returns, row by row: `written`, `unchanged`, or why it is rejected.
+def upsert_many(*, act: Act, entity: str, rows: Sequence[Mapping[str, Any]], held_here: bool = False) -> list[str]:
+    """Write rows by the carrier's own keys. Returns, row by row: `written`, `unchanged`, or why it is rejected. `held_here`: this house
+    is their system of record, so that only new ones are written.
 
     A row names what it refers to by source key. The find box learns new names and numbers in the same transaction.
     """
@@ -280,7 +281,10 @@ def upsert_many(*, act: Act, entity: str, rows: Sequence[Mapping[str, Any]]) -> 
         row = existing.get(identity)
         if row is None:
             new.append({**spec.begins(), **values})
-        elif differs := [k for k, v in values.items() if getattr(row, k) != v]:
+        elif (differs := [k for k, v in values.items() if getattr(row, k) != v]) and held_here:
+            fates[n] = f"{differs[0].removesuffix('_id')}: differs from what is here, and Careline is the system of record (records.toml)"
+            continue
+        elif differs:
             for k in differs:
                 setattr(row, k, values[k])
             columns.update(differs)

@@ -506,6 +506,11 @@ def own_key(path: str = "") -> Case:
     return Case(When(**there, then=Coalesce(f"{path}source_key", Concat(Value(OWN), Cast(f"{path}pk", TextField())))), default=None, output_field=TextField())
 
 
+def names_outside(account_ids: Sequence[int]) -> dict[int, tuple[str, str]]:
+    """How other systems know accounts: the key of each and its reference."""
+    return {pk: (key, reference) for pk, key, reference in Account.objects.filter(pk__in=account_ids).values_list("pk", own_key(), "reference")}
+
+
 OWN = "careline-"  # begins a key that is ours
 _LIMITS = {"data_mb": said("data_mb"), "voice_minutes": said("voice_minutes"), "texts": said("texts")}
 EXPORTED: dict[str, tuple[type[Model], dict[str, str | Combinable]]] = {
