@@ -268,6 +268,10 @@ def full(house):
     Covered.objects.create(terms=terms, bill=maria.bills.latest("issued_on"), open_minor=4860)
     PaperBytes.objects.create(digest="0" * 64, body=b"%PDF-1.7", at=TUESDAY)
     operations.anchor(at=TUESDAY)
+    operations.begin_feed(most=1000)
+    operations.begin_feed(most=1000)
+    write("account:1", "Told")
+    operations.number_changes()
     return {m: m.objects.latest("pk") for m in guards.guarded()}
 
 

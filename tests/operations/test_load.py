@@ -208,7 +208,8 @@ def test_what_is_exported_comes_in_again_as_it_was(house, fernline, form):
         bring_in(fernline)
         Person.objects.filter(source_key="H001").update(name="=HYPERLINK(\"http://x\")")
         Person.objects.filter(source_key="H002").update(name="'-quoted")
-        Customer.objects.filter(source_key="C003").update(name="Null", needs="N/A")
+        Customer.objects.filter(source_key="C003").update(name="Null", needs="N/A", phone="+12065550199")
+        Account.objects.filter(source_key="A003").update(street="12 Pine St", city="Seattle", port_lock=True)
         expected = held()
         exporting.run(fernline / "exported", at=TUESDAY, form=form)
         raise Undone
@@ -302,3 +303,10 @@ def test_what_careline_is_the_system_of_record_of_is_added_to_and_not_changed(ho
     assert Customer.objects.get(source_key="C001").email == "farah1@mail.example"
     with pytest.raises(RulebookFault, match=r"records\.toml: customers"):
         Rulebook({**book.files, "records.toml": '[records]\ncustomers = "both"\n'}).check()
+
+
+def test_what_a_file_has_no_column_for_stays_as_it_is_here(house, fernline):
+    bring_in(fernline)
+    Account.objects.filter(source_key="A003").update(street="12 Pine St", city="Seattle", port_lock=True)
+    assert bring_in(fernline, "again")["accounts"].written == 0
+    assert Account.objects.get(source_key="A003").street == "12 Pine St"

@@ -517,11 +517,12 @@ EXPORTED: dict[str, tuple[type[Model], dict[str, str | Combinable]]] = {
     "plans": (Plan, {"key": own_key(), "code": "code", "name": "name", "price": "price_minor", **_LIMITS, "data_gb_price": "data_gb_price_minor"}),
     "devices": (Device, {"key": own_key(), "imei": "imei", "make": "make", "model": "model", "compatible": yes_or_no("compatible"), "blocked": "blocked"}),
     "customers": (Customer, {"key": own_key(), "name": "name", "kind": "kind", "since": said("since"), "language": "language", "needs": "needs",
-                             "likes": "likes", "email": "email", "synthetic": yes_or_no("synthetic")}),
+                             "likes": "likes", "email": "email", "synthetic": yes_or_no("synthetic"), "phone": "phone"}),
     "persons": (Person, {"key": own_key(), "customer": own_key("customer__"), "name": "name", "email": "email"}),
     "accounts": (Account, {"key": own_key(), "customer": own_key("customer__"), "reference": "reference", "currency": "currency", "status": "status",
                            "opened_on": said("opened_on"), "bill_day": said("bill_day"), "state": "state", "zone": "zone", "postal_code": "postal_code",
-                           "autopay": yes_or_no("autopay"), "change_lock": yes_or_no("change_lock")}),
+                           "autopay": yes_or_no("autopay"), "change_lock": yes_or_no("change_lock"),
+                           "street": "street", "city": "city", "port_lock": yes_or_no("port_lock")}),
     "people": (AccountPerson, {"account": own_key("account__"), "person": own_key("person__"), "right": "right", "may_money": yes_or_no("may_money"),
                                "may_service": yes_or_no("may_service"), "until": said("until")}),
     "lines": (Line, {"key": own_key(), "account": own_key("account__"), "number": "msisdn", "label": "label", "plan": own_key("plan__"), "status": "status",
@@ -538,4 +539,7 @@ EXPORTED: dict[str, tuple[type[Model], dict[str, str | Combinable]]] = {
 def exported(entity: str) -> tuple[list[str], QuerySet[Any, tuple[Any, ...]]]:
     """The fields of an entity, as an import names them, and its rows in the order of their ids: text, whole minor units, or None."""
     table, fields = EXPORTED[entity]
-    return list(fields), table.objects.order_by("pk").values_list(*fields.values())  # type: ignore[attr-defined]
+    rows = table.objects.order_by("pk")  # type: ignore[attr-defined]
+    if table is AccountPerson:
+        rows = rows.filter(ended_at=None)  # a right that was taken away is none
+    return list(fields), rows.values_list(*fields.values())
