@@ -68,7 +68,7 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 def post(address: str, changes: list[dict[str, Any]]) -> int:
     """Send changes to an address; the number through which it has them. Raises NotTaken."""
     text = json.dumps({"changes": changes}, ensure_ascii=False, separators=(",", ":")).encode()
-    first, last, seconds = changes[0]["n"], changes[-1]["n"], int(time.time())
+    first, last, seconds = int(changes[0]["n"]), int(changes[-1]["n"]), int(time.time())
     name = f"changes-{first}-{last}"
     headers = {"Content-Type": "application/json", "webhook-id": name, "webhook-timestamp": str(seconds), "webhook-signature": signature(name, seconds, text)}
     asked = urllib.request.Request(address, text, headers)
@@ -81,7 +81,7 @@ def post(address: str, changes: list[dict[str, Any]]) -> int:
         raise NotTaken(type(fault).__name__) from None
     with contextlib.suppress(ValueError, AttributeError, TypeError):
         return min(max(int(json.loads(said)["acknowledged"]), first - 1), last)
-    return int(last)
+    return last
 
 
 def put(folder: Path, changes: list[dict[str, Any]]) -> None:
