@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,6 @@ from careline.foundation.cards import card_numbers
 
 IMPORTER = Who("Job", "import", "Import", "job")
 SMALLEST, LARGEST = 200, 5000  # rows in a write transaction
-STAGED = 5000  # lines of bills that are put aside at once
 
 
 @dataclass
@@ -405,8 +405,10 @@ def _bills(now: Run, bills: Source, lines: Source | None) -> None:
         now.work.back_to("bill_lines", -1)
         now.place.done["bill_lines"] = 1
         now.work.during, now.work.until = "bill_lines", 0
-        for n, raw, row in _read(now, lines, line_reader, list(now.work.left_over())):
-            now.reject(lines, n, "bill", f"its bill {row['bill']} is not in the files, or was rejected", raw)
+        left = now.work.left_over()
+        while some := list(islice(left, LARGEST)):
+            for n, raw, row in _read(now, lines, line_reader, some):
+                now.reject(lines, n, "bill", f"its bill {row['bill']} is not in the files, or was rejected", raw)
 
 
 def _count_bills(now: Run, bills: Source, lines: Source | None, found: Sequence[Found], theirs: dict[str, list[Found]], fates: Sequence[str]) -> None:
