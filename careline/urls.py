@@ -21,6 +21,7 @@ from careline.doors.web import (
     sandbox,
     signin,
     whatif,
+    whomay,
 )
 
 urlpatterns = [
@@ -62,6 +63,7 @@ urlpatterns = [
     path("books", books.show, name="books"),
     path("books/<str:number>.csv", books.file, name="books-file"),
     path("rulebook", rulebook.show, name="rulebook"),
+    path("rulebook/who-may", whomay.show, name="who-may"),
     path("people", people.show, name="staff"),
     path("messages", sandbox.messages, name="messages"),
     path("messages/part", sandbox.messages_part, name="messages-part"),

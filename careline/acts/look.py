@@ -38,6 +38,8 @@ SAY = {
     "view.staff": "Opened the staff page",
     "view.guides": "Opened the guides",
     "view.rulebook": "Opened the rulebook",
+    "view.who_may": "Asked who may do something",
+    "view.account_limits": "Asked who may do something on this account",
     "view.pastdue": "Opened the past-due queue",
     "view.books": "Opened the books",
     "view.what_if": "Asked what a changed ladder would have done",

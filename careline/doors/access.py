@@ -59,6 +59,7 @@ ROUTES: dict[str, str] = {
     "guide": "view.guides",
     "guide-picture": "view.guides",
     "rulebook": "view.rulebook",
+    "who-may": "view.who_may",
     "staff": "view.staff",
     "books": "view.books",
     "books-file": "view.books",
