@@ -7,6 +7,7 @@ from careline.doors.api import app
 from careline.doors.web import (
     approvals,
     books,
+    change,
     contact,
     find,
     guides,
@@ -63,6 +64,8 @@ urlpatterns = [
     path("books", books.show, name="books"),
     path("books/<str:number>.csv", books.file, name="books-file"),
     path("rulebook", rulebook.show, name="rulebook"),
+    path("rulebook/changes", change.listed, name="changes"),
+    path("rulebook/changes/<int:proposal_id>", change.show, name="change"),
     path("rulebook/who-may", whomay.show, name="who-may"),
     path("people", people.show, name="staff"),
     path("messages", sandbox.messages, name="messages"),

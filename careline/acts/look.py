@@ -38,6 +38,7 @@ SAY = {
     "view.staff": "Opened the staff page",
     "view.guides": "Opened the guides",
     "view.rulebook": "Opened the rulebook",
+    "view.proposal": "Opened a change of the rulebook",
     "view.who_may": "Asked who may do something",
     "view.account_limits": "Asked who may do something on this account",
     "view.pastdue": "Opened the past-due queue",

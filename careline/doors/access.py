@@ -60,6 +60,8 @@ ROUTES: dict[str, str] = {
     "guide-picture": "view.guides",
     "rulebook": "view.rulebook",
     "who-may": "view.who_may",
+    "changes": "view.proposal",
+    "change": "view.proposal",
     "staff": "view.staff",
     "books": "view.books",
     "books-file": "view.books",

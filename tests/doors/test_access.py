@@ -198,6 +198,8 @@ TABLE = {
     "what-if": ("get", "/past-due/what-if", {}, SUPERVISES(200)),
     "books": ("get", "/books", {}, SUPERVISES(200)),
     "books-file": ("get", "/books/GL-0000001-3.1.csv", {}, SUPERVISES(404)),
+    "changes": ("get", "/rulebook/changes", {}, (403,) * 4 + (200, 200, SIGN_IN)),
+    "change": ("get", "/rulebook/changes/1", {}, (403,) * 4 + (404, 404, SIGN_IN)),
     "who-may": ("get", "/rulebook/who-may", {}, (403, 403, 403, 200, 200, 200, SIGN_IN)),
     "rulebook": ("get", "/rulebook", {}, EVERYBODY(200)),
     "staff": ("get", "/people", {}, (403,) * 5 + (200, SIGN_IN)),

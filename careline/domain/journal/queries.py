@@ -9,10 +9,10 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Count, QuerySet
+from django.db.models import Count, F, Min, QuerySet
 
 from careline.domain.journal import rules
-from careline.domain.journal.models import Chain, Line, Outbox, Payload, RequestKey, Root
+from careline.domain.journal.models import Chain, Decision, Line, Outbox, Payload, RequestKey, Root
 from careline.foundation.act import Basis, Who
 from careline.prepared import moment, prepared
 from careline.prepared import text as given
@@ -113,6 +113,21 @@ def _looked() -> QuerySet[Line, tuple[str]]:
     # Chains are told apart afterwards: asked for the house's, a database might read the whole of it.
     rows = Line.objects.filter(basis=given("basis"), code=given("code"), who=given("who"), outcome="looked")
     return rows.values_list("chain__name")
+
+
+def decisions(since: datetime, most: int) -> tuple[list[Decision], int, datetime | None]:
+    """Decisions since a moment, at most so many and then spread evenly over all; how many there are; when the first was."""
+    rows = Decision.objects.filter(at__gte=since)
+    span = rows.aggregate(n=Count("pk"), first=Min("at"))
+    step = -(-span["n"] // most) if span["n"] > most else 1
+    if step > 1:
+        rows = rows.annotate(nth=F("pk") % step).filter(nth=0)
+    return list(rows.order_by("at")[: most + most // 4]), span["n"], span["first"]
+
+
+def last_decision() -> int:
+    """The id of the newest decision: what a trial was made of has not changed while this has not."""
+    return Decision.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
 
 
 def count_since(*, who: Who, code: str, since: datetime) -> int:

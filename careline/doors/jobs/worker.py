@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -186,6 +186,12 @@ def beat() -> bool:
     return False
 
 
+def forget_decisions() -> bool:
+    """Decisions that no trial of a rulebook looks back to any more."""
+    keep = int(rulebooks.current().limits.get("trial", {}).get("keep_days", 100))
+    return bool(journal.forget_decisions(before=timezone.now() - timedelta(days=keep), most=500))
+
+
 def settle_arrangements() -> bool:
     """Arrangements whose part's day is over; money that came at the desk has closed its arrangement already."""
     promises.settle_day(timezone.now())
@@ -202,6 +208,7 @@ CHORES: tuple[tuple[float, Callable[[], bool]], ...] = (
     (RECONCILE_EVERY, write_books),
     (RECONCILE_EVERY, settle_arrangements),
     (ANCHOR_EVERY, anchor_some),
+    (ANCHOR_EVERY, forget_decisions),
 )
 
 

@@ -30,7 +30,7 @@ PARTS = {
 }  # fmt: skip
 WHO, CONDITIONS, GUIDES, HISTORY = "who", "conditions", "guides", "history"
 # What else there is to do about the rules: label, route, and the act that a role must have to see it.
-MOVES = (("Who may do this?", "who-may", "view.who_may"),)
+MOVES = (("Who may do this?", "who-may", "view.who_may"), ("Change the rules", "changes", "view.proposal"))
 # What machines do that is no act of the desk.
 RUNS = {
     "imports.run": "Import a carrier's files", "bills.run": "Bill a cycle", "collections.run": "Climb the ladder", "payments.autopay": "Take autopay",
