@@ -99,6 +99,7 @@ def parser() -> argparse.ArgumentParser:
     )
     command("demo", "fill an empty house with a made-up carrier and serve it", None, "  careline demo\n  careline demo --help")
     command("import", "read accounts, bills and payments of a carrier from files", None, "  careline import --help")
+    command("export", "write accounts, bills and payments to files", None, "  careline export --help")
 
     _bill(command)
     _night(command)
@@ -120,6 +121,23 @@ def parser() -> argparse.ArgumentParser:
         _job("journals", "anchor"),
         "  careline anchor",
     )
+    saved = command(
+        "backup",
+        "a copy of the database and its anchors while the desk runs, in a new folder; no secrets",
+        _job("backups", "backup"),
+        "  careline backup /backup\n  careline backup /backup --keep 14      and throw all but the newest fourteen away",
+    )
+    saved.add_argument("folder", help="where the new folder goes")
+    saved.add_argument("--keep", type=_count, metavar="N", help="afterwards keep only the newest so many (default: all)")
+    back = command(
+        "restore",
+        "bring a backup back, migrate it and prove its journal; no desk may run meanwhile",
+        _job("backups", "restore"),
+        "  careline restore /backup/careline-20261204-030000\n"
+        "  CARELINE_HOME=/tmp/trial careline restore /backup/careline-20261204-030000    try it first, with the secrets there",
+    )
+    back.add_argument("backup", help="the folder that careline backup made")
+    back.add_argument("--replace", action="store_true", help="put away the house that is there (SQLite; on PostgreSQL give an empty database)")
     worker = command(
         "worker",
         "send what is queued, finish what was interrupted, anchor the journal (`careline serve` starts one by itself)",
@@ -362,14 +380,14 @@ def _count(text: str) -> int:
 
 
 def _with_own_arguments(name: str, rest: Sequence[str]) -> tuple[Main, argparse.Namespace]:
-    """`import` and `demo` bring their own arguments; their modules are read only when they are asked for."""
+    """`import`, `export` and `demo` bring their own arguments; their modules are read only when they are asked for."""
     if name == "demo":
         os.environ["CARELINE_DEMO"] = "1"
     _open_house()
     from careline.doors.jobs import demos
 
-    folder = "importing" if name == "import" else "demo"
-    if name == "import" and not {"-h", "--help"} & set(rest):
+    folder = {"import": "importing", "export": "exporting"}.get(name, name)
+    if name != "demo" and not {"-h", "--help"} & set(rest):
         import_module("careline.doors.jobs.setup").check_keys()
     cli = import_module(f"careline.doors.jobs.{folder}.cli")
     own = argparse.ArgumentParser(prog=f"careline {name}", description=(cli.__doc__ or "").strip(), formatter_class=RAW)
@@ -382,7 +400,7 @@ def _with_own_arguments(name: str, rest: Sequence[str]) -> tuple[Main, argparse.
 
 
 def run(argv: Sequence[str]) -> int:
-    if argv and argv[0] in ("import", "demo"):
+    if argv and argv[0] in ("import", "export", "demo"):
         main, options = _with_own_arguments(argv[0], argv[1:])
     else:
         options = parser().parse_args(argv)

@@ -19,6 +19,7 @@ or the making of the demo carrier takes. `write_rows` is the same for rows that 
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -54,6 +55,21 @@ class Given(Value):
     def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
         return "%s", [self]
 
+    def bound(self, value: Any, connection: Any) -> Any:
+        return self.output_field.get_db_prep_value(value, connection)
+
+
+class Those(Given):
+    """Many ids or names at once, to stand behind `__in`: one value of the statement, however many they are."""
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+        if connection.vendor == "postgresql":
+            return f"(SELECT unnest(%s::{'bigint' if isinstance(self.output_field, BigIntegerField) else 'text'}[]))", [self]
+        return "(SELECT value FROM json_each(%s))", [self]
+
+    def bound(self, value: Any, connection: Any) -> Any:
+        return list(value) if connection.vendor == "postgresql" else json.dumps(list(value))
+
 
 def whole(name: str) -> Given:
     """A whole number: an id."""
@@ -62,6 +78,16 @@ def whole(name: str) -> Given:
 
 def text(name: str) -> Given:
     return Given(name, output_field=CharField())
+
+
+def wholes(name: str) -> Those:
+    """Many ids: `filter(account_id__in=wholes("accounts"))`."""
+    return Those(name, output_field=BigIntegerField())
+
+
+def words(name: str) -> Those:
+    """Many names."""
+    return Those(name, output_field=CharField())
 
 
 def day(name: str) -> Given:
@@ -84,7 +110,7 @@ class _Compiled:
 
     def ask(self, values: dict[str, Any]) -> list[Any]:
         bound = [
-            p.output_field.get_db_prep_value(values[p.value], self.connection) if isinstance(p, Given) else p
+            p.bound(values[p.value], self.connection) if isinstance(p, Given) else p
             for p in self.params
         ]
         with self.connection.cursor() as cursor:

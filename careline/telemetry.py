@@ -55,7 +55,7 @@ def request(method: str, given: str = "", parent: Mapping[str, str] | None = Non
     seen, held = Seen("500"), _request.set(given if GIVEN.fullmatch(given) else uuid.uuid4().hex)
     start = time.perf_counter()
     try:
-        with span("request", parent=parent, **{"http.request.method": method}) as about:
+        with span("request", {"http.request.method": method}, parent) as about:
             yield seen
             route = seen.labels.get("route", "none")
             about(f"{method} {route}", **{"http.route": route, "http.response.status_code": int(seen.outcome)})
@@ -72,7 +72,7 @@ def act(code: str, who: str) -> Iterator[Seen]:
     """One deed. `who` is the principal's key (`Staff:7`)."""
     seen, start = Seen(), time.perf_counter()
     try:
-        with span(f"act {code}", **{"careline.act": code, "careline.who": who}) as about:
+        with span(f"act {code}", {"careline.act": code, "careline.who": who}) as about:
             yield seen
             about(f"act {code}", **{"careline.outcome": seen.outcome})
     finally:
@@ -165,6 +165,6 @@ def _span(name: str, parent: Mapping[str, str] | None, more: Mapping[str, Any]) 
             raise
 
 
-def span(name: str, parent: Mapping[str, str] | None = None, **more: Any) -> Any:
+def span(name: str, more: Mapping[str, Any] | None = None, parent: Mapping[str, str] | None = None) -> Any:
     """A piece of work in a trace, when traces are on. Yields a function that names it anew and adds what is known by then."""
-    return nullcontext(_nothing) if _tracer is None else _span(name, parent, more)
+    return nullcontext(_nothing) if _tracer is None else _span(name, parent, more or {})

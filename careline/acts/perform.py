@@ -246,7 +246,7 @@ def judge(kind: ActType, scene: Scene, act: Act, given: Any, keep: bool = False)
 def refusal_of(code: str, verdict: Verdict, rulebook: Rulebook, who: Who, who_could: Any = tuple) -> Refusal:
     """A verdict's no in words: the rule that said it, who could, and the ways on that the rule names."""
     authority = rulebook.authority
-    if verdict.fault:
+    if verdict.fault and authority.roles_with(code):  # of an act that is newer than the rulebook nobody has the role
         log.error("authority could not answer for %s: %s", code, verdict.fault)
         return Refusal("AUTHORITY", "The policy could not be asked, so the answer is no. Tell your administrator.", rule="fault")
     if not verdict.rules:

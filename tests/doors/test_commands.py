@@ -635,6 +635,17 @@ def test_what_came_into_a_demo_by_hand_is_not_thrown_away(demo):
     assert "zed" in demo.must("user", "list")
 
 
+def test_a_demo_of_an_older_version_takes_up_the_newer_rulebook_once(demo, tmp_path):
+    """Otherwise every act that the version brings is "not your role" until somebody resets the demo."""
+    newer = tmp_path / "newer"
+    shutil.copytree(ROOT / "rulebook" / "default", newer)
+    limits = newer / "limits.toml"
+    limits.write_text(limits.read_text().replace("link_hours = 24", "link_hours = 12"))
+    start = lambda: demo.run("demo", "--no-serve", CARELINE_RULEBOOK=str(newer)).stdout  # noqa: E731
+    assert "of this version is in force" in start() and "of this version" not in start()
+    assert "link_hours = 12" in demo.must("rulebook", "show", "limits.toml") and "Whole:" in demo.must("verify-journal")
+
+
 def checkout(folder: Path) -> House:
     """A copy of this checkout, in which nothing says where the data goes."""
     for part in ("careline", "rulebook"):

@@ -124,7 +124,7 @@ def commands() -> dict[str, argparse.ArgumentParser]:
     for name, parser in below(command_line.parser()).items():
         found[name] = parser
         found |= {f"{name} {verb}": inner for verb, inner in below(parser).items()}
-    for name, folder in (("import", "importing"), ("demo", "demo")):
+    for name, folder in (("import", "importing"), ("export", "exporting"), ("demo", "demo")):
         own = argparse.ArgumentParser(prog=name)
         if name == "demo":
             demos.add_arguments(own)

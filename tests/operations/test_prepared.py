@@ -18,15 +18,17 @@ from django.db.models import AutoField, BigAutoField, Model
 from careline import prepared
 from careline.acts.look import look
 from careline.acts.perform import scene_for_page
+from careline.domain.arrangements.models import Arrangement
+from careline.domain.collections.models import Climb, Hold, LateFee
 from careline.domain.contacts import queries as contacts
-from careline.domain.customers.models import Account
-from careline.domain.journal.models import RequestKey
-from careline.domain.ledger.models import Bill, BillLine, PaymentMethod
+from careline.domain.customers.models import Account, Consent
+from careline.domain.journal.models import Outbox, RequestKey
+from careline.domain.ledger.models import Bill, BillLine, Charge, PaymentMethod
 from careline.domain.ledger.rules import LineKind
 from careline.domain.rulebook import queries as rulebooks
 from tests import people
 
-KINDS = (prepared.whole, prepared.text, prepared.day, prepared.moment)
+KINDS = (prepared.whole, prepared.text, prepared.day, prepared.moment, prepared.wholes, prepared.words)
 EDGE = {"from0": "okafor", "to0": "okafor\U0010ffff", "from1": "mar", "to1": "mar\U0010ffff"}
 
 
@@ -50,6 +52,19 @@ def plain(value: Any) -> Any:
     return value
 
 
+def late(account: Account, at: Any) -> None:
+    """What the ladder asks about, a row of each."""
+    bill = Bill.objects.filter(account=account).latest("pk")
+    BillLine.objects.create(bill=bill, kind="fee", label="Late payment fee", source_key="late_fee", amount_minor=0)
+    Charge.objects.create(account=account, key="under-way", amount_minor=100, at=at)
+    LateFee.objects.create(account=account, bill=bill, amount_minor=700, charge="CH-1", at=at)
+    Climb.objects.create(account=account, since=bill.due_on, began_at=at, judged_at=at, settled=False)
+    Hold.objects.create(reference="HO-1", account=account, kind="dispute", bill=bill, starts_on=at.date(), placed_by="Staff:1", placed_at=at)
+    Arrangement.objects.create(number="AR-1", account=account, agreed_on=at.date(), check_on=at.date())
+    Consent.objects.create(account=account, topic="collections", channel="sms", granted=False, at=at, source="reply")
+    Outbox.objects.create(topic="collections", channel="sms", to="0188", body="", about="ladder", at=at, not_before=at, account_id=account.pk)
+
+
 @pytest.fixture
 def asked(house):
     """A call with everything in it, and how each question is asked about it: shapes, values, and whether it finds."""
@@ -67,12 +82,21 @@ def asked(house):
     session = SessionStore()
     session["who"] = "ana"
     session.save()
-    account = {"account": maria.pk}
+    account, accounts = {"account": maria.pk}, {"accounts": [maria.pk, 0]}
+    late(maria, desk.at)
+    message = Outbox.objects.latest("pk").pk
+    stretch = {"first": maria.pk, "last": maria.pk}
     spent = RequestKey.objects.filter(principal=ana.who.key).latest("pk").key
     since = people.TUESDAY - timedelta(days=1)
     return {
         "domain.approvals.queries._of_contact": [((), {"contact": desk.contact, "account": maria.pk})],
         "domain.approvals.queries._waiting": [(("lead",), {"staff": lena.pk, "at": desk.at}), (("supervisor",), {"staff": lena.pk, "at": desk.at})],
+        "domain.arrangements.queries._alive_on": [((), accounts | {"day": date(2026, 12, 1)})],
+        "domain.collections.queries._climbing": [((), stretch)],
+        "domain.collections.queries._climbs": [((), accounts | {"since": since})],
+        "domain.collections.queries._in_force": [((), accounts | {"day": date(2026, 12, 1)})],
+        "domain.collections.queries._levied": [((), accounts)],
+        "domain.collections.queries._unsettled": [((), accounts)],
         "domain.contacts.operations._lock_row": [((), {"contact": desk.contact})],
         "domain.contacts.operations._plain": [((), {"contact": desk.contact})],
         "domain.contacts.queries._by_id": [((), {"contact": desk.contact})],
@@ -80,24 +104,34 @@ def asked(house):
         "domain.contacts.queries._in_hand": [((), {"staff": ana.pk})],
         "domain.contacts.queries._notes": [((20,), account)],
         "domain.contacts.queries._recent": [((), account | {"since": since, "but": desk.contact})],
+        "domain.customers.operations._lock_many": [((), accounts)],
         "domain.customers.operations._lock_one": [((), account)],
+        "domain.customers.queries._consents": [((), accounts | {"topics": ("collections", "all")})],
         "domain.customers.queries._line": [((), {"line": maria.lines.get().pk})],
         "domain.customers.queries._lines": [((), account)],
         "domain.customers.queries._lines_in_period": [((), account | {"since": date(2026, 11, 1)})],
         "domain.customers.queries._names": [((1, 9), EDGE), ((2, 9), EDGE)],
         "domain.customers.queries._numbers": [(("reversed", 9), {"first": "8810", "last": "8810999999999999"}), (("digits", 9), {"first": "1206", "last": "1206999999999999"})],
+        "domain.customers.queries._owing": [((), accounts)],
         "domain.customers.queries._people": [((), account)],
+        "domain.customers.queries._texted": [((), accounts)],
         "domain.customers.queries._referred": [((), {"written": maria.reference, "upper": maria.reference, "ours": maria.reference})],
         "domain.diagnosis.queries._answers": [((), {"walk": walk})],
         "domain.diagnosis.queries._open_of": [((), account)],
         "domain.diagnosis.queries._walk": [((), {"walk": walk})],
         "domain.journal.operations._counter": [((), {"name": "contact"})],
         "domain.journal.operations._head": [((), {"name": f"account:{maria.pk}"})],
+        "domain.journal.operations._heads": [((), {"names": ["house", f"account:{maria.pk}", 'it\'s "no" chain']})],
+        "domain.journal.queries._fates": [((), {"messages": [message]})],
         "domain.journal.queries._spent": [((), {"principal": ana.who.key, "key": spent})],
         "domain.journal.queries._count_since": [((), {"who": ana.who.key, "code": "view.search", "since": since})],
         "domain.journal.queries._looked": [((), {"basis": scene.basis.key, "code": "view.account", "who": ana.who.key})],
         "domain.ledger.queries.account._bills": [((None,), account), ((2,), account)],
         "domain.ledger.queries.account._newest": [((12,), account)],
+        "domain.ledger.queries.account._paying": [((), accounts | {"since": since})],
+        "domain.ledger.queries.applied._owed_between": [((), stretch | {"by": date(2026, 12, 1)})],
+        "domain.ledger.queries.applied._owed_of": [((), accounts | {"by": date(2026, 12, 1)})],
+        "domain.ledger.queries.cycle._fees": [((), accounts | {"since": date(2026, 1, 1)})],
         "domain.staff.queries._person": [((), {"staff": ana.pk})],
         "doors.sessions._alive": [((), {"key": session.session_key, "now": since})],
     }

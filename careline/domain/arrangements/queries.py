@@ -18,6 +18,8 @@ from careline.domain.customers.queries import Signal
 from careline.domain.ledger import queries as ledger
 from careline.foundation.calendar import civil_date, start_of_day
 from careline.foundation.money import shown
+from careline.prepared import day as given_day
+from careline.prepared import prepared, wholes
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +82,16 @@ def holding(account_ids: Sequence[int], day: date) -> dict[int, Hold]:
     that finds an arrangement broken, and of any day of the past. On the day that `Broken.broken_on` names there is no hold any more,
     nor on the day on which it was kept or cancelled. Six questions, however many accounts.
     """
-    rows = Arrangement.objects.filter(account_id__in=account_ids, agreed_on__lte=day).exclude(ended_on__lte=day)
     return {
         s.row.account_id: Hold(s.row.pk, s.row.number, s.row.agreed_on, s.until, s.progress.left_minor)
-        for s in _standing(list(rows), day)
+        for s in _standing(_alive_on(accounts=account_ids, day=day), day)
         if s.progress.state == rules.State.ALIVE
     }
+
+
+@prepared
+def _alive_on() -> QuerySet[Arrangement]:
+    return Arrangement.objects.filter(account_id__in=wholes("accounts"), agreed_on__lte=given_day("day")).exclude(ended_on__lte=given_day("day"))
 
 
 def held_between(account_ids: Sequence[int], first: date, last: date) -> dict[int, list[tuple[date, date, int]]]:

@@ -15,7 +15,6 @@ from datetime import date, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
-from typing import Any
 
 from careline.foundation.calendar import bill_period
 from careline.foundation.money import rounded, share, shown
@@ -494,11 +493,15 @@ def _return_fee(facts: Facts, fee: ReturnFee) -> list[Made]:
 
 def cite(tariff: Tariff, source_key: str | None) -> str | None:
     """The source behind a fee that the rulebook levies; None: the line is no such fee."""
-    rules: dict[str, Any] = {f"fee.{f.code}": f.cite for f in tariff.fees}
-    for name, fee in (("late_fee", tariff.late_fee), ("return_fee", tariff.return_fee)):
-        rules[name] = fee.cite
-        rules |= {f"{name}.cap.{state}": f"{fee.cite}; {cap.cite}" for state, cap in fee.caps.items()}
-    return rules.get(source_key or "")
+    name, _, code = (source_key or "").partition(".")
+    if name == "fee":
+        return next((f.cite for f in tariff.fees if f.code == code), None)
+    fees: dict[str, LateFee | ReturnFee] = {"late_fee": tariff.late_fee, "return_fee": tariff.return_fee}
+    fee = fees.get(name)
+    if fee is None or not code:
+        return fee.cite if fee is not None else None
+    cap = fee.caps.get(code.removeprefix("cap."))
+    return f"{fee.cite}; {cap.cite}" if cap is not None else None
 
 
 IN_ARREARS = ("plan", "discount", "usage")

@@ -32,7 +32,7 @@ from careline.foundation.ladder import BARS, Ladder
 from careline.foundation.money import shown
 from careline.foundation.refusal import refuse
 from careline.foundation.tariff import Tariff
-from careline.prepared import rewrite_many, write_many
+from careline.prepared import rewrite_many, write_many, write_rows
 
 RUN = "collections.run"
 TOPIC = "collections"
@@ -144,7 +144,7 @@ def climb_many(*, act: Act, account_ids: Iterable[int], policy: Policy) -> Appli
     before = {w.known.account.id: (w.climb.bar if w.climb else "") for w in works}
     _move(act, works, ladder, policy, taken_back, done)
     journal.withdraw_many(act=act, message_ids=taken_back)
-    steps: list[Step] = []
+    steps: _Steps = []
     _write_offs(act, works, policy, steps, done)
     _fees(act, works, policy, day, done)
     _final_bills(act, works, policy, steps, done)
@@ -162,13 +162,17 @@ def climb_many(*, act: Act, account_ids: Iterable[int], policy: Policy) -> Appli
     for climb in rows:
         climb.judged_at = act.at
     _keep(rows)
-    for made in (*steps, *placements):
-        made.climb = made.climb  # the id that a new climb has only now
-    write_many(steps)
+    for step in steps:
+        step["climb_id"] = step.pop("climb").pk  # the id that a new climb has only now
+    for placement in placements:
+        placement.climb = placement.climb
+    write_rows(Step, steps)
     write_many(placements)
-    still = set(ids) - {c.account_id for c in rows}
-    if still:  # looked at, nothing to do: between the nights they are asked about no more
-        Climb.objects.filter(account_id__in=still, ended_at=None).update(judged_at=act.at)
+    written = {c.account_id for c in rows}
+    still = [found.row for pk, found in every.items() if found.row is not None and pk not in written]
+    for climb in still:  # looked at, nothing to do: between the nights they are asked about no more
+        climb.judged_at = act.at
+    rewrite_many(still, ("judged_at",))
     journal.record_many([
         Entry(account_chain(w.known.account.id), act, RUN, "done", "Ladder: " + "; ".join(w.said), w.data) for w in works if w.said
     ])  # fmt: skip
@@ -239,11 +243,14 @@ def _move(act: Act, works: list[_Work], ladder: Ladder, policy: Policy, taken_ba
                     work.climb.bar, work.climb.settled = rung.bar, False
 
 
-def _step(act: Act, work: _Work, rung: str, effect: str, message: int | None = None, what: str = "") -> Step:
+_Steps = list[dict[str, Any]]  # steps as columns, with their climb itself in the place of its id
+
+
+def _step(act: Act, work: _Work, rung: str, effect: str, message: int | None = None, what: str = "") -> dict[str, Any]:
     climb = work.climb
     assert climb is not None
-    return Step(climb=climb, account_id=climb.account_id, turn=climb.turn, rung=rung, effect=effect, at=act.at,
-                owed_minor=work.decision.target.owed, message=message, what=what[:120])  # fmt: skip
+    return {"climb": climb, "account_id": climb.account_id, "turn": climb.turn, "rung": rung, "effect": effect, "at": act.at,
+            "owed_minor": work.decision.target.owed, "message": message, "what": what[:120]}  # fmt: skip
 
 
 def _with(works: list[_Work], ladder: Ladder, effect: str) -> Iterable[tuple[_Work, Any]]:
@@ -253,7 +260,7 @@ def _with(works: list[_Work], ladder: Ladder, effect: str) -> Iterable[tuple[_Wo
                 yield work, ladder.rungs[n]
 
 
-def _write_offs(act: Act, works: list[_Work], policy: Policy, steps: list[Step], done: Applied) -> None:
+def _write_offs(act: Act, works: list[_Work], policy: Policy, steps: _Steps, done: Applied) -> None:
     for work, rung in _with(works, policy.ladder, "write_off"):
         account_id, owed = work.known.account.id, work.decision.target.owed
         last = rules.kept(work.known.facts.debts, work.known.facts.holds)
@@ -286,8 +293,8 @@ def _fees(act: Act, works: list[_Work], policy: Policy, day: date, done: Applied
          "amount_minor": fee.amount, "tax": "none", "reference": f"bill {debt.bill}"}
         for w, debt, fee in made
     ])  # fmt: skip
-    write_many([
-        LateFee(account_id=w.known.account.id, bill_id=debt.bill, amount_minor=fee.amount, charge=number, at=act.at)
+    write_rows(LateFee, [
+        {"account_id": w.known.account.id, "bill_id": debt.bill, "amount_minor": fee.amount, "charge": number, "at": act.at}
         for (w, debt, fee), number in zip(made, numbers, strict=True)
     ])  # fmt: skip
     for (work, _, fee), number in zip(made, numbers, strict=True):
@@ -296,7 +303,7 @@ def _fees(act: Act, works: list[_Work], policy: Policy, day: date, done: Applied
         done.add(work.known.account.id, "late_fee", fee.amount)
 
 
-def _final_bills(act: Act, works: list[_Work], policy: Policy, steps: list[Step], done: Applied) -> None:
+def _final_bills(act: Act, works: list[_Work], policy: Policy, steps: _Steps, done: Applied) -> None:
     found = list(_with(works, policy.ladder, "final_bill"))
     if found:
         billing.make_final_many(act=act, account_ids=[w.known.account.id for w, _ in found], reference="final bill")
@@ -337,7 +344,7 @@ def _orders(act: Act, works: list[_Work], policy: Policy, done: Applied) -> None
         climb.settled = climb.account_id not in waits
 
 
-def _notices(act: Act, works: list[_Work], policy: Policy, steps: list[Step], done: Applied) -> None:
+def _notices(act: Act, works: list[_Work], policy: Policy, steps: _Steps, done: Applied) -> None:
     """The notices of the rungs that were reached, each on the first channel that reaches the customer and is not refused; and
     those that never went, on the next."""
     wanted: list[tuple[_Work, Any, bool]] = [(w, rung, False) for w, rung in _with(works, policy.ladder, "notice")]
@@ -403,7 +410,7 @@ def _body(policy: Policy, code: str, work: _Work, channel: str) -> str:
     return text.format(carrier=settings.CARRIER_NAME, amount=shown(work.decision.target.owed), due=day) + out
 
 
-def _places(act: Act, works: list[_Work], policy: Policy, steps: list[Step], done: Applied) -> list[Placement]:
+def _places(act: Act, works: list[_Work], policy: Policy, steps: _Steps, done: Applied) -> list[Placement]:
     made = []
     for work, rung in _with(works, policy.ladder, "place"):
         assert work.climb is not None

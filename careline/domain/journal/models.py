@@ -54,25 +54,18 @@ class Line(models.Model):
     def content(self) -> dict[str, Any]:
         return json.loads(self.text)
 
-    @classmethod
-    def of(cls, chain: Chain, entry: rules.Entry, key: bytes) -> tuple[Line, Payload | None]:
-        """The next line of a locked chain, unsaved, and its payload; moves the chain's head in memory."""
+    @staticmethod
+    def columns(chain: Chain, entry: rules.Entry, key: bytes) -> tuple[dict[str, Any], Payload | None]:
+        """The next line of a locked chain as columns, but for its chain's id, and its payload; moves the chain's head in memory."""
         payload = Payload.of(entry.payload) if entry.payload is not None else None
         seq = chain.length + 1
         text = entry.text(seq, payload.digest if payload else "")
-        line = cls(
-            chain=chain,
-            seq=seq,
-            text=text,
-            mac=rules.line_mac(key, chain.head, text),
-            at=entry.act.at,
-            code=entry.code,
-            outcome=entry.outcome,
-            who=entry.act.who.key,
-            basis=entry.act.basis.key,
-        )
-        chain.length, chain.head = seq, line.mac
-        return line, payload
+        mac = rules.line_mac(key, chain.head, text)
+        chain.length, chain.head = seq, mac
+        return {
+            "seq": seq, "text": text, "mac": mac, "at": entry.act.at, "code": entry.code, "outcome": entry.outcome,
+            "who": entry.act.who.key, "basis": entry.act.basis.key,
+        }, payload  # fmt: skip
 
 
 class Payload(models.Model):

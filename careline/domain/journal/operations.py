@@ -16,7 +16,7 @@ from careline.domain.journal import rules
 from careline.domain.journal.models import Chain, Counter, Decision, Line, Outbox, Payload, RequestKey, Root
 from careline.foundation.act import NO_BASIS, Act, Who
 from careline.foundation.reference import numbered
-from careline.prepared import prepared, rewrite_many, save_columns, text, write_many
+from careline.prepared import prepared, rewrite_many, save_columns, text, words, write_many, write_rows
 
 TRIES = 8  # of handing a message over, then it is given up
 OUTBOX = Who("Job", "outbox", "Messages", "job")
@@ -28,18 +28,21 @@ def _locked(names: Iterable[str]) -> dict[str, Chain]:
     if len(wanted) == 1:
         found = {c.name: c for c in _head(name=wanted[0])}
     else:
-        found = {c.name: c for c in Chain.objects.select_for_update(no_key=True).filter(name__in=wanted).order_by("name")}
+        found = {c.name: c for c in _heads(names=wanted)}
     if len(found) < len(wanted):
         Chain.objects.bulk_create([Chain(name=n) for n in wanted if n not in found], ignore_conflicts=True)
-        found = {
-            c.name: c for c in Chain.objects.select_for_update(no_key=True).filter(name__in=wanted).order_by("name")
-        }
+        found = {c.name: c for c in _heads(names=wanted)}
     return found
 
 
 @prepared
 def _head() -> QuerySet[Chain]:
     return Chain.objects.select_for_update(no_key=True).filter(name=text("name"))
+
+
+@prepared
+def _heads() -> QuerySet[Chain]:
+    return Chain.objects.select_for_update(no_key=True).filter(name__in=words("names")).order_by("name")
 
 
 def next_numbers(name: str, prefix: str, count: int = 1) -> list[str]:
@@ -62,7 +65,8 @@ def _counter() -> QuerySet[Counter]:
 def record(entry: rules.Entry) -> Line:
     """Write one line at the end of its chain. Must run inside a transaction, after every other lock."""
     chain = _locked([entry.chain])[entry.chain]
-    line, payload = Line.of(chain, entry, settings.JOURNAL_KEY)
+    columns, payload = Line.columns(chain, entry, settings.JOURNAL_KEY)
+    line = Line(chain=chain, **columns)
     write_many([line])
     if payload:
         payload.line = line
@@ -79,30 +83,29 @@ def record_many(entries: Sequence[rules.Entry]) -> int:
         record(entries[0])
         return 1
     wanted = sorted({e.chain for e in entries})
-    chains = {c.name: c for c in Chain.objects.select_for_update(no_key=True).filter(name__in=wanted).order_by("name")}
+    chains = {c.name: c for c in _heads(names=wanted)}
     fresh = {n: Chain(name=n) for n in wanted if n not in chains}
     made = _lines(entries, chains | fresh)
     try:  # a chain that begins here is written once, with the head that it ends with
         with transaction.atomic():
             write_many(list(fresh.values()))
     except IntegrityError:  # somebody began one of them meanwhile
-        chains = _locked(wanted)
+        chains, fresh = _locked(wanted), {}
         made = _lines(entries, chains)
-    for line, _ in made:
-        line.chain_id = line.chain.pk
-    write_many([line for line, _ in made])
+    every = chains | fresh
+    ids = write_rows(Line, [{**columns, "chain_id": every[e.chain].pk} for e, (columns, _) in zip(entries, made, strict=True)])
     payloads: list[Payload] = []
-    for line, payload in made:
+    for pk, (_, payload) in zip(ids, made, strict=True):
         if payload:
-            payload.line = line
+            payload.line_id = pk
             payloads.append(payload)
     write_many(payloads)
     rewrite_many(list(chains.values()), ("length", "head"))
     return len(made)
 
 
-def _lines(entries: Sequence[rules.Entry], chains: Mapping[str, Chain]) -> list[tuple[Line, Payload | None]]:
-    return [Line.of(chains[e.chain], e, settings.JOURNAL_KEY) for e in entries]
+def _lines(entries: Sequence[rules.Entry], chains: Mapping[str, Chain]) -> list[tuple[dict[str, Any], Payload | None]]:
+    return [Line.columns(chains[e.chain], e, settings.JOURNAL_KEY) for e in entries]
 
 
 def keep_decision(*, act: Act, code: str, facts: Mapping[str, Any], allowed: bool, rule: str) -> None:
@@ -147,6 +150,19 @@ def settle_key(*, act: Act, outcome: dict[str, Any]) -> bool:
             state="done", outcome=json.dumps(outcome), work=""
         )
     )
+
+
+def keep_place(*, act: Act, code: str, digest: str, place: dict[str, Any]) -> None:
+    """Write how far a job came with what the digest names, in the transaction that did it: what is kept and what was done agree,
+    however the job ends. One row for each run (the act's key)."""
+    known = RequestKey.objects.filter(principal=act.who.key, key=act.key)
+    if not known.update(outcome=json.dumps(place)):
+        claim_key(act=act, digest=digest, code=code, outcome=place, state="done")
+
+
+def leave_place(*, act: Act, digest: str) -> None:
+    """A job is done with what the digest names: how far its runs came is needed no longer."""
+    RequestKey.objects.filter(principal=act.who.key, digest=digest).delete()
 
 
 def tell(
@@ -198,13 +214,11 @@ class Telling:
 
 def tell_many(*, act: Act, tellings: Sequence[Telling]) -> list[int]:
     """Queue many messages in bulk. Returns their ids in the order given."""
-    made = [
-        Outbox(topic=t.topic, channel=t.channel, to=t.to, body=t.body, about=t.about, account_id=t.account_id, at=act.at,
-               not_before=act.at, expires_at=t.expires_at)
+    return write_rows(Outbox, [
+        {"topic": t.topic, "channel": t.channel, "to": t.to, "body": t.body, "about": t.about, "account_id": t.account_id, "at": act.at,
+         "not_before": act.at, "expires_at": t.expires_at}
         for t in tellings
-    ]  # fmt: skip
-    write_many(made)
-    return [row.pk for row in made]
+    ])  # fmt: skip
 
 
 def withdraw_many(*, act: Act, message_ids: Sequence[int]) -> int:

@@ -14,7 +14,7 @@ from django.db.models import Count, F, Min, QuerySet
 from careline.domain.journal import rules
 from careline.domain.journal.models import Chain, Decision, Line, Outbox, Payload, RequestKey, Root
 from careline.foundation.act import Basis, Who
-from careline.prepared import moment, prepared
+from careline.prepared import moment, prepared, wholes
 from careline.prepared import text as given
 
 COLUMNS = ("at", "code", "outcome")
@@ -161,6 +161,20 @@ def _spent() -> QuerySet[RequestKey]:
 
 
 @dataclass(frozen=True)
+class Place:
+    """How far a run of a job came: its key, and what it wrote."""
+
+    key: str
+    said: dict[str, Any]
+
+
+def place(*, who: Who, digest: str) -> Place | None:
+    """How far the newest run came with what the digest names."""
+    row = RequestKey.objects.filter(principal=who.key, digest=digest).order_by("-pk").first()
+    return Place(row.key, json.loads(row.outcome)) if row else None
+
+
+@dataclass(frozen=True)
 class Pending:
     """A deed whose outside call was begun and never settled."""
 
@@ -193,8 +207,12 @@ class Fate:
 
 
 def fates(message_ids: Sequence[int]) -> dict[int, Fate]:
-    rows = Outbox.objects.filter(pk__in=message_ids).values_list("pk", "channel", "state", "sent_at", "not_before", "why")
-    return {pk: Fate(*rest) for pk, *rest in rows}
+    return {pk: Fate(*rest) for pk, *rest in _fates(messages=message_ids)} if message_ids else {}
+
+
+@prepared
+def _fates() -> QuerySet[Outbox, tuple[Any, ...]]:
+    return Outbox.objects.filter(pk__in=wholes("messages")).values_list("pk", "channel", "state", "sent_at", "not_before", "why")
 
 
 def sent_since(account_ids: Sequence[int], since: datetime) -> list[tuple[int, str, str, datetime]]:

@@ -26,9 +26,12 @@ def staff_chain(staff_id: str) -> str:
     return f"staff:{staff_id}"
 
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
 def canonical(value: Any) -> str:
     """The one text of a JSON value: sorted keys, no spaces, UTF-8. Equal values give equal text on every machine."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return _CANONICAL.encode(value)
 
 
 def moment(at: datetime) -> str:
@@ -77,7 +80,7 @@ class Entry:
 
 def line_mac(key: bytes, previous: str, text: str) -> str:
     """HMAC-SHA256 over the previous line's mac and this line's text: 64 hex digits."""
-    return hmac.new(key, f"{previous}\n{text}".encode(), hashlib.sha256).hexdigest()
+    return hmac.digest(key, f"{previous}\n{text}".encode(), "sha256").hex()
 
 
 def payload_digest(salt: str, body: str) -> str:

@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ log = logging.getLogger("careline.worker")
 LADDER = Who("Job", "ladder", "The ladder", "job")
 READ = 2000  # account ids that are looked at by one question
 TARGET_SECONDS = {"sqlite": 0.05, "postgresql": 0.2}  # of a write transaction: who waits for a row of it waits so long; on SQLite everybody does
-SMALLEST, LARGEST = 100, 500  # accounts in one
+SMALLEST, LARGEST = 200, 1000  # accounts in one
 SAY_EVERY = 2.0
 Say = Callable[[str], None]
 
@@ -85,7 +86,7 @@ class Run:
     began: float = field(default_factory=time.monotonic)
     _said: float = field(default_factory=time.monotonic)
 
-    @property
+    @cached_property
     def day(self) -> date:
         return civil_date(self.act.at, settings.CARRIER_ZONE)
 

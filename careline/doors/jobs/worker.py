@@ -70,7 +70,9 @@ def send_due(*, at: datetime | None = None, through: Messenger | None = None) ->
         if not _may_go(message, reach, now):
             continue
         try:
-            mail: dict[str, Any] = {"subject": message.subject, "attachments": papers.attached(message.attachment)} if message.attachment else {}
+            mail: dict[str, Any] = {"subject": message.subject} if message.subject else {}
+            if message.attachment:
+                mail["attachments"] = papers.attached(message.attachment)
             through.send(
                 key=f"outbox:{message.pk}", channel=message.channel, to=message.to, body=message.body, topic=message.topic, **mail
             )

@@ -25,7 +25,9 @@ from careline.domain.contacts import rules as contact_rules
 from careline.domain.contacts.rules import DraftKind
 from careline.domain.credits import queries as credits
 from careline.domain.customers import queries as customers
+from careline.domain.customers.queries import care
 from careline.domain.customers.rules import FEATURE_TITLES
+from careline.domain.customers.rules.care import LANGUAGES, needs_of
 from careline.domain.journal import queries as journal
 from careline.domain.journal import rules as journal_rules
 from careline.domain.ledger import queries as ledger
@@ -40,18 +42,18 @@ from careline.foundation.calendar import bill_period
 from careline.foundation.money import shown
 from careline.foundation.refusal import Refusal
 
-SECTIONS = (("cause", "Find the cause", "f"), ("money", "Money", "m"), ("lines", "Lines", "l"), ("time", "Timeline", "t"), ("notes", "Notes", "w"))
-LANGUAGES = {"en": "English", "es": "Spanish", "zh": "Chinese", "vi": "Vietnamese", "fr": "French", "ko": "Korean",
-             "tl": "Tagalog", "ar": "Arabic", "ru": "Russian", "de": "German", "pt": "Portuguese", "ht": "Haitian Creole"}
+SECTIONS = (("cause", "Find the cause", "f"), ("money", "Money", "m"), ("lines", "Lines", "l"), ("care", "Care", "j"), ("time", "Timeline", "t"), ("notes", "Notes", "w"))
+SHOWN = {code for code, _, _ in SECTIONS}
 GROUPS = (
     ("Money", ("credits.grant", "payments.take", "payments.send_link", "arrangements.agree", "credits.reverse", "billing.add_promotion")),
     ("Contact", ("contacts.note", "contacts.reason", "contacts.hand_over", "contacts.drop")),
     ("Lines", ("lines.add_data", "lines.change_plan", "lines.set_feature", "lines.refresh_provisioning", "lines.reset_registration", "lines.suspend", "lines.restore")),
+    ("Account care", ("customers.change_contact", "customers.change_address", "customers.set_pin", "customers.lock", "customers.unlock", "customers.add_person", "customers.set_preferences")),
 )
 # Of these the ones that need nobody proven: reached from the bottom bar before that.
 EARLY = ("contacts.reason", "contacts.hand_over", "contacts.drop")
 # Steps of a search for a cause: the timeline tells its beginning and its end, the search itself the rest.
-STEPS = ("diagnosis.answer", "diagnosis.undo")
+STEPS = ("diagnosis.answer", "diagnosis.undo", "diagnosis.read_again")
 PAST_DUE = "past-due"  # the page of its own that a signal leads to
 # Letters of acts; they must not collide with the page's own (see the templates).
 KEYS = {"credits.grant": "c", "arrangements.agree": "a", "payments.take": "p", "payments.send_link": "k", "credits.reverse": "r",
@@ -86,6 +88,17 @@ LABELS = {
     "lines.reset_registration": "Reset registration",
     "lines.suspend": "Suspend a line",
     "lines.restore": "Restore a line",
+    "customers.change_contact": "Change contact details",
+    "customers.change_address": "Change the address",
+    "customers.set_pin": "Set the PIN",
+    "customers.clear_pin": "Take a forgotten PIN away",
+    "customers.lock": "Lock the account",
+    "customers.unlock": "Unlock the account",
+    "customers.add_person": "Add an authorized person",
+    "customers.change_person": "Change a person's rights",
+    "customers.end_person": "End a person's rights",
+    "customers.set_preferences": "Language and accessibility",
+    "customers.set_consent": "Consent",
 }
 
 
@@ -244,7 +257,8 @@ class ContactPage:
     def never_strong(self) -> str:
         """Why this caller cannot be made strong by any factor, or nothing."""
         ages = [self.at - line.number_since for line in self.lines if line.status in ("active", "suspended")]
-        return contact_rules.never_strong(bool(self.row.has_pin), ages, self.scene.rulebook.verification["level"]["strong_number_hours"])
+        pin_age = self.at - self.row.pin_set_at if self.row.pin_set_at else None
+        return contact_rules.never_strong(pin_age, ages, self.scene.rulebook.verification["level"]["strong_number_hours"])
 
     def _strong(self, level: Level) -> dict[str, Any] | None:
         """The way from verified to strong, or why there is none."""
@@ -272,11 +286,11 @@ class ContactPage:
             "name": name,
             "account_reference": row.account.reference,
             "language": f"prefers {language}" if language else None,
-            "needs": [n.strip() for n in customer.needs.split(";") if n.strip()],
+            "needs": needs_of(customer.needs),
             "since": str(customer.since.year) if seen and customer.since else None,
             "caller_is": caller.get(self.scene.facts["caller"]) if seen else None,
             "lines_count": len(self.lines) if seen and "lines" in self.__dict__ else None,
-            "locks": ["locked against SIM change"] if seen and row.account.change_lock else [],
+            "locks": [said for on, said in ((row.account.change_lock, "locked against SIM change"), (row.account.port_lock, "locked against port-out")) if seen and on],
             "flags": flags,
         }
 
@@ -451,10 +465,11 @@ class ContactPage:
             bills=self.bills, standing=self.standing, charges=self.charges, entries=self.statement.entries, today=self.today, at=self.at
         )
         found += contacts.signals(recent, self.at)
+        found += care.signals(self.row.account, self.row.pin_set_at, self.at, int(self.scene.rulebook.care.get("credentials", {}).get("unlock_hours", 24)))
         if self.promised is not None and self.promised.progress.left_minor >= self.standing.past_due_minor:
             found = [s for s in found if s.code != "past_due"]  # it is arranged: nobody asks for it again
         found += arrangements.signals(self.arrangement, self.today)
-        states = {"arrangement_broken": "bad", "arrangement_due": "risk", "past_due": "bad", "line_suspended": "bad", "payment_failed": "bad", "payment_returned": "bad", "data_used_up": "risk", "repeat_contact": "risk", "sim_changed": "risk"}
+        states = {"arrangement_broken": "bad", "arrangement_due": "risk", "past_due": "bad", "line_suspended": "bad", "payment_failed": "bad", "payment_returned": "bad", "data_used_up": "risk", "repeat_contact": "risk", "sim_changed": "risk", "care_changed": "risk"}
         links = {"payments.take": "take a payment"}
         sections = {"money": "look", "lines": "look", "time": "read"}
         broken = {"line_suspended", "data_used_up"}  # something does not work: the cause is found from here

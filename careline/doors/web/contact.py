@@ -35,9 +35,9 @@ from careline.domain.ledger import queries as ledger
 from careline.domain.rulebook import queries as rulebooks
 from careline.domain.staff import queries as staff
 from careline.domain.staff.rules import ROLE_TITLES
-from careline.doors.web import arrange, cause, explain, find, forms, money, oops, papers, pastdue
+from careline.doors.web import arrange, care, cause, explain, find, forms, money, oops, papers, pastdue
 from careline.doors.web import lines as line_forms
-from careline.doors.web.account import LABELS, ContactPage, contact_of, credit_choices, opened, page_of
+from careline.doors.web.account import LABELS, SHOWN, ContactPage, contact_of, credit_choices, opened, page_of
 from careline.doors.web.render import day, duration, page, part
 from careline.foundation import phone
 from careline.foundation.act import Act, Level
@@ -80,6 +80,7 @@ KINDS: dict[str, dict[str, str]] = {
     **pastdue.KINDS,
     **papers.KINDS,
     **arrange.KINDS,
+    **care.KINDS,
 }
 VERIFY_ACTS = {"contacts.check_pin", "contacts.send_code", "contacts.check_code", "contacts.call_back", "contacts.call_back_answered", "contacts.call_back_failed", "contacts.speaker"}
 
@@ -189,8 +190,8 @@ def _account(
     request: HttpRequest, desk: ContactPage, wanted: str, code: str, outcome: Outcome | None, data: Any, status: int
 ) -> HttpResponse:
     given = data if data is not None else request.GET
-    section = "cause" if code in cause.KINDS or (code and given.get("walk")) else request.GET.get("section", "money")
-    section = section if section in {"cause", "money", "lines", "time", "notes"} else "money"
+    section = "cause" if code in cause.KINDS or (code and given.get("walk")) else "care" if wanted in care.FORMS else request.GET.get("section", "money")
+    section = section if section in SHOWN else "money"
     walks = diagnosis.open_of(desk.account_id)
     lines, bill = desk.line_shapes(), forms.whole(request.GET.get("bill"))
     if any(r.seen_at is None and r.state != "waiting" for r in desk.requests):
@@ -209,6 +210,7 @@ def _account(
         "timeline": desk.timeline(forms.whole(request.GET.get("before"))) if section == "time" else None,
         "may": desk.may(),
         "explain": explain.panel(desk, code, given) if section == "money" else None,
+        "care": care.panel(desk) if section == "care" else None,
         "cause": None,
         "walks": cause.banner(desk, walks) if section != "cause" else [],
     }
@@ -538,6 +540,7 @@ FORMS: dict[str, Callable[[ContactPage, Any], dict[str, Any]]] = {
     **papers.FORMS,
     **line_forms.FORMS,
     **arrange.FORMS,
+    **care.FORMS,
 }
 UNVERIFIED = {"payments.send_guest_link", "contacts.end", "contacts.drop", "contacts.reason", "contacts.hand_over"}
 
@@ -602,7 +605,8 @@ def do(request: HttpRequest, reference: str, code: str) -> HttpResponse:
 
 
 def _read(code: str, data: Any) -> dict[str, Any]:
-    return arrange.read(code, data) if code in arrange.KINDS else forms.read(data, KINDS[code])
+    read = arrange.read if code in arrange.KINDS else care.read if code in care.KINDS else None
+    return read(code, data) if read else forms.read(data, KINDS[code])
 
 
 def _take_first(request: HttpRequest, taken: Outcome) -> None:
@@ -624,7 +628,7 @@ def _asked(data: Any) -> dict[str, Any]:
     return {"account": data.get("account", ""), "code": code, "words": inner.get("words", ""), "input": inner}
 
 
-SECTION_AFTER = {"contacts.note": "?section=notes", "contacts.pin_note": "?section=notes", explain.SEND: "?section=money", **dict.fromkeys(line_forms.FORMS, "?section=lines")}
+SECTION_AFTER = {"contacts.note": "?section=notes", "contacts.pin_note": "?section=notes", explain.SEND: "?section=money", **dict.fromkeys(line_forms.FORMS, "?section=lines"), **dict.fromkeys(care.FORMS, care.SECTION)}
 QUIET = {"contacts.hold", "contacts.resume", "contacts.end", "contacts.accept", "contacts.reconnect"}
 
 

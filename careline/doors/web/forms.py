@@ -88,7 +88,8 @@ def refilled(shape: dict[str, Any], data: Mapping[str, Any], outcome: Outcome, w
     for item in shape["fields"]:
         if item["kind"] != "secret" and item["name"] in data:
             typed = data[item["name"]]
-            item["value"] = typed in ("on", "true") if item["kind"] == "checkbox" else without_cards(typed)
+            if item["kind"] != "many":  # of those the form has read all that were ticked
+                item["value"] = typed in ("on", "true") if item["kind"] == "checkbox" else without_cards(typed)
         item["error"] = errors.pop(item["name"], None)
     # A field that is not on the form (a hidden one, a whole-form rule) says it at the top.
     rest = " ".join(errors.values())
@@ -135,6 +136,10 @@ def read(data: QueryDict, kinds: Mapping[str, str]) -> dict[str, Any]:
         text = data.get(name, "")
         if kind == "checkbox":
             found[name] = text in ("on", "true", "1")
+        elif kind == "many":
+            found[name] = data.getlist(name)
+        elif kind == "kept":  # empty says something here: it is taken away
+            found[name] = text
         elif not text.strip():
             continue
         elif kind == "money":

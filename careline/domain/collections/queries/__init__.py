@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
 from django.conf import settings
-from django.db.models import Count, F, OuterRef, Q, Sum
+from django.db.models import Count, F, OuterRef, Q, QuerySet, Sum
 
 from careline.domain.arrangements import queries as arrangements
 from careline.domain.collections import rules
@@ -19,6 +19,8 @@ from careline.domain.journal import queries as journal
 from careline.domain.ledger import queries as ledger
 from careline.foundation.calendar import civil_date, start_of_day
 from careline.foundation.ladder import ARRANGEMENT, Ladder
+from careline.prepared import day as given_day
+from careline.prepared import moment, prepared, whole, wholes
 
 Owed = Sequence[tuple[int, int, date, int]]
 
@@ -54,8 +56,7 @@ def known(account_ids: Sequence[int], day: date, ladder: Ladder) -> dict[int, Kn
 def candidates(first: int, last: int, day: date, ladder: Ladder) -> dict[int, Known]:
     """The accounts with an id from `first` to `last` that owe something by now, or stand on the ladder."""
     owed = ledger.owed_between(first, last, day - timedelta(days=ladder.first_day))
-    open_climbs = Climb.objects.filter(account_id__gte=first, account_id__lte=last).filter(Q(ended_at=None) | Q(settled=False))
-    ids = {a for a, *_ in owed} | set(open_climbs.values_list("account_id", flat=True))
+    ids = {a for a, *_ in owed} | {a for (a,) in _climbing(first=first, last=last)}
     return _known(sorted(ids), owed, day, ladder)
 
 
@@ -67,12 +68,16 @@ def _known(ids: Sequence[int], owed: Owed, day: date, ladder: Ladder) -> dict[in
         debts[account_id].append(rules.Debt(bill, due_on, left))
     holds = held(ids, day)
     since = start_of_day(day - timedelta(days=ladder.history_days), settings.CARRIER_ZONE)
-    over = Climb.objects.filter(account_id__in=ids, ended_at__gte=since, noticed=True).exclude(ended_for=rules.Ended.PARTLY)
-    before = dict(over.values("account_id").annotate(n=Count("pk")).values_list("account_id", "n"))
-    rows = {c.account_id: c for c in Climb.objects.filter(account_id__in=ids, ended_at=None)}
+    before: Counter[int] = Counter()
+    rows: dict[int, Climb] = {}
+    for climb in _climbs(accounts=ids, since=since):
+        if climb.ended_at is None:
+            rows[climb.account_id] = climb
+        elif climb.noticed and climb.ended_for != rules.Ended.PARTLY:
+            before[climb.account_id] += 1
     fates = journal.fates([c.notice for c in rows.values() if c.notice is not None])
     levied: dict[int, set[int]] = defaultdict(set)
-    for account_id, bill in LateFee.objects.filter(account_id__in=ids).values_list("account_id", "bill_id"):
+    for account_id, bill in _levied(accounts=ids):
         levied[account_id].add(bill)
     under_way = ledger.paying(ids, start_of_day(day - timedelta(days=1), settings.CARRIER_ZONE))
     found = {}
@@ -85,6 +90,22 @@ def _known(ids: Sequence[int], owed: Owed, day: date, ladder: Ladder) -> dict[in
         fate = fates.get(row.notice) if row is not None and row.notice is not None else None
         found[pk] = Known(account, facts, row, _climb(row, fate) if row else None, fate, frozenset(levied[pk]), pk in under_way)
     return found
+
+
+@prepared
+def _climbing() -> QuerySet[Climb, tuple[int]]:
+    rows = Climb.objects.filter(account_id__gte=whole("first"), account_id__lte=whole("last")).filter(Q(ended_at=None) | Q(settled=False))
+    return rows.values_list("account_id")
+
+
+@prepared
+def _climbs() -> QuerySet[Climb]:
+    return Climb.objects.filter(account_id__in=wholes("accounts")).filter(Q(ended_at=None) | Q(ended_at__gte=moment("since")))
+
+
+@prepared
+def _levied() -> QuerySet[LateFee, tuple[int, int]]:
+    return LateFee.objects.filter(account_id__in=wholes("accounts")).values_list("account_id", "bill_id")
 
 
 def _climb(row: Climb, notice: journal.Fate | None) -> rules.Climb:
@@ -105,8 +126,13 @@ def held(account_ids: Sequence[int], day: date) -> dict[int, list[rules.Held]]:
 
 def in_force(account_ids: Sequence[int], day: date) -> list[Hold]:
     """The holds that somebody placed and that count on a day, oldest first."""
-    rows = Hold.objects.filter(account_id__in=account_ids, lifted_at=None, starts_on__lte=day)
-    return list(rows.filter(Q(ends_on=None) | Q(ends_on__gte=day)).select_related("bill").order_by("pk"))
+    return _in_force(accounts=account_ids, day=day)
+
+
+@prepared
+def _in_force() -> QuerySet[Hold]:
+    rows = Hold.objects.filter(account_id__in=wholes("accounts"), lifted_at=None, starts_on__lte=given_day("day"))
+    return rows.filter(Q(ends_on=None) | Q(ends_on__gte=given_day("day"))).select_related("bill").order_by("pk")
 
 
 def quiet(account_ids: Sequence[int], day: date, ladder: Ladder) -> set[int]:
@@ -183,10 +209,15 @@ def moved(limit: int) -> list[int]:
 def unsettled(account_ids: Sequence[int]) -> list[Climb]:
     """The newest climb of each of these accounts, where the lines do not stand as it said."""
     newest: dict[int, Climb] = {}
-    among = set(Climb.objects.filter(account_id__in=account_ids, settled=False).values_list("account_id", flat=True))
-    for climb in Climb.objects.filter(account_id__in=among).order_by("pk"):
+    among = {a for (a,) in _unsettled(accounts=account_ids)}
+    for climb in Climb.objects.filter(account_id__in=among).order_by("pk") if among else ():
         newest[climb.account_id] = climb
     return [c for c in newest.values() if not c.settled]
+
+
+@prepared
+def _unsettled() -> QuerySet[Climb, tuple[int]]:
+    return Climb.objects.filter(account_id__in=wholes("accounts"), settled=False).values_list("account_id")
 
 
 def climb_of(account_id: int) -> Climb | None:

@@ -35,7 +35,7 @@ from careline.domain.ledger.operations.bulk import (
 from careline.foundation.act import Act
 from careline.foundation.money import shown
 from careline.foundation.refusal import refuse
-from careline.prepared import write_many
+from careline.prepared import write_rows
 
 
 def post_payment(
@@ -241,7 +241,7 @@ def charge_next_bill_many(*, act: Act, rows: Sequence[Mapping[str, Any]]) -> lis
     reference), in bulk. Returns their numbers in the order given."""
     numbers = next_numbers("unbilled", "CH", len(rows)) if rows else []
     day = carrier_day(act.at)
-    write_many([UnbilledCharge(number=number, day=day, at=act.at, **row) for number, row in zip(numbers, rows, strict=True)])
+    write_rows(UnbilledCharge, [{"number": number, "day": day, "at": act.at, **row} for number, row in zip(numbers, rows, strict=True)])
     return numbers
 
 

@@ -84,6 +84,7 @@ from careline.domain.ledger.queries.cycle import (
     unbilled_of_many,
     with_charge,
 )
+from careline.domain.ledger.queries.exported import exported
 from careline.domain.ledger.queries.papers import (
     bill_paper,
     explanation_paper,
@@ -161,6 +162,7 @@ __all__ = [
     "explained",
     "explained_against_last",
     "explanation_paper",
+    "exported",
     "extract",
     "fell_due",
     "files_for",

@@ -27,7 +27,7 @@ from careline.domain.ledger.models import (
     UnbilledCharge,
 )
 from careline.foundation.money import shown
-from careline.prepared import prepared, whole
+from careline.prepared import moment, prepared, whole, wholes
 
 
 @dataclass(frozen=True)
@@ -226,7 +226,12 @@ def charges_like(keys: Sequence[str]) -> dict[str, Charge]:
 
 def paying(account_ids: Sequence[int], since: datetime) -> set[int]:
     """Those of the accounts of which a payment was begun since a moment and is under way."""
-    return set(Charge.objects.filter(account_id__in=account_ids, state="pending", at__gte=since).values_list("account_id", flat=True))
+    return {pk for (pk,) in _paying(accounts=account_ids, since=since)}
+
+
+@prepared
+def _paying() -> QuerySet[Charge, tuple[int]]:
+    return Charge.objects.filter(account_id__in=wholes("accounts"), state="pending", at__gte=moment("since")).values_list("account_id")
 
 
 def charges_pending(prefix: str, before: datetime, limit: int = 100) -> list[Charge]:

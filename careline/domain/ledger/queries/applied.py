@@ -17,6 +17,8 @@ from careline.domain.ledger import rules
 from careline.domain.ledger.models import Allocation, Bill, Entry, Payment, Refund
 from careline.domain.ledger.rules.doubts import Paid
 from careline.foundation.calendar import civil_date
+from careline.prepared import day as given_day
+from careline.prepared import prepared, whole, wholes
 
 
 @dataclass
@@ -68,19 +70,29 @@ def open_of_many(account_ids: Sequence[int]) -> dict[int, Open]:
 
 def owed_of(account_ids: Sequence[int], due_by: date) -> list[tuple[int, int, date, int]]:
     """What is open of the standing bills that are due by a day: account, bill, due day, open (minor units)."""
-    return _owed(Bill.objects.filter(account_id__in=account_ids), due_by)
+    return _owed_of(accounts=account_ids, by=due_by)
 
 
 def owed_between(first: int, last: int, due_by: date) -> list[tuple[int, int, date, int]]:
     """The same of all accounts with an id from `first` to `last`, by one question."""
-    return _owed(Bill.objects.filter(account_id__gte=first, account_id__lte=last), due_by)
+    return _owed_between(first=first, last=last, by=due_by)
 
 
-def _owed(rows: QuerySet[Bill], due_by: date) -> list[tuple[int, int, date, int]]:
+@prepared
+def _owed_of() -> QuerySet[Bill, tuple[int, int, date, int]]:
+    return _owed(Bill.objects.filter(account_id__in=wholes("accounts")))
+
+
+@prepared
+def _owed_between() -> QuerySet[Bill, tuple[int, int, date, int]]:
+    return _owed(Bill.objects.filter(account_id__gte=whole("first"), account_id__lte=whole("last")))
+
+
+def _owed(rows: QuerySet[Bill]) -> QuerySet[Bill, tuple[int, int, date, int]]:
     # A sum for each bill, not a join that is grouped: SQLite walks a grouped one in the order of all bills there are.
     put = Allocation.objects.filter(bill=OuterRef("pk")).values("bill").annotate(s=Sum("amount_minor")).values("s")
-    found = rows.filter(due_on__lte=due_by, corrected_by=None).annotate(left=F("total_minor") - Coalesce(Subquery(put), 0)).filter(left__gt=0)
-    return list(found.values_list("account_id", "pk", "due_on", "left"))
+    found = rows.filter(due_on__lte=given_day("by"), corrected_by=None).annotate(left=F("total_minor") - Coalesce(Subquery(put), 0)).filter(left__gt=0)
+    return found.values_list("account_id", "pk", "due_on", "left")
 
 
 def past_due_of_all(day: date) -> tuple[int, int]:

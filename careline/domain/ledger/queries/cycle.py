@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, datetime
 
-from django.db.models import Count, Exists, Max, OuterRef, Q, Subquery, Sum
+from django.db.models import Count, Exists, Max, OuterRef, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 
 from careline.domain.ledger import rules
 from careline.domain.ledger.models import Allocation, Bill, BillLine, Payment, UnbilledCharge
 from careline.domain.ledger.rules import charges
+from careline.prepared import day as given_day
+from careline.prepared import prepared, wholes
 
 
 def covered_to(account_ids: Sequence[int]) -> dict[int, tuple[date, bool]]:
@@ -45,8 +47,14 @@ def carried_already(account_ids: Sequence[int], numbers: Sequence[str]) -> set[t
 
 def with_charge(account_ids: Sequence[int], source_key: str, since: date) -> set[int]:
     """Those of the accounts that a standing bill, issued since a day, charged under this source key or one below it."""
-    rows = BillLine.objects.filter(bill__account_id__in=account_ids, bill__issued_on__gte=since, bill__corrected_by=None, kind=rules.LineKind.FEE)
-    return set(rows.filter(Q(source_key=source_key) | Q(source_key__startswith=f"{source_key}.")).values_list("bill__account_id", flat=True))
+    below = f"{source_key}."
+    return {pk for pk, key in _fees(accounts=account_ids, since=since) if key is not None and (key == source_key or key.startswith(below))}
+
+
+@prepared
+def _fees() -> QuerySet[BillLine, tuple[int, str | None]]:
+    rows = BillLine.objects.filter(bill__account_id__in=wholes("accounts"), bill__issued_on__gte=given_day("since"), bill__corrected_by=None, kind=rules.LineKind.FEE)
+    return rows.values_list("bill__account_id", "source_key")
 
 
 def fell_due(account_ids: Sequence[int], first: date, last: date) -> list[tuple[int, date, int]]:

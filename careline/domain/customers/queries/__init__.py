@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import Case, F, Model, OuterRef, Q, QuerySet, Subquery, Sum, TextField, Value, When
 from django.db.models.expressions import Combinable
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Cast, Coalesce, Concat
 
 from careline.domain.customers import rules
 from careline.domain.customers.models import (
@@ -17,9 +17,12 @@ from careline.domain.customers.models import (
     AccountPerson,
     AddedData,
     Consent,
+    Customer,
+    Device,
     Line,
     NameWord,
     NumberKey,
+    Person,
     Pin,
     Plan,
     PlanChange,
@@ -28,8 +31,9 @@ from careline.domain.customers.models import (
 )
 from careline.foundation import phone
 from careline.foundation.act import Who
-from careline.prepared import Given, day, prepared, whole
+from careline.prepared import Given, day, prepared, whole, wholes
 from careline.prepared import text as given
+from careline.prepared import words as given_words
 
 
 @dataclass(frozen=True)
@@ -162,7 +166,7 @@ def ties_with(account_id: int, who: Who) -> str:
 
 def right_subquery(account: Combinable, person: Combinable, column: str) -> Subquery:
     """For a query of a room above: one column of a person's right on an account."""
-    return Subquery(AccountPerson.objects.filter(account=account, person=person).values(column)[:1])
+    return Subquery(AccountPerson.objects.filter(account=account, person=person, ended_at=None).values(column)[:1])
 
 
 def people_of(account_id: int) -> list[AccountPerson]:
@@ -172,7 +176,7 @@ def people_of(account_id: int) -> list[AccountPerson]:
 
 @prepared
 def _people() -> QuerySet[AccountPerson]:
-    rows = AccountPerson.objects.filter(account_id=whole("account")).select_related("person")
+    rows = AccountPerson.objects.filter(account_id=whole("account"), ended_at=None).select_related("person")
     return rows.order_by("-right", "person__name")
 
 
@@ -273,10 +277,14 @@ class Owing:
 
 
 def owing(account_ids: Sequence[int]) -> dict[int, Owing]:
-    rows = Account.objects.filter(pk__in=account_ids).values_list(
+    return {row[0]: Owing(*row) for row in _owing(accounts=account_ids)}
+
+
+@prepared
+def _owing() -> QuerySet[Account, tuple[Any, ...]]:
+    return Account.objects.filter(pk__in=wholes("accounts")).values_list(
         "pk", "reference", "customer__kind", "state", "zone", "autopay", "opened_on", "customer__language", "customer__email"
     )
-    return {row[0]: Owing(*row) for row in rows}
 
 
 def id_ranges(after: int, size: int) -> tuple[int, int] | None:
@@ -305,12 +313,17 @@ def lines_barred_for(account_ids: Sequence[int], reason: str) -> list[Line]:
 
 def texted(account_ids: Sequence[int]) -> dict[int, str]:
     """The number of each account that a text reaches: the first living line that takes texts and is not barred from them."""
-    rows = Line.objects.filter(account_id__in=account_ids, can_text=True)
-    rows = rows.filter(Q(status=rules.LineStatus.ACTIVE) | Q(status=rules.LineStatus.SUSPENDED, bar="outgoing"))
     found: dict[int, str] = {}
-    for account_id, msisdn in rows.order_by("number_since", "pk").values_list("account_id", "msisdn"):
+    for account_id, msisdn in _texted(accounts=account_ids):
         found.setdefault(account_id, msisdn)
     return found
+
+
+@prepared
+def _texted() -> QuerySet[Line, tuple[int, str]]:
+    rows = Line.objects.filter(account_id__in=wholes("accounts"), can_text=True)
+    rows = rows.filter(Q(status=rules.LineStatus.ACTIVE) | Q(status=rules.LineStatus.SUSPENDED, bar="outgoing"))
+    return rows.order_by("number_since", "pk").values_list("account_id", "msisdn")
 
 
 def lines_had(account_ids: Sequence[int], since: date) -> dict[int, tuple[int, bool]]:
@@ -350,9 +363,14 @@ def living_line(number: str) -> Line | None:
 
 def refused(account_ids: Sequence[int], topics: Sequence[str]) -> set[tuple[int, str]]:
     """The channels on which these accounts want to hear nothing of these topics: account and channel; the newest word holds."""
-    rows = Consent.objects.filter(account_id__in=account_ids, topic__in=topics).order_by("at", "pk")
-    newest = {(a, t, c): yes for a, t, c, yes in rows.values_list("account_id", "topic", "channel", "granted")}
+    newest = {(a, t, c): yes for a, t, c, yes in _consents(accounts=account_ids, topics=topics)}
     return {(a, c) for (a, _, c), yes in newest.items() if not yes}
+
+
+@prepared
+def _consents() -> QuerySet[Consent, tuple[int, str, str, bool]]:
+    rows = Consent.objects.filter(account_id__in=wholes("accounts"), topic__in=given_words("topics")).order_by("at", "pk")
+    return rows.values_list("account_id", "topic", "channel", "granted")
 
 
 def count_in_cycle(bill_days: Sequence[int], opened_by: date) -> int:
@@ -399,9 +417,9 @@ def language_of(account_id: int) -> str:
     return Account.objects.filter(pk=account_id).values_list("customer__language", flat=True).first() or "en"
 
 
-def pin_subquery(account: Combinable) -> Exists:
-    """For a query of a room above: whether a PIN was ever set."""
-    return Exists(Pin.objects.filter(account=account))
+def pin_subquery(account: Combinable) -> Subquery:
+    """For a query of a room above: when the PIN was set (NULL: there is none)."""
+    return Subquery(Pin.objects.filter(account=account).values("set_at")[:1])
 
 
 def plan(plan_id: int) -> Plan | None:
@@ -410,12 +428,6 @@ def plan(plan_id: int) -> Plan | None:
 
 def plans() -> list[Plan]:
     return list(Plan.objects.order_by("price_minor"))
-
-
-def consent_now(account_id: int) -> dict[tuple[str, str], bool]:
-    """What the customer allows, by (topic, channel): the newest word holds."""
-    rows = Consent.objects.filter(account_id=account_id).order_by("at", "pk").values_list("topic", "channel", "granted")
-    return {(topic, channel): granted for topic, channel, granted in rows}
 
 
 @dataclass(frozen=True)
@@ -464,3 +476,52 @@ def _day(day: date | None) -> str:
 def counts() -> dict[str, Any]:
     """How much there is, for the command line."""
     return {"accounts": Account.objects.count(), "lines": Line.objects.count()}
+
+
+# ---------------------------------------------------------------- what an export says
+
+
+def said(path: str) -> Cast:
+    """A day, moment or number as text, as it stands in the database."""
+    return Cast(path, TextField())
+
+
+def yes_or_no(path: str) -> Case:
+    return Case(When(**{path: True}, then=Value("yes")), When(**{path: False}, then=Value("no")), default=None, output_field=TextField())
+
+
+def own_key(path: str = "") -> Case:
+    """The key by which the carrier's other systems know the row at this path (`account__`; empty: the row itself): theirs, or one made of
+    our id where it began here. NULL where there is no such row."""
+    there = {f"{path}pk__isnull": False}
+    return Case(When(**there, then=Coalesce(f"{path}source_key", Concat(Value(OWN), Cast(f"{path}pk", TextField())))), default=None, output_field=TextField())
+
+
+OWN = "careline-"  # begins a key that is ours
+_LIMITS = {"data_mb": said("data_mb"), "voice_minutes": said("voice_minutes"), "texts": said("texts")}
+EXPORTED: dict[str, tuple[type[Model], dict[str, str | Combinable]]] = {
+    "plans": (Plan, {"key": own_key(), "code": "code", "name": "name", "price": "price_minor", **_LIMITS, "data_gb_price": "data_gb_price_minor"}),
+    "devices": (Device, {"key": own_key(), "imei": "imei", "make": "make", "model": "model", "compatible": yes_or_no("compatible"), "blocked": "blocked"}),
+    "customers": (Customer, {"key": own_key(), "name": "name", "kind": "kind", "since": said("since"), "language": "language", "needs": "needs",
+                             "likes": "likes", "email": "email", "synthetic": yes_or_no("synthetic")}),
+    "persons": (Person, {"key": own_key(), "customer": own_key("customer__"), "name": "name", "email": "email"}),
+    "accounts": (Account, {"key": own_key(), "customer": own_key("customer__"), "reference": "reference", "currency": "currency", "status": "status",
+                           "opened_on": said("opened_on"), "bill_day": said("bill_day"), "state": "state", "zone": "zone", "postal_code": "postal_code",
+                           "autopay": yes_or_no("autopay"), "change_lock": yes_or_no("change_lock")}),
+    "people": (AccountPerson, {"account": own_key("account__"), "person": own_key("person__"), "right": "right", "may_money": yes_or_no("may_money"),
+                               "may_service": yes_or_no("may_service"), "until": said("until")}),
+    "lines": (Line, {"key": own_key(), "account": own_key("account__"), "number": "msisdn", "label": "label", "plan": own_key("plan__"), "status": "status",
+                     "status_reason": "status_reason", "status_since": said("status_since"), "number_since": said("number_since"),
+                     "activated_on": said("activated_on"), "device": own_key("device__"), "iccid": "iccid", "sim_kind": "sim_kind",
+                     "sim_since": said("sim_since"), "can_text": yes_or_no("can_text"), "contract_ends_on": said("contract_ends_on"),
+                     "sim_state": "sim_state", "spending_limit": "spending_limit_minor"}),
+    "usage": (Usage, {"line": own_key("line__"), "kind": "kind", "day": said("day"), "quantity": said("quantity")}),
+    "consents": (Consent, {"key": own_key(), "account": own_key("account__"), "topic": "topic", "channel": "channel", "granted": yes_or_no("granted"),
+                           "at": said("at"), "source": "source"}),
+}  # fmt: skip
+
+
+def exported(entity: str) -> tuple[list[str], QuerySet[Any, tuple[Any, ...]]]:
+    """The fields of an entity, as an import names them, and its rows in the order of their ids: text, whole minor units, or None."""
+    table, fields = EXPORTED[entity]
+    return list(fields), table.objects.order_by("pk").values_list(*fields.values())  # type: ignore[attr-defined]
