@@ -21,6 +21,7 @@ from careline.doors.web import (
     rulebook,
     sandbox,
     signin,
+    supervision,
     whatif,
     whomay,
 )
@@ -65,6 +66,10 @@ urlpatterns = [
     path("books", books.show, name="books"),
     path("books/<str:number>.csv", books.file, name="books-file"),
     path("rulebook", rulebook.show, name="rulebook"),
+    path("supervision", supervision.show, name="supervision"),
+    path("supervision/people/<int:staff_id>", supervision.person_day, name="person-day"),
+    path("emergency", supervision.emergency, name="emergency"),
+    path("emergency/<int:opening_id>", supervision.opened, name="opened"),
     path("rulebook/changes", change.listed, name="changes"),
     path("rulebook/changes/<int:proposal_id>", change.show, name="change"),
     path("rulebook/who-may", whomay.show, name="who-may"),

@@ -44,7 +44,7 @@ from careline.foundation.rulebook import Rulebook
 log = logging.getLogger("careline.authority")
 
 # Each kind of basis but the contact has one fixed level; a request carries the level it was asked at.
-FIXED = {"sign_in": Level.VERIFIED, "job": Level.VERIFIED, "none": Level.NONE}
+FIXED = {"sign_in": Level.VERIFIED, "audit": Level.VERIFIED, "job": Level.VERIFIED, "none": Level.NONE}
 
 NOBODY = "Nobody here may go beyond it."
 

@@ -94,7 +94,7 @@ def decide(action: str, role: str, facts: dict[str, Any]):
 def a_yes(action: str, role: str) -> dict[str, Any] | None:
     """Facts on which this role is allowed this action."""
     facts = best_facts(action)
-    for kind in ("contact", "request", "none", "job"):
+    for kind in ("contact", "request", "none", "job", "audit"):
         facts["basis"]["kind"] = kind
         if decide(action, role, facts).allowed:
             return facts
