@@ -6,6 +6,7 @@ from careline.doors import ready
 from careline.doors.api import app
 from careline.doors.web import (
     approvals,
+    asked,
     books,
     change,
     contact,
@@ -22,6 +23,7 @@ from careline.doors.web import (
     sandbox,
     signin,
     supervision,
+    timeline,
     whatif,
     whomay,
 )
@@ -52,9 +54,9 @@ urlpatterns = [
     path("past-due/what-if", whatif.show, name="what-if"),
     path("contacts/<str:reference>/papers/<int:paper_id>.pdf", papers.show, name="paper"),
     path("contacts/<str:reference>/papers/<int:paper_id>/part", papers.paper_part, name="paper-part"),
-    path("contacts/<str:reference>/journal", contact.journal_page, name="journal"),
-    path("requests/<int:request_id>/part", contact.request_part, name="request-part"),
-    path("requests/<int:request_id>/away", contact.request_away, name="request-away"),
+    path("contacts/<str:reference>/journal", timeline.journal_page, name="journal"),
+    path("requests/<int:request_id>/part", asked.request_part, name="request-part"),
+    path("requests/<int:request_id>/away", asked.request_away, name="request-away"),
     path("approvals", approvals.inbox, name="approvals"),
     path("approvals/part", approvals.inbox_part, name="approvals-part"),
     path("approvals/<int:request_id>", approvals.show, name="approval"),

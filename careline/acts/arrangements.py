@@ -18,6 +18,7 @@ from careline.domain.collections import queries as collections
 from careline.domain.customers import queries as customers
 from careline.domain.journal import rules as journal
 from careline.domain.journal.operations import tell
+from careline.domain.ledger import queries as ledger
 from careline.domain.rulebook import queries as rulebooks
 from careline.foundation import phone
 from careline.foundation.act import Act
@@ -61,19 +62,27 @@ class Propose(Input):
 
 
 class Agree(Input):
-    """Parts in the order of their days, which sum to all that is past due. `consent`: the fee that was read out."""
+    """Parts in the order of their days, which sum to all that is past due. `consent`: the fee that was read out. `method`: the saved method
+    that each later part is charged to on its day, as was read out (none: they pay them)."""
 
     account: Id
     parts: Parts
+    method: Id | None = None
     consent: Price = 0
     words: Annotated[str, Field(max_length=400)] = ""
 
 
 class Change(Input):
-    """Other parts for the arrangement that runs, which sum to all that is past due by now."""
+    """Other parts for the arrangement that runs, which sum to all that is past due by now; `method` as in agreeing."""
 
     account: Id
     parts: Parts
+    method: Id | None = None
+    words: Annotated[str, Field(min_length=1, max_length=400)]
+
+
+class StopCharging(Input):
+    account: Id
     words: Annotated[str, Field(min_length=1, max_length=400)]
 
 
@@ -181,15 +190,59 @@ def in_words(parts: Sequence[rules.Part], today: date) -> str:
     return " and ".join([", ".join(said[:-1]), said[-1]] if len(said) > 1 else said)
 
 
-def read_out(policy: Policy, parts: Sequence[rules.Part], today: date, fee: int) -> str:
-    return policy.read_out(in_words(parts, today), shown(sum(p.amount_minor for p in parts)), shown(fee))
+def read_out(policy: Policy, parts: Sequence[rules.Part], today: date, fee: int, method: Any = None, autopay: bool = False) -> str:
+    said = in_words(parts, today), shown(sum(p.amount_minor for p in parts)), shown(fee)
+    return policy.read_out(*said, method_said(method) if method else "", autopay)
+
+
+def method_said(method: Any) -> str:
+    return f"{method.brand} …{method.last_four}"
+
+
+def why_not_charged(policy: Policy, account_id: int, method: Any, parts: Sequence[rules.Part], today: date) -> str:
+    """Why the later parts cannot be charged to a saved method, in words; nothing when they can."""
+    if policy.charge_from is None:
+        return "This carrier charges no parts: the customer pays them."
+    if method is None or method.account_id != account_id or not method.is_active:
+        return "Choose a saved method of this account."
+    if parts[-1].due_on <= today:
+        return "No part is later than today, so there is nothing to charge later."
+    if method.expires_on is not None and method.expires_on < parts[-1].due_on:
+        return f"{method_said(method)} expires before the last part. Choose another, or let them pay the parts."
+    if text_number(account_id) is None:
+        return "What is charged has to be sent in writing first, and no number of this account takes texts. Let them pay the parts."
+    return ""
+
+
+def _charged_to(given: Agree | Change, policy: Policy, parts: Sequence[rules.Part], today: date) -> Any:
+    """The method that later parts are charged to (None: they are not). Raises Refused where that cannot be agreed."""
+    if given.method is None:
+        return None
+    method = ledger.method(given.method)
+    if why := why_not_charged(policy, given.account, method, parts, today):
+        raise refuse("INVALID", why, fields={"method": why})
+    return method
+
+
+def _promised(
+    act: Act, given: Agree | Change, scene: Scene, policy: Policy, number: str, parts: Sequence[rules.Part], fee: int, today: date
+) -> operations.Promise:
+    """What is agreed beside the parts; the written confirmation is queued."""
+    method = _charged_to(given, policy, parts, today)
+    told, told_to = _confirm(act, scene, given.account, number, parts, method)
+    row = customers.account(given.account)
+    autopay = row is not None and row.autopay
+    return operations.Promise(
+        policy.grace_days + (policy.charge_grace if method else 0), _person(scene), read_out(policy, parts, today, fee, method, autopay), told, told_to,
+        method.pk if method else None, autopay and policy.autopay_off,
+    )  # fmt: skip
 
 
 def _shortly(parts: Sequence[rules.Part]) -> str:
     return ", ".join(f"{shown(p.amount_minor)} on {p.due_on:%b} {p.due_on.day}" for p in parts)
 
 
-def _confirm(act: Act, scene: Scene, account_id: int, number: str, parts: Sequence[rules.Part]) -> tuple[str, str]:
+def _confirm(act: Act, scene: Scene, account_id: int, number: str, parts: Sequence[rules.Part], method: Any) -> tuple[str, str]:
     """Queue the written confirmation. Returns its words and the last four of where it goes; nothing where no number takes texts."""
     to = text_number(account_id)
     if to is None:
@@ -197,6 +250,8 @@ def _confirm(act: Act, scene: Scene, account_id: int, number: str, parts: Sequen
     language = texts.language_of(account_id)
     plan = ", ".join(f"{shown(p.amount_minor)} {texts.day_said(scene.rulebook, language, p.due_on)}" for p in parts)
     body = texts.said(scene.rulebook, "arranged", language, plan=plan, number=number)
+    if method is not None:
+        body += " " + texts.said(scene.rulebook, "arranged_charged", language, method=method_said(method))
     tell(act=act, topic="arrangement", channel="sms", to=to, body=body, about=f"arrangement:{number}", account_id=account_id)
     return body, phone.last_four(to)
 
@@ -209,16 +264,13 @@ def agree(act: Act, given: Agree, scene: Scene) -> Done:
     policy, today = policy_of(scene.rulebook), today_of(act)
     parts = [rules.Part(p.due_on, p.amount) for p in given.parts]
     number = operations.next_number()
-    told, told_to = _confirm(act, scene, given.account, number, parts)
-    row = operations.agree(
-        act=act, account_id=given.account, number=number, parts=parts, grace_days=policy.grace_days, person_id=_person(scene),
-        read_out=read_out(policy, parts, today, policy.fee), told=told, told_to=told_to, fee_minor=policy.fee,
-    )  # fmt: skip
+    promise = _promised(act, given, scene, policy, number, parts, policy.fee, today)
+    row = operations.agree(act=act, account_id=given.account, number=number, parts=parts, promise=promise, fee_minor=policy.fee)
     amount = sum(p.amount_minor for p in parts)
     return Done(
         f"Arrangement {row.number}: {shown(amount)} past due, {_shortly(parts)}",
         {"arrangement": row.number, "today": parts[0].amount_minor if parts[0].due_on == today else 0},
-        data=_data(row.number, 1, parts),
+        data=_data(row.number, 1, parts, promise),
         payload={"words": given.words} if given.words else None,
     )
 
@@ -230,17 +282,20 @@ def change(act: Act, given: Change, scene: Scene) -> Done:
     if found is None:
         raise refuse("CONFLICT", "No arrangement runs on this account.", rule="no-arrangement")
     number = found.row.number
-    told, told_to = _confirm(act, scene, given.account, number, parts)
-    terms = operations.agree_anew(
-        act=act, account_id=given.account, parts=parts, grace_days=policy.grace_days, person_id=_person(scene),
-        read_out=read_out(policy, parts, today, 0), told=told, told_to=told_to,
-    )  # fmt: skip
+    promise = _promised(act, given, scene, policy, number, parts, 0, today)
+    terms = operations.agree_anew(act=act, account_id=given.account, parts=parts, promise=promise)
     return Done(
         f"Arrangement {number} agreed anew: {shown(terms.amount_minor)} past due, {_shortly(parts)}",
         {"arrangement": number, "today": parts[0].amount_minor if parts[0].due_on == today else 0},
-        data=_data(number, terms.version, parts),
+        data=_data(number, terms.version, parts, promise),
         payload={"words": given.words},
     )
+
+
+def stop_charging(act: Act, given: StopCharging, scene: Scene) -> Done:
+    found = operations.stop_charging(act=act, account_id=given.account)
+    number = found.row.number
+    return Done(f"{number}: its parts are charged no more", {"arrangement": number}, data={"arrangement": number}, payload={"words": given.words})
 
 
 def cancel(act: Act, given: Cancel, scene: Scene) -> Done:
@@ -258,8 +313,9 @@ def cancel(act: Act, given: Cancel, scene: Scene) -> Done:
     )
 
 
-def _data(number: str, version: int, parts: Sequence[rules.Part]) -> dict[str, Any]:
-    return {"arrangement": number, "version": version, "parts": [[p.due_on.isoformat(), p.amount_minor] for p in parts]}
+def _data(number: str, version: int, parts: Sequence[rules.Part], promise: operations.Promise) -> dict[str, Any]:
+    charged = {"charged_to": promise.method_id} if promise.method_id else {}
+    return {"arrangement": number, "version": version, "parts": [[p.due_on.isoformat(), p.amount_minor] for p in parts], **charged}
 
 
 def after_money(act: Act, account_id: int) -> tuple[tuple[str, Done], ...]:
@@ -275,6 +331,7 @@ def ended(found: queries.Standing) -> Done:
         return Done(f"Arrangement {row.number} kept: all of {shown(found.terms.amount_minor)} is paid", data={"arrangement": row.number, "state": row.state}, chain=chain)
     assert row.missed_on is not None
     say = f"Arrangement {row.number} broken: the part of {row.missed_on:%b} {row.missed_on.day} was not here; {shown(found.progress.left_minor)} of it is open"
+    say += "; autopay is off" if found.terms.autopay_off else ""
     data = {"arrangement": row.number, "state": row.state, "missed": row.missed_on.isoformat(), "left": found.progress.left_minor}
     return Done(say, data=data, chain=chain)
 
@@ -285,5 +342,6 @@ ACTS = [
         "arrangements.agree", "Arrange payment", Agree, agree, locks=_account, facts=agree_facts, numbers=NUMBERS, opening=OPENING, key="a", on_page=True,
     ),
     ActType("arrangements.change", "Change the arrangement", Change, change, locks=_account, facts=change_facts, numbers=NUMBERS, opening=OPENING, on_page=True),
+    ActType("arrangements.stop_charging", "Stop charging the parts", StopCharging, stop_charging, locks=_account, on_page=True),
     ActType("arrangements.cancel", "Cancel the arrangement", Cancel, cancel, locks=_account, on_page=True),
 ]  # fmt: skip

@@ -24,6 +24,7 @@ from careline.foundation.calendar import civil_date
 from careline.foundation.ladder import HoldKind
 from careline.foundation.money import shown
 from careline.foundation.refusal import refuse
+from careline.foundation.rulebook import Rulebook
 
 
 class PlaceHold(Input):
@@ -63,10 +64,15 @@ def _today(act: Act) -> date:
     return civil_date(act.at, settings.CARRIER_ZONE)
 
 
+def hold_room(rulebook: Rulebook, role: str) -> int:
+    """For how many days a role may hold until a day."""
+    return int(rulebook.limits["hold"]["days"].get(role, 0))
+
+
 def hold_facts(scene: Scene, act: Act, given: PlaceHold) -> dict[str, Any]:
     kind = _kind(scene, given.kind)
     days = (given.until - _today(act)).days if given.until is not None else 0
-    room = int(scene.rulebook.limits["hold"]["days"].get(act.who.role, 0))
+    room = hold_room(scene.rulebook, act.who.role)
     return {
         "hold": {
             "open": given.until is None,

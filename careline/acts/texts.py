@@ -27,6 +27,11 @@ ENGLISH = {
     "bill_explained_subject": "Why your bill {number} from {carrier} differs",
     "arranged": "{carrier}: you agreed to pay {plan}. Until then we do not collect this amount. New bills are due as always. Call us before a day "
     "if it does not work out. {number}",
+    "arranged_charged": "Each later part is charged to {method} on its day; call us before that day to stop it.",
+    "part_charged": "{carrier}: as agreed, {amount} was charged to {method}. Thank you. Receipt {number}.",
+    "part_declined": "{carrier}: {amount} for your arrangement was declined by {method}. Please pay it another way today, or call us: we will find "
+    "a way together.",
+    "autopay_ended": "Autopay is off now.",
     "arrangement_cancelled": "{carrier}: your payment arrangement {number} is cancelled. {left} is past due now.",
     "arrangement_broken": "{carrier}: {amount} was agreed for {day} and did not come, so your arrangement has ended and {left} is past due. Call us: we will "
     "find a way together. Reply STOP to end texts about payments.",

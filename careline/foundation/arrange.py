@@ -7,8 +7,16 @@ from dataclasses import dataclass, fields
 from typing import Any, Final
 
 WORDS: Final = {
-    "ask": (), "read_out": ("plan", "amount"), "not_held": (), "late_fee": (), "fee": ("fee",), "broken": (), "agree": (), "hardship": (),
+    "charge": ("method",), "autopay": (), "autopay_off": (), "ask": (), "read_out": ("plan", "amount"), "not_held": (), "late_fee": (), "fee": ("fee",), "broken": (), "agree": (), "hardship": (),
 }  # fmt: skip
+
+
+# Of sentences that came later, what is said where a bundle of before does not have them.
+LATER: Final = {
+    "charge": "Each later part is charged to your {method} on its day. Tell us before that day if we shall not.",
+    "autopay": "Autopay waits meanwhile.",
+    "autopay_off": "Autopay waits meanwhile, and is switched off if a part does not come.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +45,9 @@ NOTHING: Final = Limits(
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """`words`: what is said, by name. `roles`: the limits of each role that has a row."""
+    """`words`: what is said, by name. `roles`: the limits of each role that has a row. `charge_from`: the hour of a part's day from which
+    it may be charged to a saved method (None: none is), `charge_grace`: days more for a part that is. `autopay_off`: a broken one ends
+    autopay."""
 
     least_owed: int
     history_days: int
@@ -47,14 +57,23 @@ class Policy:
     late_fees: bool
     roles: Mapping[str, Limits]
     words: Mapping[str, str]
+    charge_from: int | None = None
+    charge_grace: int = 0
+    autopay_off: bool = False
 
     def of(self, role: str) -> Limits:
         return self.roles.get(role, NOTHING)
 
-    def read_out(self, plan: str, amount: str, fee: str) -> str:
-        """What is read to the caller before they agree: what they pay, what is held, what is not, and what ends it."""
+    def read_out(self, plan: str, amount: str, fee: str, method: str = "", autopay: bool = False) -> str:
+        """What is read to the caller before they agree: what they pay, what is held, what is not, and what ends it. `method`: what later
+        parts are charged to; `autopay`: they have it."""
         known = self.words
-        said = [known["read_out"].format(plan=plan, amount=amount), known["not_held"]]
+        said = [known["read_out"].format(plan=plan, amount=amount)]
+        if method:
+            said.append(known["charge"].format(method=method))
+        said.append(known["not_held"])
+        if autopay:
+            said.append(known["autopay_off" if self.autopay_off else "autopay"])
         if self.late_fees:
             said.append(known["late_fee"])
         if self.fee:
@@ -65,9 +84,10 @@ class Policy:
 def read(data: Mapping[str, Any]) -> Policy:
     """The policy of a parsed arrangements.toml. Raises ValueError that names the place and says what is wrong."""
     for name in data:
-        if name not in ("eligibility", "terms", "role", "words", "notice"):  # `notice`: of older bundles; contact_rules.toml says the hours now
+        if name not in ("eligibility", "terms", "charge", "broken", "role", "words", "notice"):  # `notice`: of older bundles; contact_rules.toml says the hours now
             raise ValueError(f"the file does not know [{name}]")
     who, terms = (_table(data, name) for name in ("eligibility", "terms"))
+    charge, broken = (_table(data, name) if name in data else {} for name in ("charge", "broken"))
     roles = _table(data, "role")
     if not roles:
         raise ValueError("[role.…] is missing: say for each role what it may agree")
@@ -80,10 +100,15 @@ def read(data: Mapping[str, Any]) -> Policy:
         late_fees=_flag(terms, "terms", "late_fees"),
         roles={role: _limits(_table(roles, role, "role."), f"role.{role}") for role in roles},
         words=_words(_table(data, "words")),
+        charge_from=_whole(charge, "charge", "from_hour", 0, 23) if charge else None,
+        charge_grace=_whole(charge, "charge", "grace_days", 0, 5) if charge else 0,
+        autopay_off=_flag(broken, "broken", "autopay_off") if broken else False,
     )
     for name, row, known in (
         ("eligibility", who, {"least_owed", "history_days", "old_debt_days"}),
         ("terms", terms, {"grace_days", "fee", "late_fees"}),
+        ("charge", charge, {"from_hour", "grace_days"}),
+        ("broken", broken, {"autopay_off"}),
     ):
         _known(row, name, known)
     return policy
@@ -105,7 +130,7 @@ def _words(row: Mapping[str, Any]) -> dict[str, str]:
     _known(row, "words", set(WORDS))
     found = {}
     for name, takes in WORDS.items():
-        text = row.get(name)
+        text = row.get(name, LATER.get(name))
         if not isinstance(text, str) or not text.strip() or len(text) > 400:
             raise ValueError(f"[words] {name}: a sentence of at most 400 characters")
         try:

@@ -449,6 +449,7 @@ ACTS = {
     "credits.reverse": ({"account": "{account}", "credit": "{credit}", "words": "By mistake"}, (MISMATCH, VERIFY, LIVE, NOT_OWN, NOT_OWN)),
     "arrangements.agree": ({"account": "{account}", "plan": "2026-12-04:4860"}, (MISMATCH, VERIFY, LIVE, "arrangement-nothing", "arrangement-nothing")),
     "arrangements.change": ({"account": "{account}", "plan": "2026-12-04:4860", "words": "Later"}, (MISMATCH, VERIFY, LIVE, "arrangement-fits", "arrangement-fits")),
+    "arrangements.stop_charging": ({"account": "{account}", "words": "Pays at the bank"}, (MISMATCH, VERIFY, LIVE, "no-arrangement", "no-arrangement")),
     "arrangements.cancel": ({"account": "{account}", "words": "Pays it all"}, (MISMATCH, VERIFY, LIVE, "no-arrangement", "no-arrangement")),
     "payments.take": ({"account": "{account}", "amount": "5", "method": "{method}"}, (MISMATCH, VERIFY, LIVE, DONE, DONE)),
     "payments.send_link": ({"account": "{account}", "amount": "5", "line": "{line}"}, (MISMATCH, VERIFY, LIVE, DONE, DONE)),
@@ -565,7 +566,7 @@ def test_every_act_answers_each_role_at_each_level_as_the_table_says(house, mari
 
 
 def test_the_table_of_acts_is_the_table_of_the_contact_page():
-    from careline.doors.web.contact import KINDS
+    from careline.doors.web.act_forms import KINDS
 
     assert set(ACTS) == set(KINDS)
 

@@ -121,6 +121,23 @@ def test_a_broken_one_stands_on_the_page_the_home_page_and_in_the_form(ana, mari
     assert "A lead could agree to it" in form(ana) and "arrangement-wait" in form(ana)
 
 
+def test_later_parts_are_charged_as_it_was_read_out_and_that_is_stopped_from_the_page(ana, maria):
+    visa = str(maria.payment_methods.get().pk)
+    page = form(ana, **PAYDAY, plan=HALVES)
+    assert "Charge Visa …4242 on their days" in page and "is charged to your" not in page
+    assert "Each later part is charged to your Visa …4242 on its day." in form(ana, **PAYDAY, plan=HALVES, charged=visa)
+    assert "on their days" not in form(ana, now="142", plan="2026-11-24:14200"), "nothing is later"
+    ana.do(ana.contact, "arrangements.agree", account=maria.pk, plan=HALVES, charged=visa)
+    page = words(ana.get(ana.here))
+    assert "later parts charged to Visa …4242" in page and "stop charging" in page
+    change = words(ana.get(ana.here + "?act=arrangements.change&plan=own&due_1=2026-12-04&amount_1=142"))
+    assert "is charged to your Visa …4242" in change, "as it was agreed, until it is said otherwise"
+    assert "is charged no more" in words(ana.get(ana.here + "?act=arrangements.stop_charging"))
+    ana.do(ana.contact, "arrangements.stop_charging", account=maria.pk, words="Pays at the bank")
+    page = words(ana.get(ana.here))
+    assert "charged to Visa" not in page.split("Timeline")[0] and "No part of an arrangement is charged" in words(ana.get(ana.here + "?act=arrangements.stop_charging"))
+
+
 def test_it_is_changed_and_cancelled_from_the_page(ana, maria):
     ana.do(ana.contact, "arrangements.agree", account=maria.pk, plan="2026-11-27:7100,2026-12-11:7100")
     assert "is left" in words(ana.get(ana.here + "?act=arrangements.change"))

@@ -48,6 +48,8 @@ def test_ana_sees_why_a_line_is_suspended_to_the_cent_holds_it_and_lets_go(clien
     assert "Service ended" in page and "by mail" not in page and "by letter" in page
     form = client.get(reverse("contact", args=[reference]) + "?act=collections.hold&kind=bankruptcy").content.decode()
     assert "Nothing from before the petition may be collected" in form and "Lines that were barred come back." in form
+    by_hand = client.get(reverse("contact", args=[reference]) + "?act=collections.hold&kind=manual").content.decode()
+    assert "by yourself (7 days); longer is asked of a lead." in by_hand
     key = form.split('name="request_key" value="')[1].split('"')[0]
     done = client.post(reverse("contact-do", args=[reference, "collections.hold"]), {"request_key": key, "account": maria.pk, "kind": "bankruptcy", "words": "Letter"})
     assert done.status_code == 303 and done["Location"] == reverse("past-due", args=[reference])

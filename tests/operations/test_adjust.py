@@ -11,7 +11,7 @@ from careline.domain.billing import queries as billing
 from careline.domain.billing.models import Agreed
 from careline.domain.credits import queries as credits
 from careline.domain.credits.models import Grant
-from careline.domain.customers.models import Plan, PlanChange
+from careline.domain.customers.models import Line, Plan, PlanChange
 from careline.domain.ledger import queries as ledger
 from careline.domain.ledger.models import Bill, BillLine
 from careline.doors.jobs import billing as bill_run
@@ -161,6 +161,17 @@ def test_one_promotion_is_not_promised_twice_on_one_bill(house, otto, first):
 def test_who_may_promise_which_promotion(house, otto, who, promotion, rule):
     found = Desk(house[who]).take_call(otto, pin="9182").act("billing.add_promotion", account=otto.pk, promotion=promotion)
     assert (found.refusal.rule or found.refusal.code if found.refusal else "") == rule
+
+
+def test_promotions_are_not_heaped_up_beyond_what_one_may_give_away(house, otto):
+    """Twelve months of $5.00 are $60.00; an associate may give away $100.00 on an account, whatever line it is on."""
+    ana, line = Desk(house["ana"]).take_call(otto, pin="9182"), otto.lines.get()
+    second = Line.objects.create(account=otto, msisdn="+12065550177", plan=line.plan, activated_on=date(2026, 10, 4), number_since=TUESDAY)
+    added = ana.must("billing.add_promotion", account=otto.pk, promotion="loyalty", line=line.pk).show["agreed"]
+    no = ana.act("billing.add_promotion", account=otto.pk, promotion="loyalty", line=second.pk)
+    assert no.refusal.rule == "promotion-worth" and "$40.00" in no.refusal.say
+    ana.must("billing.end_agreed", account=otto.pk, agreed=added, words="On the wrong line")
+    ana.must("billing.add_promotion", account=otto.pk, promotion="loyalty", line=second.pk)
 
 
 def test_where_another_system_bills_the_desk_says_so_instead_of_promising(house, otto):

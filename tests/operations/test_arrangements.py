@@ -11,18 +11,19 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from careline.acts.perform import perform
+from careline.carriers.sandbox import SandboxPayments
 from careline.domain.arrangements import queries
 from careline.domain.arrangements.models import Arrangement, Terms
 from careline.domain.arrangements.queries import Hold
-from careline.domain.customers.models import Customer
+from careline.domain.customers.models import Account, Customer
 from careline.domain.journal import queries as journal
 from careline.domain.journal.models import Line, Outbox
 from careline.domain.ledger import queries as ledger
-from careline.domain.ledger.models import Payment, UnbilledCharge
+from careline.domain.ledger.models import Charge, Payment, PaymentMethod, UnbilledCharge
 from careline.domain.rulebook import operations as rulebooks
 from careline.domain.rulebook import queries as rulebook_queries
-from careline.doors.jobs import worker
-from careline.doors.jobs.promises import remind_day, settle_day
+from careline.doors.jobs import charging, worker
+from careline.doors.jobs.promises import charge_day, remind_day, settle_day
 from careline.foundation.act import Who
 from tests.operations.test_crash import Crash, CrashAt, rows
 from tests.people import Desk, carrier_act, default_rulebook, issue_bill, open_account, pay
@@ -200,7 +201,6 @@ def test_what_was_agreed_is_kept_as_it_was_read_out_and_sent(ana, maria):
     agree(ana, maria)
     terms = Terms.objects.get()
     assert terms.read_out.startswith("You pay $71.00 today and $71.00 on Friday, December 11. Until then we do not collect these $142.00")
-    assert "A late fee may still be added." in terms.read_out
     assert terms.told == Outbox.objects.get(topic="arrangement").body and "$71.00 27 novembre, $71.00 11 décembre" in terms.told
     assert (terms.told_to, terms.person.name, terms.agreed_by.username, terms.contact_id) == ("0188", "Maria Okafor", "ana", ana.contact)
     assert [(c.bill.total_minor, c.open_minor) for c in terms.covered.all()] == [(14200, 14200)]
@@ -398,3 +398,116 @@ def test_two_nights_and_a_payment_at_once_end_it_once(committed_house, racing):
     row = Arrangement.objects.get()
     assert (row.state, row.ended_on) == ("broken", date(2026, 11, 28)), "the day was over, whoever came first"
     assert Line.objects.filter(code="arrangements.settle").count() == 1
+
+
+# ---------------------------------------------------------------- later parts, charged on their day
+
+NINE = timedelta(hours=9)  # from ten past midnight on: the hour of the policy, and ten minutes
+
+
+def charged(ana, maria):
+    """Maria lets the later part be charged to her Visa; the first one she pays in the call."""
+    assert agree(ana, maria, method=maria.payment_methods.get().pk).ok
+    take(ana, maria, 7100)
+    return Arrangement.objects.get()
+
+
+def test_a_later_part_is_charged_on_its_day_once_and_closes_the_arrangement(ana, maria):
+    row = charged(ana, maria)
+    terms = Terms.objects.get()
+    assert "Each later part is charged to your Visa …4242 on its day." in terms.read_out and "Cada pago siguiente se cargará a Visa …4242" in terms.told
+    assert charge_day(night("2026-11-27") + NINE) == charge_day(night("2026-12-10") + NINE) == {}, "the first is taken in the call, the second not before its day"
+    assert charge_day(night("2026-12-11") + timedelta(hours=8)) == {}, "not before nine"
+    assert [charge_day(night("2026-12-11") + NINE), charge_day(night("2026-12-11") + 2 * NINE)] == [{"taken": 1}, {}]
+    row.refresh_from_db()
+    assert row.state == "kept" and ledger.balance(maria.pk) == 0
+    said = [line.content["say"] for line in Line.objects.filter(code="arrangements.charge")]
+    assert said[0] == "Part of the arrangement: $71.00 with Visa …4242 is under way" and said[1].startswith("Part of the arrangement: $71.00 with Visa …4242, PY-")
+    assert "cargamos $71.00 a Visa …4242" in Outbox.objects.latest("pk").body
+    assert not list(journal.verify())
+
+
+def test_a_part_that_is_declined_is_told_at_once_and_breaks_a_day_later_than_one_that_nobody_paid(ana, maria):
+    charged(ana, maria)
+    maria.payment_methods.update(token="tok-visa-funds")
+    assert [charge_day(night("2026-12-11") + NINE), charge_day(night("2026-12-11") + 2 * NINE)] == [{"declined": 1}, {}]
+    assert "rechazó $71.00" in Outbox.objects.latest("pk").body
+    assert settle_day(night("2026-12-12")).broken == 0 and settle_day(night("2026-12-13")).broken == 1
+
+
+@pytest.mark.parametrize("then", ["stopped", "agreed anew", "cancelled", "held", "paid", "paid in part"])
+def test_nothing_is_charged_that_was_stopped_changed_held_or_paid(ana, maria, house, then):
+    charged(ana, maria)
+    calls_again(ana, maria, days=3)
+    later = [{"due_on": "2026-12-11", "amount": 7100}]
+    if then == "stopped":
+        assert ana.must("arrangements.stop_charging", account=maria.pk, words="She pays it at the bank").say.endswith("charged no more")
+        assert ana.act("arrangements.stop_charging", account=maria.pk, words="Again").refusal.rule == "nothing-charged"
+    elif then == "agreed anew":
+        ana.must("arrangements.change", account=maria.pk, parts=later, words="She pays it herself")
+    elif then == "cancelled":
+        ana.must("arrangements.cancel", account=maria.pk, words="Pays it all")
+    elif then == "held":
+        ana.must("collections.hold", account=maria.pk, kind="bankruptcy", words="Letter from the court")
+    else:
+        pay(maria, 7100 if then == "paid" else 7000, night("2026-12-10"))
+    assert charge_day(night("2026-12-11") + NINE) == ({"taken": 1} if then == "paid in part" else {})
+    assert [c.amount_minor for c in Charge.objects.filter(key__startswith="part:")] == ([100] if then == "paid in part" else [])
+
+
+def test_a_lost_answer_is_asked_after_and_a_payment_under_way_is_waited_for(ana, maria):
+    row = charged(ana, maria)
+    Charge.objects.create(account=maria, key="at-the-desk", amount_minor=7100, at=night("2026-12-11"))
+    assert charge_day(night("2026-12-11") + NINE) == {}, "it may be this very part that is under way"
+    Charge.objects.filter(key="at-the-desk").update(state="declined")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SandboxPayments, "charge", lambda self, **given: (_ for _ in ()).throw(ConnectionError()))
+        assert charge_day(night("2026-12-11") + NINE) == {"pending": 1}
+    act = replace(carrier_act(night("2026-12-11") + 2 * NINE), who=worker.WORKER)
+    assert [c.state for c in charging.finish(act=act, rulebook=default_rulebook(), before=act.at)] == ["taken"]
+    assert charging.finish(act=act, rulebook=default_rulebook(), before=act.at) == []
+    row.refresh_from_db()
+    assert row.state == "kept" and Payment.objects.filter(account=maria).count() == 2
+
+
+def test_a_try_that_never_left_is_not_taken_days_later(ana, maria):
+    charged(ana, maria)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SandboxPayments, "charge", lambda self, **given: (_ for _ in ()).throw(ConnectionError()))
+        charge_day(night("2026-12-11") + NINE)
+    act = carrier_act(night("2026-12-14"))
+    assert [c.state for c in charging.finish(act=act, rulebook=default_rulebook(), before=act.at)] == ["declined"]
+    assert Payment.objects.filter(account=maria).count() == 1
+
+
+def test_a_method_that_cannot_be_charged_then_is_refused_with_what_to_do(ana, maria):
+    own = maria.payment_methods.get()
+    PaymentMethod.objects.filter(pk=own.pk).update(expires_on=date(2026, 11, 30))
+    assert "expires before the last part" in agree(ana, maria, method=own.pk).say
+    PaymentMethod.objects.filter(pk=own.pk).update(expires_on=None)
+    somebody = past_due("Ben Ode", "+12065550111", "A-0000077").payment_methods.get()
+    assert "saved method of this account" in agree(ana, maria, method=somebody.pk).say
+    assert "nothing to charge later" in agree(ana, maria, [{"due_on": "2026-11-27", "amount": 14200}], method=own.pk).say
+    maria.lines.update(can_text=False)
+    assert "in writing first" in agree(ana, maria, method=own.pk).say
+    assert not Arrangement.objects.exists() and not Outbox.objects.filter(topic="arrangement").exists()
+
+
+def test_a_broken_one_ends_autopay_where_that_was_read_out(ana, maria, house):
+    Account.objects.update(autopay=True)
+    agree(ana, maria)
+    assert "is switched off if a part does not come" in Terms.objects.get().read_out
+    take(ana, maria, 7100)
+    settle_day(night("2026-12-12"))
+    assert Account.objects.get().autopay is False
+    assert "El pago automático queda desactivado." in Outbox.objects.get(topic="arrangement_broken").body
+    assert "; autopay is off" in Line.objects.get(code="arrangements.settle").content["say"]
+
+
+def test_two_jobs_at_once_charge_a_part_once(committed_house, racing):
+    maria = past_due()
+    ana = Desk(committed_house["ana"], FRIDAY).take_call(maria)
+    charged(ana, maria)
+    at = night("2026-12-11") + NINE
+    racing(partial(charge_day, at), partial(charge_day, at))
+    assert Payment.objects.filter(account=maria).count() == 2 and Charge.objects.filter(key__startswith="part:").count() == 1

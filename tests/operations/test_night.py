@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import itertools
+import os
+import signal
+import subprocess
+import sys
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 
 import pytest
+from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Sum
 
 from careline.acts.perform import perform
-from careline.carriers.sandbox import SandboxMessenger, SandboxNetwork
+from careline.carriers.sandbox import SandboxMessenger, SandboxNetwork, SandboxPayments
 from careline.domain.activations.models import Order
 from careline.domain.collections import queries
 from careline.domain.collections.models import Climb, Hold, LateFee, Placement, Step
 from careline.domain.contacts.models import Contact
+from careline.domain.customers import operations as customers
 from careline.domain.customers.models import Account, Consent, Customer, Line
 from careline.domain.journal import queries as journal
 from careline.domain.journal.models import Line as JournalLine
@@ -23,6 +30,7 @@ from careline.domain.journal.models import Outbox
 from careline.domain.ledger import operations as ledger
 from careline.domain.ledger import queries as ledger_queries
 from careline.domain.ledger.models import Charge, Entry, Payment, PaymentMethod, UnbilledCharge
+from careline.domain.rulebook import queries as rulebooks
 from careline.doors.jobs import night, worker
 from careline.foundation.act import Who
 from tests.people import Desk, carrier_act, issue_bill, key, open_account, pay
@@ -351,6 +359,23 @@ def test_autopay_is_taken_once_on_the_due_day_and_tried_again_when_it_was_declin
     assert "declined" in next(m["body"] for m in SandboxMessenger().sent() if m["topic"] == "autopay")
 
 
+def test_autopay_waits_while_a_payment_at_the_desk_is_under_way(house):
+    account = owing(autopay=True)
+    Charge.objects.create(account=account, key="at-the-desk", amount_minor=8000, at=at(-1))
+    a_night(0)
+    assert Charge.objects.count() == 1, "it may be the very money"
+    Charge.objects.update(state="declined")
+    assert dict(a_night(0).autopaid) == {"taken": 1}
+
+
+def test_a_provider_that_cannot_be_reached_stops_no_night_and_is_asked_again(house, monkeypatch):
+    account, other = owing(autopay=True), owing()
+    with monkeypatch.context() as patch:
+        patch.setattr(SandboxPayments, "charge", lambda self, **given: (_ for _ in ()).throw(ConnectionError()))
+        assert dict(a_night(3).autopaid) == {"without an answer": 1} and told(other) == ["notice notice"]
+    assert dict(a_night(3).autopaid) == {"taken": 1} and ledger_queries.balance(account.pk) == 0
+
+
 # ---------------------------------------------------------------- killed, repeated, two at once
 
 
@@ -453,6 +478,78 @@ def test_two_nights_at_once_do_everything_once(committed_house, racing):
     assert len([t for t in found["told"] if t[0] == "collections"]) == 3 and len(found["orders"]) == 3
 
 
+CHILD = """
+import sys
+from datetime import datetime
+import django
+django.setup()
+from careline.doors.jobs import night
+night.SMALLEST = night.LARGEST = 1
+climb = night.operations.climb_many
+def told(**given):
+    done = climb(**given)
+    print(len(done.accounts), flush=True)
+    return done
+night.operations.climb_many = told
+night.run_night(datetime.fromisoformat(sys.argv[1]))
+"""
+
+
+def test_a_night_that_is_really_killed_goes_on_to_what_an_undisturbed_one_does(committed_house, process_environment):
+    """SIGKILL, twice, in the middle of its parts; the next night in another process finishes it."""
+    four_accounts()
+    for n in range(8):
+        owing(amount=9000 + n)
+    with transaction.atomic():
+        night.run_night(at(16))
+        whole = dump()
+        transaction.set_rollback(True)
+    connection.close()
+    for after in (2, 5):
+        child = subprocess.Popen([sys.executable, "-c", CHILD, at(16).isoformat()], env=process_environment, cwd=settings.ROOT, stdout=subprocess.PIPE, text=True)
+        assert child.stdout is not None
+        for _ in range(after):
+            assert child.stdout.readline()
+        os.kill(child.pid, signal.SIGKILL)
+        child.wait(10)
+        child.stdout.close()
+        assert 0 < Step.objects.count() < len(whole["steps"]) and not list(journal.verify())
+        connection.close()
+    run = night.run_night(at(16))
+    assert dump() == whole and night.report(run).holds and not list(journal.verify())
+
+
+def test_a_payment_an_arrangement_and_a_rung_at_once_come_out_as_one_after_the_other(committed_house, racing):
+    """Whoever comes first: she is never cut off for what is paid or arranged, and what is left of it is in one state."""
+    for round_ in range(4):
+        account = owing(amount=8000)
+        Climb.objects.create(account=account, since=DUE, began_at=at(3), judged_at=at(3), rung="final", rung_days=10, noticed=True)
+        ana = Desk(committed_house["ana" if round_ % 2 else "ben"], at(16)).take_call(account)
+        parts = [{"due_on": "2026-10-21", "amount": 4000}, {"due_on": "2026-11-04", "amount": 4000}]
+        deeds = [
+            partial(night.run_night, at(16)),
+            partial(ana.act, "arrangements.agree", account=account.pk, parts=parts),
+            partial(pay_in_turn, account, 8000 if round_ < 2 else 5600),
+        ]
+        racing(*deeds[round_ % 3 :], *deeds[: round_ % 3])
+        night.relieve(at=at(16, 15))
+        night.relieve(at=at(16, 16))
+        found = queries.known([account.pk], at(16).date(), rulebooks.current().ladder)[account.pk]
+        assert sum(d.open for d in found.facts.debts) == (0 if round_ < 2 else 2400)
+        assert (line_of(account).status, line_of(account).bar) == ("active", ""), "paid, or below what anybody is cut off for"
+        assert Climb.objects.filter(account=account, ended_at=None, bar="").count() == (0 if round_ < 2 else 1)
+        assert Step.objects.filter(account=account).count() == Step.objects.filter(account=account).values("climb", "turn", "rung", "effect").distinct().count()
+        ana.act("contacts.end")
+        ana.act("contacts.wrap_up", summary="Arranged", disposition="resolved", root_cause="past_due")
+    assert not list(journal.verify())
+
+
+def pay_in_turn(account: Account, amount: int) -> None:
+    with transaction.atomic():
+        customers.lock_accounts([account.pk])
+        pay(account, amount, at(16, 14))
+
+
 def test_the_agency_gets_each_account_once_and_hears_when_it_has_paid(house, tmp_path):
     account = owing()
     Climb.objects.create(account=account, since=DUE, began_at=at(3), judged_at=at(3), rung="disconnect", rung_days=60, bar="gone")
@@ -472,7 +569,6 @@ def test_the_agency_gets_each_account_once_and_hears_when_it_has_paid(house, tmp
 
 @pytest.mark.once
 def test_the_desk_is_told_what_the_night_lacks(house, monkeypatch):
-    from careline.domain.rulebook import queries as rulebooks
     from careline.doors.jobs.stop import Stop
     from careline.foundation.rulebook import Rulebook
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from datetime import date, timedelta
 from itertools import pairwise
 
@@ -165,7 +166,13 @@ def test_whoever_has_no_row_may_agree_nothing():
 
 def test_what_is_read_out_says_what_is_held_and_what_is_not():
     said = POLICY.read_out("$71.00 today and $71.00 on December 11", "$142.00", "$10.00")
-    assert "New bills are due as always. A late fee may still be added." in said and "costs" not in said and said.endswith("Do you agree?")
+    assert "New bills are due as always. If a part" in said and "costs" not in said and said.endswith("Do you agree?")
+    assert "A late fee may still be added." in replace(POLICY, late_fees=True).read_out("", "", "")
+
+
+def test_of_late_fees_only_what_is_so_is_read_out():
+    """The ladder levies none on what is held; where the bill run does, it does on all that is late."""
+    assert POLICY.late_fees == (BOOK.billing.late_fee.by == "bill")
 
 
 @pytest.mark.parametrize(("change", "says"), [

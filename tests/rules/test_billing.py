@@ -91,6 +91,18 @@ def test_a_bill_is_what_was_worked_by_hand(name):
     assert [*((m.label, m.amount) for m in made), ("**Total**", rules.total(made))] == by_hand()[name]
 
 
+def test_every_charge_says_its_arithmetic_in_its_own_measure():
+    """Data by the MB, parts of a month by days, shares in percent: as the bill on the page, on paper and explained has it."""
+    months, half = ("Plus 15 GB", "Unlimited"), "Data over the plan, 512 MB"
+    over = facts("CA", Line(1, LONG_AGO, PLUS5, advance=Charged("Plus 5 GB", 3000), used=data((5, 5632))), late=60_000,
+                 agreed=(Agreed(None, "discount", "Student", LONG_AGO, None, 0, 100_000),))  # fmt: skip
+    made = [*rules.rate(over, TARIFF), *rules.rate(GOLDEN["Another plan on October 15"], TARIFF)]
+    said = {m.label: charges.how(charges.Charged(1, m.kind, m.label, m.amount, quantity=m.quantity, unit_minor=m.unit, num=m.num, den=m.den)) for m in made if m.kind != "tax"}
+    assert said[half] == "512 MB at $10.00 a GB" and said["Student"] == "10 % of −$30.00"
+    assert said["Late payment fee, 5% of $600.00 late"] == "5 % of $600.00"
+    assert all(say.startswith("20 of 31 days at") for label, say in said.items() if label.startswith(months) and "days" in label)
+
+
 def test_every_bill_by_hand_is_tried():
     assert set(by_hand()) == set(GOLDEN)
 
@@ -115,13 +127,13 @@ def test_a_late_fee_is_the_greater_of_two_and_never_above_the_cap_of_the_state(s
     made = [m for m in [rules.late_fee(state, late, TARIFF.late_fee)] if m]
     assert [m.amount for m in made] == fee and all(not m.taxed for m in made)
     if made and state in TARIFF.late_fee.caps:
-        assert made[0].source_key == f"late_fee.cap.{state}" and "2.08%" in rules.cite(TARIFF, "late_fee.cap.NY")
+        assert made[0].source_key == f"late_fee.cap.{state}" and "2.08%" in rules.cites(TARIFF)["late_fee.cap.NY"]
 
 
 def test_two_returned_payments_are_one_fee_on_a_bill():
     made = rules._return_fee(facts("CA", returned=("PY-1", "PY-2")), TARIFF.return_fee)
     assert [(m.amount, m.source_key) for m in made] == [(2500, "return_fee.cap.CA")]
-    assert "1719" in rules.cite(TARIFF, "return_fee.cap.CA")
+    assert "1719" in rules.cites(TARIFF)["return_fee.cap.CA"]
 
 
 def test_discounts_never_take_more_than_the_plans_and_shares_show_their_arithmetic():

@@ -9,7 +9,7 @@ from careline.domain.arrangements import rules
 
 class Arrangement(models.Model):
     """One arrangement. `check_on`: the next day on which it could be found broken, while it is alive. `missed_on`: the day of
-    the part that was not here, once it is broken."""
+    the part that was not here, once it is broken. `charge_stopped_at`: since when its parts are charged no more, though that was agreed."""
 
     number = models.CharField(max_length=40, unique=True)
     account = models.ForeignKey("customers.Account", models.PROTECT, related_name="arrangements")
@@ -19,6 +19,7 @@ class Arrangement(models.Model):
     ended_on = models.DateField(null=True)
     ended_at = models.DateTimeField(null=True)
     missed_on = models.DateField(null=True)
+    charge_stopped_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [
@@ -44,6 +45,7 @@ class Terms(models.Model):
 
     `amount_minor` is what was past due, and the sum of the parts. `read_out` was read to the caller, `told` sent to the
     number that ends in `told_to`. `grace_days` is of the day it was agreed: a policy changes nothing that was promised.
+    `method`: what later parts are charged to on their days. `autopay_off`: that it ends autopay when it breaks was read out.
     """
 
     append_only = True
@@ -62,6 +64,8 @@ class Terms(models.Model):
     read_out = models.TextField()
     told = models.TextField(blank=True)
     told_to = models.CharField(max_length=4, blank=True)
+    method = models.ForeignKey("ledger.PaymentMethod", models.PROTECT, null=True, related_name="+")
+    autopay_off = models.BooleanField(default=False)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["arrangement", "version"], name="terms_once")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from datetime import date
 from decimal import Decimal
 
@@ -16,13 +17,27 @@ from careline.foundation.act import Act
 from careline.foundation.refusal import refuse
 
 
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """What is agreed beside the parts, as `Terms` keeps it: the days of grace, who agreed, the words that were read out and sent and to which
+    last four, the saved method that later parts are charged to, and whether it ends autopay when it breaks."""
+
+    grace_days: int
+    person_id: int | None
+    read_out: str
+    told: str
+    told_to: str
+    method_id: int | None = None
+    autopay_off: bool = False
+
+
 def next_number() -> str:
     """The number of an arrangement to be: what is told to the customer names it."""
     return next_numbers("arrangement", "AR")[0]
 
 
 def agree(
-    *, act: Act, account_id: int, number: str, parts: Sequence[rules.Part], grace_days: int, person_id: int | None, read_out: str, told: str, told_to: str, fee_minor: int
+    *, act: Act, account_id: int, number: str, parts: Sequence[rules.Part], promise: Promise, fee_minor: int
 ) -> Arrangement:
     """An arrangement about all that is past due today, in parts that sum to it. A fee waits for the next bill. Refused where
     one runs already, whoever agreed it."""
@@ -30,7 +45,7 @@ def agree(
     if queries.living(account_id, today) is not None:
         raise refuse("CONFLICT", "An arrangement runs already on this account. Change it, or cancel it first.", rule="arrangement-living")
     row = Arrangement.objects.create(number=number, account_id=account_id, agreed_on=today, check_on=today)
-    _terms(act, row, 1, parts, grace_days, person_id, read_out, told, told_to)
+    _terms(act, row, 1, parts, promise)
     _move(act, _standing(account_id, today))
     if fee_minor:
         ledger.charge_next_bill(
@@ -40,15 +55,24 @@ def agree(
     return row
 
 
-def agree_anew(
-    *, act: Act, account_id: int, parts: Sequence[rules.Part], grace_days: int, person_id: int | None, read_out: str, told: str, told_to: str
-) -> Terms:
+def agree_anew(*, act: Act, account_id: int, parts: Sequence[rules.Part], promise: Promise) -> Terms:
     """Other parts for a living arrangement, about all that is past due by now. What was agreed before stays on record."""
     today = ledger.carrier_day(act.at)
     found = _standing(account_id, today)
-    terms = _terms(act, found.row, found.terms.version + 1, parts, grace_days, person_id, read_out, told, told_to)
+    terms = _terms(act, found.row, found.terms.version + 1, parts, promise)
+    Arrangement.objects.filter(pk=found.row.pk).update(charge_stopped_at=None)  # what was agreed now counts
     _move(act, _standing(account_id, today))
     return terms
+
+
+def stop_charging(*, act: Act, account_id: int) -> queries.Standing:
+    """The parts of a living arrangement are charged no more: the customer pays them. Refused where none is."""
+    found = _standing(account_id, ledger.carrier_day(act.at))
+    if found.charged_to is None:
+        raise refuse("CONFLICT", "No part of this arrangement is charged by us. There is nothing to stop.", rule="nothing-charged")
+    found.row.charge_stopped_at = act.at
+    found.row.save(update_fields=["charge_stopped_at"])
+    return found
 
 
 def cancel(*, act: Act, account_id: int) -> queries.Standing:
@@ -87,6 +111,7 @@ def settle_many(*, act: Act, account_ids: Sequence[int], day: date) -> list[quer
         elif row.check_on != progress.check_on:
             row.check_on = progress.check_on
             waits.append(row)
+    customers.end_autopay_many(act=act, account_ids=[s.row.account_id for s in ended if s.row.state == rules.State.BROKEN and s.terms.autopay_off])
     Arrangement.objects.bulk_update([s.row for s in ended] + waits, ["state", "check_on", "ended_on", "ended_at", "missed_on"], batch_size=500)
     return ended
 
@@ -117,9 +142,7 @@ def _end(act: Act, row: Arrangement, state: rules.State, on: date) -> None:
     row.state, row.check_on, row.ended_on, row.ended_at = state, None, on, act.at
 
 
-def _terms(
-    act: Act, row: Arrangement, version: int, parts: Sequence[rules.Part], grace_days: int, person_id: int | None, read_out: str, told: str, told_to: str
-) -> Terms:
+def _terms(act: Act, row: Arrangement, version: int, parts: Sequence[rules.Part], promise: Promise) -> Terms:
     """What was agreed, kept as it was agreed. Refused when the parts do not come to what is past due now."""
     today = ledger.carrier_day(act.at)
     overdue = [b for b in ledger_queries.bills_of(row.account_id) if b.open_minor > 0 and b.due_on < today]
@@ -128,9 +151,9 @@ def _terms(
         raise refuse("CONFLICT", "What is past due changed in this moment. Look again.", rule="arrangement-sum")
     asked = act.asked_by or act.who
     terms = Terms.objects.create(
-        arrangement=row, version=version, amount_minor=owed, grace_days=grace_days, agreed_on=today, at=act.at, person_id=person_id,
+        arrangement=row, version=version, amount_minor=owed, agreed_on=today, at=act.at,
         contact_id=act.basis.contact_id, agreed_by_id=int(asked.id), approved_by_id=int(act.who.id) if act.asked_by else None,
-        read_out=read_out, told=told, told_to=told_to,
+        **asdict(promise),
     )  # fmt: skip
     Instalment.objects.bulk_create(Instalment(terms=terms, number=n, due_on=p.due_on, amount_minor=p.amount_minor) for n, p in enumerate(parts, 1))
     Covered.objects.bulk_create(Covered(terms=terms, bill_id=b.id, open_minor=b.open_minor) for b in overdue)

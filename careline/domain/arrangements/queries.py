@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db.models import Exists, QuerySet
@@ -20,6 +21,8 @@ from careline.foundation.calendar import civil_date, start_of_day
 from careline.foundation.money import shown
 from careline.prepared import day as given_day
 from careline.prepared import prepared, wholes
+
+LONGEST_GRACE = 36  # days that a policy can give at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,20 @@ class Standing:
     def until(self) -> date:
         """The last day on which it can still be kept."""
         return self.progress.parts[-1].due_on + timedelta(days=self.terms.grace_days)
+
+    @property
+    def charged_to(self) -> Any:
+        """The saved method that later parts are charged to, while they are."""
+        return self.terms.method if self.row.state == rules.State.ALIVE and self.row.charge_stopped_at is None else None
+
+    def to_charge(self, day: date) -> list[tuple[str, rules.Due]]:
+        """The parts that may be charged on a day, each with the key of its only try: not those of the day it was agreed on, which
+        are taken in the call, nor what is paid."""
+        if self.charged_to is None or self.progress.state != rules.State.ALIVE:
+            return []
+        grace = timedelta(days=self.terms.grace_days)
+        parts = [p for p in self.progress.parts if self.terms.agreed_on < p.due_on <= day <= p.due_on + grace and p.left_minor > 0]
+        return [(f"part:{self.row.number}:{self.terms.version}:{p.number}", p) for p in parts]
 
 
 # ---------------------------------------------------------------- for the ladder
@@ -192,6 +209,16 @@ def with_part_on(day: date, after: int, limit: int) -> list[int]:
     return list(rows.order_by("terms__arrangement__account_id").values_list("terms__arrangement__account_id", flat=True).distinct()[:limit])
 
 
+def with_part_to_charge(day: date, after: int, limit: int) -> list[int]:
+    """Accounts, by id from behind one on, with a living arrangement whose customer agreed that a part of a day, or of the days of grace
+    before it, is charged."""
+    rows = Instalment.objects.filter(
+        due_on__lte=day, due_on__gte=day - timedelta(days=LONGEST_GRACE), terms__method__isnull=False, terms__arrangement__state=rules.State.ALIVE,
+        terms__arrangement__charge_stopped_at=None, terms__arrangement__account_id__gt=after,
+    )  # fmt: skip
+    return list(rows.order_by("terms__arrangement__account_id").values_list("terms__arrangement__account_id", flat=True).distinct()[:limit])
+
+
 def due_part(found: Standing, day: date) -> rules.Due | None:
     """The part of a living arrangement that is due on a day and not here yet."""
     parts = found.progress.parts if found.progress.state == rules.State.ALIVE else ()
@@ -252,7 +279,7 @@ def past(account_id: int, today: date, history_days: int, hold: str = "", ended:
 
 
 def _with_people(rows: QuerySet[Terms]) -> QuerySet[Terms]:
-    return rows.select_related("agreed_by", "approved_by", "person", "contact")
+    return rows.select_related("agreed_by", "approved_by", "person", "contact", "method")
 
 
 def _standing(rows: Sequence[Arrangement], day: date) -> list[Standing]:

@@ -18,9 +18,8 @@ from fractions import Fraction
 
 from careline.foundation.calendar import bill_period
 from careline.foundation.money import rounded, share, shown
-from careline.foundation.tariff import MILLION, LateFee, ReturnFee, Tariff, Tax
+from careline.foundation.tariff import MB_IN_GB, MILLION, LateFee, ReturnFee, Tariff, Tax
 
-MB_IN_GB = 1024
 DAY = timedelta(days=1)
 
 
@@ -85,6 +84,11 @@ class Plan:
     data_mb: int | None = None
     gb_price: int | None = None
 
+    @property
+    def is_metered(self) -> bool:
+        """Does data over the plan cost something?"""
+        return self.data_mb is not None and bool(self.gb_price)
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -127,10 +131,10 @@ class Line:
 
     def plan_on(self, day: date) -> Plan:
         """The plan at the end of a day."""
+        if not self.changes:
+            return self.plan
         done = [c for c in self.changes if c.on <= day]
-        if done:
-            return done[-1].after
-        return self.changes[0].before if self.changes else self.plan
+        return done[-1].after if done else self.changes[0].before
 
     def lives_on(self, day: date) -> bool:
         """Is the line charged for this day? The day it ends is not; a suspended line is."""
@@ -379,7 +383,7 @@ def _usage(line: Line, cycle: Cycle) -> list[Made]:
     days = max((end - first).days, 0)
     if not days or not line.used or line.pending:
         return []
-    allowed = Fraction(line.added_mb)
+    allowed = line.added_mb * cycle.days_before  # times the days of the period, so that it stays whole
     price: int | None = None
     free: set[date] = set()
     for n in range(days):
@@ -388,10 +392,10 @@ def _usage(line: Line, cycle: Cycle) -> list[Made]:
         if plan.data_mb is None or plan.gb_price is None:
             free.add(day)
         else:
-            allowed += Fraction(plan.data_mb, cycle.days_before)
+            allowed += plan.data_mb
             price = plan.gb_price
     counted = sum(mb for day, mb in line.used if first <= day < end and day not in free)
-    over = counted - -(-allowed.numerator // allowed.denominator)
+    over = counted - -(-allowed // cycle.days_before)
     if over <= 0 or not price:
         return []
     amount = share(price, over, MB_IN_GB)
@@ -491,17 +495,14 @@ def _return_fee(facts: Facts, fee: ReturnFee) -> list[Made]:
     return [Made("fee", f"{fee.title}, {facts.returned[0]}", amount, unit=amount, source_key=key)] if amount else []
 
 
-def cite(tariff: Tariff, source_key: str | None) -> str | None:
-    """The source behind a fee that the rulebook levies; None: the line is no such fee."""
-    name, _, code = (source_key or "").partition(".")
-    if name == "fee":
-        return next((f.cite for f in tariff.fees if f.code == code), None)
-    fees: dict[str, LateFee | ReturnFee] = {"late_fee": tariff.late_fee, "return_fee": tariff.return_fee}
-    fee = fees.get(name)
-    if fee is None or not code:
-        return fee.cite if fee is not None else None
-    cap = fee.caps.get(code.removeprefix("cap."))
-    return f"{fee.cite}; {cap.cite}" if cap is not None else None
+def cites(tariff: Tariff) -> dict[str, str]:
+    """The sources behind the fees that the rulebook levies, by the source keys of their lines."""
+    found = {f"fee.{f.code}": f.cite for f in tariff.fees}
+    late, back = tariff.late_fee, tariff.return_fee
+    for name, cite, caps in (("late_fee", late.cite, late.caps), ("return_fee", back.cite, back.caps)):
+        found[name] = cite
+        found |= {f"{name}.cap.{state}": f"{cite}; {cap.cite}" for state, cap in caps.items()}
+    return found
 
 
 IN_ARREARS = ("plan", "discount", "usage")

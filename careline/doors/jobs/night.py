@@ -29,7 +29,6 @@ from django.utils import timezone
 from careline.acts import texts
 from careline.acts.perform import bare_facts
 from careline.carriers import lacking, network
-from careline.carriers import payments as provider
 from careline.domain.activations import operations as activations
 from careline.domain.activations import queries as orders
 from careline.domain.activations.ports import Answer as NetworkAnswer
@@ -41,11 +40,9 @@ from careline.domain.customers import operations as customer_operations
 from careline.domain.customers import queries as customers
 from careline.domain.journal import operations as journal
 from careline.domain.journal import rules as journal_rules
-from careline.domain.ledger import operations as ledger
 from careline.domain.ledger import queries as ledger_queries
-from careline.domain.ledger.ports import Answer as Payment
 from careline.domain.rulebook import queries as rulebooks
-from careline.doors.jobs import promises
+from careline.doors.jobs import charging, promises
 from careline.doors.jobs.pace import Pace
 from careline.doors.jobs.stop import Stop
 from careline.foundation import phone
@@ -59,7 +56,7 @@ log = logging.getLogger("careline.worker")
 LADDER = Who("Job", "ladder", "The ladder", "job")
 READ = 2000  # account ids that are looked at by one question
 TARGET_SECONDS = {"sqlite": 0.05, "postgresql": 0.2}  # of a write transaction: who waits for a row of it waits so long; on SQLite everybody does
-SMALLEST, LARGEST = 200, 1000  # accounts in one
+SMALLEST, LARGEST = 100, 1000  # accounts in one
 SAY_EVERY = 2.0
 Say = Callable[[str], None]
 
@@ -205,53 +202,24 @@ def autopay(run: Run, found: dict[int, queries.Known]) -> list[int]:
 
 
 def _take(run: Run, account_id: int, bill: int, key: str, method: Any) -> bool:
-    """One payment: written down, taken with no transaction open, settled."""
-    with transaction.atomic():
-        customer_operations.lock_accounts([account_id])
+    """One payment: what is open of a bill, while nothing is held."""
+
+    def amount() -> int:
         owed = {b: left for _, b, _, left in ledger_queries.owed_of([account_id], run.day)}
-        if bill not in owed or key in ledger_queries.charges_like([key]) or queries.held([account_id], run.day)[account_id]:
-            return False
-        charge = ledger.begin_charge(act=run.act, account_id=account_id, method=method, amount_minor=owed[bill], key=key)
-        say = f"Autopay of {shown(charge.amount_minor)} with {method.brand} …{method.last_four} is under way"
-        journal.record(_line(run.act, account_id, "payments.autopay", "pending", say, {"charge": key}))
-    return _settle_autopay(run, charge)
+        return 0 if queries.held([account_id], run.day)[account_id] else owed.get(bill, 0)
+
+    charge = charging.begin(act=run.act, account_id=account_id, key=key, method=method, amount=amount)
+    return charge is not None and _counted(run, charging.settle(act=run.act, rulebook=run.rulebook, charge=charge))
 
 
-def _settle_autopay(run: Run, charge: Any) -> bool:
-    method = charge.method
-    answer: Payment = provider().charge(key=charge.key, token=method.token, amount_minor=charge.amount_minor, currency="USD")
-    if answer.taken is None:
-        answer = provider().ask(key=charge.key)
-    if answer.taken is None:
-        run.autopaid["without an answer"] += 1
+def _counted(run: Run, row: Any) -> bool:
+    """Count a try of autopay as it stands after it was settled; was it taken?"""
+    if row is None or not row.key.startswith("autopay:"):
         return False
-    with transaction.atomic():
-        customer_operations.lock_accounts([charge.account_id])
-        before = ledger_queries.charge(charge.key)
-        if before is None or before.state != "pending":
-            return False
-        row = ledger.settle_charge(act=run.act, key=charge.key, taken=answer.taken, reason=answer.reason, provider_reference=answer.reference)
-        amount, name = shown(row.amount_minor), f"{method.brand} …{method.last_four}"
-        taken = row.payment is not None
-        number = customers.texted([row.account_id]).get(row.account_id)
-        if number:
-            body = (
-                texts.body(run.rulebook, "receipt", row.account_id, amount=amount, method=name, number=row.payment.number)
-                if row.payment is not None
-                else texts.body(run.rulebook, "autopay_declined", row.account_id, amount=amount, method=name)
-            )
-            journal.tell(act=run.act, topic="autopay", channel="sms", to=number, body=body, about=f"charge:{row.pk}", account_id=row.account_id)
-        say = f"Autopay: {amount} with {name}" + (f", {row.payment.number}" if row.payment else " declined")
-        journal.record(_line(run.act, row.account_id, "payments.autopay", "done" if taken else "refused", say, {"charge": row.key}))
-    run.autopaid["taken" if taken else "declined"] += 1
+    taken: bool = row.state == "taken"
+    run.autopaid["without an answer" if row.state == "pending" else "taken" if taken else "declined"] += 1
     run.autopaid_minor += row.amount_minor if taken else 0
     return taken
-
-
-def finish_autopay(run: Run) -> None:
-    """Payments that were begun and whose answer was lost."""
-    for charge in ledger_queries.charges_pending("autopay:", run.act.at):
-        _settle_autopay(run, charge)
 
 
 # ---------------------------------------------------------------- the network
@@ -352,12 +320,14 @@ def of_some(account_ids: Sequence[int], at: datetime) -> Run:
 def run_night(at: datetime, say: Say = lambda _: None) -> Run:
     """Everything in its order. Safe to repeat, to kill and to start twice."""
     run = begin(at, say)
+    for row in charging.finish(act=run.act, rulebook=run.rulebook, before=at):
+        _counted(run, row)
     if "arrangements.toml" in run.rulebook.files:
+        charged = promises.charge_day(at)
         found = promises.settle_day(at, everything=True)  # what broke holds nothing any more, so this comes first
-        run.promises = Counter({k: n for k, n in (("kept", found.kept), ("broken", found.broken)) if n})
+        run.promises = Counter({k: n for k, n in (("kept", found.kept), ("broken", found.broken), ("part charged", charged["taken"]), ("part declined", charged["declined"])) if n})
         if soon := promises.remind_day(at):
             run.promises["reminded of a part"] = soon
-    finish_autopay(run)
     climb(run)
     send_orders(run)
     settle_down(run)

@@ -7,10 +7,13 @@ on where it was, two runs share the work, and a run that comes days late finds t
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import transaction
@@ -18,14 +21,18 @@ from django.db import transaction
 from careline.acts import texts
 from careline.acts.arrangements import ended
 from careline.acts.perform import bare_facts
+from careline.carriers import lacking
 from careline.domain.arrangements import operations, queries
 from careline.domain.arrangements.rules import SETTLE, State
+from careline.domain.collections import queries as collections
 from careline.domain.customers import operations as customer_operations
 from careline.domain.customers import queries as customers
 from careline.domain.journal import operations as journal
 from careline.domain.journal import queries as journal_queries
 from careline.domain.journal import rules as journal_rules
+from careline.domain.ledger import queries as ledger
 from careline.domain.rulebook import queries as rulebooks
+from careline.doors.jobs import charging
 from careline.doors.jobs.stop import Stop
 from careline.foundation.act import NO_BASIS, Act, Who
 from careline.foundation.authority import Question
@@ -34,6 +41,7 @@ from careline.foundation.money import shown
 from careline.foundation.rulebook import Rulebook
 
 SETTLER = Who("Job", "arrangements", "Arrangements", "job")
+CHARGE = charging.KINDS["part"].code
 SOON, BROKEN = "arrangement_soon", "arrangement_broken"
 READ = 500  # accounts that are looked at by one question
 STEP = 10  # accounts in one transaction: some tens of milliseconds, where all of them broke
@@ -71,6 +79,40 @@ def settle_day(at: datetime, *, everything: bool = False) -> Settled:
             done.kept += sum(s.row.state == State.KEPT for s in found)
             done.broken += sum(s.row.state == State.BROKEN for s in found)
     return done
+
+
+def charge_day(at: datetime) -> Counter[str]:
+    """Charge the parts that are due to the saved methods that their customers agreed to, from the hour of the policy on: each once, what is
+    left of it, and nothing while the account is held. Returns how many were taken, declined, and without an answer."""
+    rulebook, found = rulebooks.current(), Counter[str]()
+    policy = rulebook.arrangements if "arrangements.toml" in rulebook.files else None
+    local = at.astimezone(ZoneInfo(settings.CARRIER_ZONE))
+    if policy is None or policy.charge_from is None or local.hour < policy.charge_from or lacking("PAYMENTS"):
+        return found
+    if not rulebook.authority.decide(Question(SETTLER, CHARGE, ("House", "house"), {"basis": bare_facts(kind="job", level=3)})).allowed:
+        raise Stop(f"The rulebook does not let parts of arrangements be charged ({CHARGE}). Permit it, or take [charge] out of arrangements.toml.")
+    act, day, after = Act(SETTLER, at, "", uuid.uuid4().hex, NO_BASIS, rulebook=rulebook.digest), local.date(), 0
+    while ids := queries.with_part_to_charge(day, after, READ):
+        after = ids[-1]
+        due = [(s, key) for s in queries.standing_many(ids, day) for key, _ in s.to_charge(day)]
+        tried = ledger.charges_like([key for _, key in due])
+        for standing, key in due:
+            if key in tried:
+                continue
+            account_id, method = standing.row.account_id, standing.charged_to
+            left = partial(_left, account_id, key, day)
+            charge = charging.begin(act=act, account_id=account_id, key=key, method=method, amount=left) if method.is_active else None
+            if charge is not None and (row := charging.settle(act=act, rulebook=rulebook, charge=charge)) is not None:
+                found[row.state] += 1
+    return found
+
+
+def _left(account_id: int, key: str, day: date) -> int:
+    """What is left of the part that a key is of, asked under the lock; nothing where it was agreed anew, stopped, or is held."""
+    standing = queries.living(account_id, day)
+    if standing is None or collections.in_force([account_id], day):
+        return 0
+    return next((part.left_minor for known, part in standing.to_charge(day) if known == key), 0)
 
 
 def remind_day(at: datetime) -> int:
@@ -116,5 +158,8 @@ def _tell_many(
         if account_id in numbers:
             language = accounts[account_id].language.partition("-")[0].lower()
             filled = {n: texts.day_said(rulebook, language, v) if isinstance(v, date) else shown(v) for n, v in values.items()}
-            tellings.append(journal.Telling(topic, "sms", numbers[account_id], texts.said(rulebook, topic, language, **filled), about, account_id, expires_at))
+            body = texts.said(rulebook, topic, language, **filled)
+            if topic == BROKEN and found.terms.autopay_off:
+                body += " " + texts.said(rulebook, "autopay_ended", language)
+            tellings.append(journal.Telling(topic, "sms", numbers[account_id], body, about, account_id, expires_at))
     return len(journal.tell_many(act=act, tellings=tellings)) if tellings else 0

@@ -11,6 +11,7 @@ import logging
 import signal
 import threading
 import time
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -34,9 +35,9 @@ from careline.domain.journal import queries as journal_queries
 from careline.domain.journal import rules as journal_rules
 from careline.domain.journal.ports import Messenger
 from careline.domain.rulebook import queries as rulebooks
-from careline.doors.jobs import books, houses, meters, night, papers, promises
+from careline.doors.jobs import books, charging, houses, meters, night, papers, promises
 from careline.doors.jobs.journals import write_anchor
-from careline.doors.jobs.reconcile import reconcile
+from careline.doors.jobs.reconcile import PATIENCE, reconcile
 from careline.doors.ready import PULSE
 from careline.foundation.act import NO_BASIS, Act, Basis, Who
 from careline.foundation.calendar import civil_date
@@ -200,6 +201,14 @@ def settle_arrangements() -> bool:
     return False
 
 
+def charge_saved() -> bool:
+    """Parts of arrangements that are charged on their day, and payments of jobs whose answer was lost."""
+    now, rulebook = timezone.now(), rulebooks.current()
+    promises.charge_day(now)
+    charging.finish(act=Act(WORKER, now, "", uuid.uuid4().hex, NO_BASIS, rulebook=rulebook.digest), rulebook=rulebook, before=now - PATIENCE)
+    return False
+
+
 # What is done besides the outbox: how often, and the deed (True: there is more, come back soon).
 CHORES: tuple[tuple[float, Callable[[], bool]], ...] = (
     (BEAT_EVERY, beat),
@@ -208,6 +217,7 @@ CHORES: tuple[tuple[float, Callable[[], bool]], ...] = (
     (RECONCILE_EVERY, finish_begun),
     (RECONCILE_EVERY, expire_requests),
     (RECONCILE_EVERY, write_books),
+    (RECONCILE_EVERY, charge_saved),  # before what is not here breaks its arrangement
     (RECONCILE_EVERY, settle_arrangements),
     (ANCHOR_EVERY, anchor_some),
     (ANCHOR_EVERY, forget_decisions),

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.http import QueryDict
 
-from careline.acts.arrangements import in_words, past_of, read_out, record
+from careline.acts.arrangements import in_words, method_said, past_of, read_out, record, why_not_charged
 from careline.acts.declare import Outcome
 from careline.acts.perform import resource
 from careline.domain.arrangements import rules
@@ -24,15 +24,16 @@ from careline.foundation.calendar import age_in_words
 from careline.foundation.money import parsed, shown
 from careline.foundation.refusal import Refusal
 
-AGREE, CHANGE, CANCEL = "arrangements.agree", "arrangements.change", "arrangements.cancel"
+AGREE, CHANGE, CANCEL, STOP = "arrangements.agree", "arrangements.change", "arrangements.cancel", "arrangements.stop_charging"
 ROWS = 6  # of the builder: the most parts that the default policy gives anybody
 BUILT = [f"{name}_{n}" for n in range(1, ROWS + 1) for name in ("due", "amount")]
-ASKED = ["now", "each", "rhythm", "payday", "plan", "method", "words"]
+ASKED = ["now", "each", "rhythm", "payday", "plan", "method", "charged", "words"]
 _PLAN: dict[str, str] = {
-    "account": "id", "plan": "text", "method": "id", "consent": "whole", "words": "text",
+    "account": "id", "plan": "text", "method": "id", "charged": "id", "consent": "whole", "words": "text",
     **{name: "money" if name.startswith("amount") else "text" for name in BUILT},
 }  # fmt: skip
-KINDS: dict[str, dict[str, str]] = {AGREE: _PLAN, CHANGE: _PLAN, CANCEL: {"account": "id", "words": "text"}}
+_WHY = {"account": "id", "words": "text"}
+KINDS: dict[str, dict[str, str]] = {AGREE: _PLAN, CHANGE: _PLAN, CANCEL: _WHY, STOP: _WHY}
 RHYTHMS = [(rules.Rhythm.WEEKLY.value, "Every week"), (rules.Rhythm.TWO_WEEKS.value, "Every two weeks"), (rules.Rhythm.MONTHLY.value, "Every month")]
 OWN = "own"
 
@@ -43,9 +44,11 @@ OWN = "own"
 def read(code: str, data: QueryDict) -> dict[str, Any]:
     """What was chosen or built, as the act's own input. Raises forms.Typed with the first field that cannot be read."""
     given = forms.read(data, KINDS[code])
-    if code == CANCEL:
+    if code in (CANCEL, STOP):
         return given
     kept = {name: given[name] for name in ("account", "consent", "words") if name in given}
+    if given.get("charged"):
+        kept["method"] = given["charged"]
     if code == CHANGE:
         kept.pop("consent", None)
     plan = given.get("plan", "")
@@ -223,10 +226,19 @@ def _builder(desk: ContactPage, policy: Policy, given: Any, code: str, title: st
         for n in range(1, rows + 1):
             fields.append(forms.field(f"due_{n}", f"Part {n} by", "date", given.get(f"due_{n}"), required=n == 1, reload=reload))
             fields.append(forms.field(f"amount_{n}", "Amount", "money", given.get(f"amount_{n}"), required=n == 1, reload=reload))
-    if parts and parts[0].due_on == today:
-        methods = [(m.pk, f"{m.brand} …{m.last_four}") for m in ledger.methods_of(desk.account_id)]
-        if methods and desk.refused("payments.take") is None:
-            fields.append(forms.field("method", f"Take {shown(parts[0].amount_minor)} now with", "choice", given.get("method") or "", required=False, choices=[*methods, ("", "Not now")]))
+    methods = ledger.methods_of(desk.account_id) if parts else []
+    if methods and parts[0].due_on == today and desk.refused("payments.take") is None:
+        named = [(m.pk, method_said(m)) for m in methods]
+        fields.append(forms.field("method", f"Take {shown(parts[0].amount_minor)} now with", "choice", given.get("method") or "", required=False, choices=[*named, ("", "Not now")]))
+    charged = None
+    if methods and parts[-1].due_on > today and policy.charge_from is not None:
+        why = [why_not_charged(policy, desk.account_id, m, parts, today) for m in methods]
+        good = [m for m, no in zip(methods, why, strict=True) if not no]
+        running = desk.arrangement.charged_to if code == CHANGE and desk.arrangement is not None and "charged" not in given else None
+        wish = str(given.get("charged") or (running.pk if running else ""))
+        charged = next((m for m in good if str(m.pk) == wish), None)
+        fields.append(forms.field("charged", "Later parts", "choice", charged.pk if charged else "", required=False, reload=reload,
+                                  choices=[("", "They pay them"), *((m.pk, f"Charge {method_said(m)} on their days") for m in good)], hint=None if good else why[0]))
     if policy.fee and code == AGREE:
         agreed = str(given.get("consent") or "") == str(policy.fee)
         fields.append(forms.field("consent", "The fee", "choice", policy.fee if agreed else "", choices=[("", "Not asked yet"), (policy.fee, f"They agree to {shown(policy.fee)} plus tax")]))
@@ -238,7 +250,7 @@ def _builder(desk: ContactPage, policy: Policy, given: Any, code: str, title: st
         consequence="It is sent to the number of record as it was agreed. Payments pay the oldest bills; paid early, it closes by itself." if whole else None,
         promise=found | {
             "title": title, "left": found.get("left") or f"{shown(past.owed_minor)} is past due.", "short": short,
-            "say": read_out(policy, parts, today, policy.fee if code == AGREE else 0) if whole else policy.words["ask"],
+            "say": read_out(policy, parts, today, policy.fee if code == AGREE else 0, charged, desk.row.account.autopay) if whole else policy.words["ask"],
         },
     )  # fmt: skip
 
@@ -256,7 +268,19 @@ def _cancel_form(desk: ContactPage, given: Any) -> dict[str, Any]:
     )  # fmt: skip
 
 
-FORMS = {AGREE: _agree_form, CHANGE: _change_form, CANCEL: _cancel_form}
+def _stop_form(desk: ContactPage, given: Any) -> dict[str, Any]:
+    method = desk.arrangement.charged_to if desk.arrangement is not None else None
+    if method is None:
+        return _nothing(desk, STOP, "Stop charging the parts", "No part of an arrangement is charged by us on this account.")
+    return forms.form(
+        STOP, "Stop charging the parts", "Stop it", desk.do_url(STOP),
+        [forms.hidden("account", desk.account_id), forms.field("words", "Why", "text", given.get("words"), maxlength=400)],
+        cancel_href=desk.url(), consequence=f"{method_said(method)} is charged no more. The arrangement runs on, and the customer pays its parts.",
+        say_aloud="Then we charge nothing. The days of your arrangement stay as they are; please pay each part yourself.",
+    )  # fmt: skip
+
+
+FORMS = {AGREE: _agree_form, CHANGE: _change_form, CANCEL: _cancel_form, STOP: _stop_form}
 
 
 # ---------------------------------------------------------------- how it goes
@@ -276,6 +300,8 @@ def panel(desk: ContactPage) -> dict[str, Any] | None:
     moves = []
     if alive and due is not None:
         moves = [("take the next part", f"?act=payments.take&amount={forms.dollars(due.left_minor)}"), ("change", f"?act={CHANGE}"), ("cancel", f"?act={CANCEL}")]
+        if found.charged_to is not None:
+            moves.insert(1, ("stop charging", f"?act={STOP}"))
     elif progress.left_minor:
         moves = [("arrange again", f"?act={AGREE}")]
     return {
@@ -290,6 +316,7 @@ def panel(desk: ContactPage) -> dict[str, Any] | None:
         "agreed": f"agreed {day(terms.agreed_on)}" + (" anew" if terms.version > 1 else "") + f" by {terms.agreed_by.name}" + (f", approved by {terms.approved_by.name}" if terms.approved_by else "")
         + (f", with {terms.person.name}" if terms.person else "") + (f"; sent to the number ending in {terms.told_to}" if terms.told_to else "; not sent, no number takes texts"),
         "held": f"until {day(found.until)}" if alive else None,
+        "charged": method_said(found.charged_to) if any(found.to_charge(p.due_on) for p in progress.parts) else None,
         "say": _next_words(due, desk.today) if alive and due else policy.words["hardship"] if policy and not alive and progress.left_minor else None,
         "moves": [{"label": label, "href": desk.url(query)} for label, query in moves],
     }  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from django.http import HttpRequest, QueryDict
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.urls import reverse
 
 from careline.acts.declare import BasisRef, Outcome
@@ -181,3 +181,13 @@ def dollars(minor: int) -> str:
 
 def contact_address(reference: str, query: str = "") -> str:
     return reverse("contact", args=[reference]) + query
+
+
+def titled(group: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The choices of a field from a table of the rulebook: code and title."""
+    return [(code, item["title"]) for code, item in group.items()]
+
+
+def see_other(address: str) -> HttpResponse:
+    """What a form that did something is answered with."""
+    return HttpResponseRedirect(address, status=303)

@@ -86,6 +86,7 @@ def shape(desk: ContactPage, first: date, last: date) -> dict[str, Any]:
             by_bill[a.bill_id].append(a)
     loose = ledger.open_of_many([pk]).get(pk) or ledger.Open()
     free = dict(loose.credits)
+    replaced = ledger.replaced(pk)
     may = {code: desk.refused(code) is None for code in (*KINDS, "credits.reverse")}
     back = {p.number for p, _ in ledger.refundable(pk)} if may[REFUND] else set()
     given_up = {e.pk: left for e, left in ledger.written_off_of(pk)}
@@ -114,7 +115,8 @@ def shape(desk: ContactPage, first: date, last: date) -> dict[str, Any]:
         "opening": book.opening_minor,
         "closing": book.closing_minor,
         "more": book.more,
-        "rows": [_entry(desk, r, by_entry[r.entry.pk], free.get(r.entry.pk, 0), given_up.get(r.entry.pk, 0), back, may) for r in book.rows],
+        "rows": [_entry(desk, r, by_entry[r.entry.pk], free.get(r.entry.pk, 0), given_up.get(r.entry.pk, 0), back, may) | {"replaced": r.entry.bill_id in replaced and r.entry.kind == rules.EntryKind.BILL}
+                 for r in book.rows],
         "bills": [_bill(desk, b, by_bill[b.id], may) for b in desk.all_bills],
         "monthly": [
             {"label": a.label, "amount": _monthly(a), "since": a.starts_on, "until": a.ends_on, "line": phone.last_four(a.line.msisdn) if a.line else None,
@@ -221,7 +223,8 @@ def chart(months: list[ledger.Month], desk: ContactPage) -> dict[str, Any] | Non
             bar["mark"] = len(marks) + 1
             marks.append({"n": bar["mark"], "on": m.bill.issued_on, "title": m.change.title, "amount": m.change_minor, "href": bar["href"]})
         bars.append(bar)
-    return {"wide": WIDE, "high": HIGH, "zero": round(zero, 1), "foot": HIGH - 8, "bars": bars, "marks": marks}
+    legend = [(late, words) for late, words in ((False, "open, not yet due"), (True, "open and past due")) if any(b["open"] and b["late"] is late for b in bars)]
+    return {"wide": WIDE, "high": HIGH, "zero": round(zero, 1), "foot": HIGH - 8, "bars": bars, "marks": marks, "legend": legend}
 
 
 # ---------------------------------------------------------------- the forms

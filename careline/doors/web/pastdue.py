@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -11,6 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
+from careline.acts.collections import hold_room
 from careline.acts.look import look
 from careline.domain.activations import queries as orders
 from careline.domain.collections import queries, rules
@@ -23,7 +25,7 @@ from careline.doors.web import forms, oops
 from careline.doors.web.account import ContactPage, opened
 from careline.doors.web.render import day, page, zone
 from careline.foundation import phone
-from careline.foundation.ladder import Ladder
+from careline.foundation.ladder import HoldKind, Ladder
 from careline.foundation.money import shown
 
 HOLD, RELEASE, CALL = "collections.hold", "collections.release", "collections.call"
@@ -180,13 +182,22 @@ def _hold_form(desk: ContactPage, given: Any) -> dict[str, Any]:
             forms.field("amount", "How much of it", "money", given.get("amount"), required=False, hint="Leave it empty to hold all of the bill, or of the account."),
         ]
     if chosen is None or chosen.ends:
-        fields.append(forms.field("until", "Until the end of", "date", given.get("until"), required=chosen is not None, hint="Your limit is said when you place it."))
+        fields.append(forms.field("until", "Until the end of", "date", given.get("until"), required=chosen is not None, hint=_room(desk, chosen or next((k for k in known if k.ends), None))))
     fields.append(forms.field("words", "In a few words", "text", given.get("words"), maxlength=400))
     return forms.form(
         HOLD, "Hold what is collected", "Hold it", desk.do_url(HOLD), fields, cancel_href=address(desk.row.reference),
         consequence=f"{chosen.say} {'Lines that were barred come back.' if chosen.restores else 'Lines stay as they are.'}" if chosen
         else "Nothing is sent, charged or cut for what is held. It stands until its day, or until it is lifted.",
     )  # fmt: skip
+
+
+def _room(desk: ContactPage, kind: HoldKind | None) -> str | None:
+    """Until when this role may hold by itself."""
+    if kind is None:
+        return None
+    days = min(hold_room(desk.scene.rulebook, desk.who.role), kind.days if kind.days is not None else 10_000)
+    most = f"Up to {day(desk.today + timedelta(days=days))} by yourself ({days} days)" if days else "Not by yourself"
+    return f"{most}; longer is asked of a lead." if days < hold_room(desk.scene.rulebook, "lead") else f"{most}."
 
 
 def _release_form(desk: ContactPage, given: Any) -> dict[str, Any]:

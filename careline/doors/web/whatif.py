@@ -87,12 +87,12 @@ def _rung(top: tuple[str, date] | None, titles: dict[str, str]) -> tuple[str, da
 
 # ---------------------------------------------------------------- the pictures
 
-WIDE, ROW, NAMES, ROOM = 720, 40, 250, 56
+WIDE, ROW, NAMES, ROOM = 600, 40, 256, 56
 HIGH, FOOT, HEAD = 190, 26, 30
 
 
 def _by_rung(rows: list[tuple[str, int, int]]) -> dict[str, Any]:
-    """Two bars a rung, one below the other, as numbers for an SVG 720 wide."""
+    """Two bars a rung, one below the other, as numbers for an SVG 600 wide, drawn about as wide as that."""
     most = max((n for _, old, new in rows for n in (old, new)), default=0) or 1
     scale = (WIDE - NAMES - ROOM) / most
     return {
@@ -106,7 +106,7 @@ def _by_rung(rows: list[tuple[str, int, int]]) -> dict[str, Any]:
 
 
 def _by_month(study: Study) -> dict[str, Any]:
-    """Two bars a month of the notices that go out, as numbers for an SVG of 720 by 190."""
+    """Two bars a month of the notices that go out, as numbers for an SVG of 600 by 190."""
     month, months = study.first.replace(day=1), []
     while month <= study.last:
         months.append(month)

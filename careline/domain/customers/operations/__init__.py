@@ -120,6 +120,17 @@ def change_plan(*, act: Act, line_id: int, plan_id: int, on: date, reference: st
     return True
 
 
+def switch_autopay(*, act: Act, account_id: int, on: bool) -> bool:
+    """Take what is due from the saved method from now on, or no more. False: it stood so already."""
+    return bool(Account.objects.filter(pk=account_id, autopay=not on).update(autopay=on))
+
+
+def end_autopay_many(*, act: Act, account_ids: Sequence[int]) -> None:
+    """Nothing is taken from these accounts by itself any more. They are locked."""
+    if account_ids:
+        Account.objects.filter(pk__in=account_ids, autopay=True).update(autopay=False)
+
+
 def consent(*, act: Act, account_id: int, topic: str, channel: str, granted: bool, source: str) -> None:
     """What a customer wants to hear, or no more: the newest word of a topic and channel holds."""
     Consent.objects.create(account_id=account_id, topic=topic, channel=channel, granted=granted, at=act.at, source=source)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.models import Case, F, Model, OuterRef, Q, QuerySet, Subquery, Sum, TextField, Value, When
 from django.db.models.expressions import Combinable
@@ -377,15 +377,28 @@ def count_in_cycle(bill_days: Sequence[int], opened_by: date) -> int:
     return Account.objects.filter(bill_day__in=bill_days, opened_on__lte=opened_by).count()
 
 
-def lines_of_many(account_ids: Sequence[int]) -> list[Line]:
-    """The lines of many accounts with their plans, by id."""
-    return list(Line.objects.filter(account_id__in=account_ids).select_related("plan").order_by("pk"))
+class LineInCycle(NamedTuple):
+    """A line as a bill run meets it: `plan` by its id, `since`: the day from which it is in its state."""
+
+    id: int
+    account_id: int
+    plan: int
+    status: str
+    since: date | None
+    activated_on: date
+    limit_minor: int | None
 
 
-def plan_changes_since(line_ids: Sequence[int], since: date) -> list[PlanChange]:
-    """The changes of plan of these lines from a day on, in their order."""
-    rows = PlanChange.objects.filter(line_id__in=line_ids, on__gte=since).select_related("before", "after")
-    return list(rows.order_by("on", "pk"))
+def lines_in_cycle(account_ids: Sequence[int]) -> list[LineInCycle]:
+    """The lines of many accounts, by id."""
+    rows = Line.objects.filter(account_id__in=account_ids).order_by("pk")
+    return [LineInCycle(*row) for row in rows.values_list("pk", "account_id", "plan_id", "status", "status_since", "activated_on", "spending_limit_minor")]
+
+
+def plan_changes_since(line_ids: Sequence[int], since: date) -> list[tuple[int, date, int, int]]:
+    """The changes of plan of these lines from a day on, in their order: line, day, plan before and after (by id)."""
+    rows = PlanChange.objects.filter(line_id__in=line_ids, on__gte=since).order_by("on", "pk")
+    return list(rows.values_list("line_id", "on", "before_id", "after_id"))
 
 
 def data_used(line_ids: Sequence[int], first: date, last: date) -> list[tuple[int, date, int]]:
@@ -427,6 +440,7 @@ def plan(plan_id: int) -> Plan | None:
 
 
 def plans() -> list[Plan]:
+    """Every plan there is or was, the cheapest first."""
     return list(Plan.objects.order_by("price_minor"))
 
 

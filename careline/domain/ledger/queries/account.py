@@ -161,10 +161,6 @@ def charged_beyond_plan(line_id: int, since: date) -> int:
     return UnbilledCharge.objects.filter(line_id=line_id, day__gte=since).aggregate(s=Sum("amount_minor"))["s"] or 0
 
 
-def bill_lines(bill_id: int) -> list[BillLine]:
-    return list(BillLine.objects.filter(bill_id=bill_id).select_related("line").order_by("pk"))
-
-
 def bill_line(bill_line_id: int) -> BillLine | None:
     return BillLine.objects.select_related("bill", "line").filter(pk=bill_line_id).first()
 
@@ -177,6 +173,11 @@ def numbers_of(account_id: int, bill_ids: Sequence[int]) -> dict[int, str]:
 def issued_on(bill_id: int) -> date:
     """The day on which a bill was made. Raises Bill.DoesNotExist when there is none."""
     return Bill.objects.values_list("issued_on", flat=True).get(pk=bill_id)
+
+
+def replaced(account_id: int) -> set[int]:
+    """The bills of an account that another stands in for."""
+    return set(Bill.objects.filter(account_id=account_id, corrected_by__isnull=False).values_list("pk", flat=True))
 
 
 def was_corrected(bill_id: int) -> bool:

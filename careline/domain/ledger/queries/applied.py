@@ -213,6 +213,11 @@ def refund_room(found: Payment) -> int:
     return 0 if found.returns_id is not None or was_returned(found.pk) else _refund_rooms(found.account_id, [found])[0]
 
 
+def refunded_of(payment_id: int) -> int:
+    """What of a payment went back, or is on its way (minor units)."""
+    return Refund.objects.filter(payment_id=payment_id).exclude(state="refused").aggregate(s=Sum("amount_minor"))["s"] or 0
+
+
 def refundable(account_id: int) -> list[tuple[Payment, int]]:
     """The payments of an account of which something can be given back the way it came, newest first. Three questions."""
     rows = Payment.objects.filter(account_id=account_id, returns=None, returned_by=None).exclude(provider_reference="")

@@ -10,7 +10,7 @@ from django.db.models.functions import Coalesce
 
 from careline.domain.ledger import rules
 from careline.domain.ledger.models import Allocation, Bill, BillLine, Payment, UnbilledCharge
-from careline.domain.ledger.rules import charges
+from careline.foundation.tariff import MILLION
 from careline.prepared import day as given_day
 from careline.prepared import prepared, wholes
 
@@ -30,7 +30,7 @@ def charged_in_advance(account_ids: Sequence[int], period_end: date) -> list[tup
         kind__in=(rules.LineKind.PLAN, rules.LineKind.DISCOUNT),
     )  # fmt: skip
     found = rows.order_by("pk").values_list("bill__account_id", "line_id", "kind", "label", "amount_minor", "proration_num", "proration_den")
-    return [(*row, num if den == charges.MILLION else 0) for *row, num, den in found]
+    return [(*row, num if den == MILLION else 0) for *row, num, den in found]
 
 
 def unbilled_of_many(account_ids: Sequence[int]) -> list[UnbilledCharge]:

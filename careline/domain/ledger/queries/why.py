@@ -112,13 +112,20 @@ def billed(bills: Sequence[Bill]) -> list[charges.Billed]:
     """Bills with their lines as frozen facts, in the order given. One question."""
     lines: dict[int, list[charges.Charged]] = {b.pk: [] for b in bills}
     for n in BillLine.objects.filter(bill_id__in=list(lines)).select_related("line"):
-        lines[n.bill_id].append(
-            charges.Charged(
-                n.pk, n.kind, n.label, n.amount_minor, n.line_id, _name(n.line), n.source_key or "", n.period_start, n.period_end,
-                n.quantity, n.unit_price_minor, n.proration_num, n.proration_den, n.tax_rate_ppm, n.taxed_line_id,
-            )
-        )  # fmt: skip
+        lines[n.bill_id].append(_charged(n))
     return [charges.Billed(b.pk, b.number, b.issued_on, b.total_minor, tuple(lines[b.pk])) for b in bills]
+
+
+def bill_charges(bill_id: int) -> list[charges.Charged]:
+    """The lines of one bill, in its own order. One question."""
+    return [_charged(n) for n in BillLine.objects.filter(bill_id=bill_id).select_related("line").order_by("pk")]
+
+
+def _charged(n: BillLine) -> charges.Charged:
+    return charges.Charged(
+        n.pk, n.kind, n.label, n.amount_minor, n.line_id, _name(n.line), n.source_key or "", n.period_start, n.period_end,
+        n.quantity, n.unit_price_minor, n.proration_num, n.proration_den, n.tax_rate_ppm, n.taxed_line_id,
+    )  # fmt: skip
 
 
 def events_between(account_id: int, now: charges.Billed, since: date, until: date) -> list[explain.Event]:
