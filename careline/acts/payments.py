@@ -16,6 +16,7 @@ from careline.acts.declare import ActType, Done, Id, Input, Locks, Minor, Scene,
 from careline.acts.verification import text_number
 from careline.carriers import need
 from careline.carriers import payments as provider
+from careline.domain.customers import operations as customer_operations
 from careline.domain.customers import queries as customers
 from careline.domain.journal import rules as journal
 from careline.domain.journal.operations import tell
@@ -65,6 +66,14 @@ class Refund(Input):
     account: Id
     payment: Annotated[str, Field(min_length=4, max_length=40)]
     amount: Minor
+    words: Annotated[str, Field(min_length=1, max_length=400)]
+
+
+class SwitchAutopay(Input):
+    """Take what is due from the saved method on its day from now on, or no more."""
+
+    account: Id
+    on: bool
     words: Annotated[str, Field(min_length=1, max_length=400)]
 
 
@@ -269,6 +278,24 @@ def settle_refund(act: Act, work: Mapping[str, Any], answer: Answer, scene: Scen
     return Done(f"Refund {row.number}: {amount} back to {row.payment.method}", {"refund": row.number, "amount": row.amount_minor})
 
 
+def switch_autopay(act: Act, given: SwitchAutopay, scene: Scene) -> Done:
+    """What is charged from now on is sent in writing first; without a number for it, or a method, it cannot be switched on."""
+    number = text_number(given.account)
+    method = queries.methods_of_many([given.account], operations.carrier_day(act.at)).get(given.account)
+    if given.on and method is None:
+        say = "There is no saved method that could be charged. Take a payment by link, or note what the customer wants."
+        raise refuse("CONFLICT", say, rule="autopay-method", way_on=(WayOn("Send a payment link", "payments.send_link"),))
+    if given.on and number is None:
+        raise refuse("CONFLICT", "Autopay has to be sent in writing, and no number of this account takes texts.", rule="autopay-in-writing", way_on=(NOTE,))
+    if not customer_operations.switch_autopay(act=act, account_id=given.account, on=given.on):
+        raise refuse("CONFLICT", f"Autopay is {'on' if given.on else 'off'} already.", rule="autopay-stands")
+    name = f"{method.brand} …{method.last_four}" if method is not None else ""
+    if number:
+        body = texts.body(scene.rulebook, "autopay_on" if given.on else "autopay_off", given.account, method=name)
+        tell(act=act, topic="autopay", channel="sms", to=number, body=body, about=f"autopay:{given.account}", account_id=given.account)
+    return Done(f"Autopay {f'on, with {name}' if given.on else 'off'}", data={"on": given.on}, payload={"words": given.words})
+
+
 def returned(act: Act, given: Returned, scene: Scene) -> Done:
     payment = queries.payment_by_provider(given.provider_reference)
     if payment is None:
@@ -330,5 +357,6 @@ ACTS = [
         "payments.refund", "Give money back", Refund, begin_refund, locks=_account, facts=refund_facts, numbers={"refund.roleRoom": "limits.toml:refund.most.{role}"},
         opening={"refund": {"amount": 0, "room": 1, "roleRoom": 1}}, call=give_back, recall=ask_refund, settle=settle_refund, ports=("PAYMENTS",),
     ),
+    ActType("payments.switch_autopay", "Autopay on or off", SwitchAutopay, switch_autopay, locks=_account, on_page=True),
     ActType("payments.returned", "A payment came back", Returned, returned, locks=_payment_account),
 ]

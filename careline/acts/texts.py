@@ -20,6 +20,8 @@ ENGLISH = {
     "returned": "{carrier}: your payment of {amount} with {method} came back to us unpaid. Please pay it another way, or call us: "
     "we will find one together.",
     "restored": "{carrier}: the line ending in {last4} is on again. Please restart your phone. Thank you.",
+    "autopay_on": "{carrier}: autopay is on. Each bill is charged to {method} on its due day. Call us before that day to stop it.",
+    "autopay_off": "{carrier}: autopay is off. Please pay your bills by their due day.",
     "autopay_declined": "{carrier}: autopay of {amount} with {method} was declined. Please pay another way, or call us.",
     "bill_copy_subject": "Your bill {number} from {carrier}",
     "bill_copy": "Hello,\n\nyou asked us for a copy of your bill {number} of {day}. It is attached as a PDF: a summary on its first page, and every charge after it.\n\n{carrier}",

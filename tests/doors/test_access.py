@@ -451,6 +451,7 @@ ACTS = {
     "arrangements.change": ({"account": "{account}", "plan": "2026-12-04:4860", "words": "Later"}, (MISMATCH, VERIFY, LIVE, "arrangement-fits", "arrangement-fits")),
     "arrangements.stop_charging": ({"account": "{account}", "words": "Pays at the bank"}, (MISMATCH, VERIFY, LIVE, "no-arrangement", "no-arrangement")),
     "arrangements.cancel": ({"account": "{account}", "words": "Pays it all"}, (MISMATCH, VERIFY, LIVE, "no-arrangement", "no-arrangement")),
+    "payments.switch_autopay": ({"account": "{account}", "on": "on", "words": "Forgets it each month"}, (MISMATCH, VERIFY, LIVE, DONE, DONE)),
     "payments.take": ({"account": "{account}", "amount": "5", "method": "{method}"}, (MISMATCH, VERIFY, LIVE, DONE, DONE)),
     "payments.send_link": ({"account": "{account}", "amount": "5", "line": "{line}"}, (MISMATCH, VERIFY, LIVE, DONE, DONE)),
     "payments.send_guest_link": ({"account": "{account}", "amount": "5", "number": "(206) 555-0123"}, (MISMATCH, DONE, LIVE, DONE, DONE)),

@@ -312,3 +312,10 @@ def test_the_rows_offer_what_can_be_done_with_them(house, maria):
     answer = lena.do(lena.contact, "ledger.write_off", account=maria.pk, amount="10", reason="small_balance")
     assert answer["Location"] == f"{lena.here}money/"
     assert "Given up" in words(lena.get(f"{lena.here}money/"))
+
+
+def test_autopay_is_switched_on_and_off_from_its_form(ana, maria):
+    assert "Each bill is charged to the card ending in 4242" in words(ana.get(ana.here + "?act=payments.switch_autopay"))
+    assert ana.do(ana.contact, "payments.switch_autopay", account=maria.pk, on="on", words="Forgets it").status_code == 303
+    maria.refresh_from_db()
+    assert maria.autopay and "Switch autopay off" in words(ana.get(ana.here + "?act=payments.switch_autopay"))

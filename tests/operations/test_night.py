@@ -359,6 +359,20 @@ def test_autopay_is_taken_once_on_the_due_day_and_tried_again_when_it_was_declin
     assert "declined" in next(m["body"] for m in SandboxMessenger().sent() if m["topic"] == "autopay")
 
 
+def test_autopay_is_switched_at_the_desk_told_in_writing_and_takes_the_next_bill(house):
+    account = owing()
+    ana = Desk(house["ana"], at(-2)).take_call(account)
+    assert ana.act("payments.switch_autopay", account=account.pk, on=False, words="No more").refusal.rule == "autopay-stands"
+    assert ana.must("payments.switch_autopay", account=account.pk, on=True, words="Forgets it").say == "Autopay on, with Visa …4242"
+    assert "Each bill is charged to Visa …4242 on its due day" in Outbox.objects.latest("pk").body
+    assert dict(a_night(0).autopaid) == {"taken": 1}
+    assert ana.must("payments.switch_autopay", account=account.pk, on=False, words="No more").say == "Autopay off"
+    account.lines.update(can_text=False)
+    assert ana.act("payments.switch_autopay", account=account.pk, on=True, words="Again").refusal.rule == "autopay-in-writing"
+    account.payment_methods.update(is_active=False)
+    assert ana.act("payments.switch_autopay", account=account.pk, on=True, words="Again").refusal.rule == "autopay-method"
+
+
 def test_autopay_waits_while_a_payment_at_the_desk_is_under_way(house):
     account = owing(autopay=True)
     Charge.objects.create(account=account, key="at-the-desk", amount_minor=8000, at=at(-1))

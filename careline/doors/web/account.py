@@ -70,6 +70,7 @@ LABELS = {
     "ledger.write_off": "Write off",
     "ledger.recover": "Take a write-off back",
     "payments.refund": "Give money back",
+    "payments.switch_autopay": "Autopay on or off",
     "ledger.print_bill": "Make a bill as PDF",
     "ledger.send_bill": "Send a copy of a bill",
     "ledger.print_statement": "Make a statement as PDF",

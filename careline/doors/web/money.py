@@ -25,6 +25,7 @@ from careline.foundation.calendar import add_months
 from careline.foundation.money import shown
 
 PLACE, WRITE_OFF, RECOVER, REFUND = "ledger.allocate", "ledger.write_off", "ledger.recover", "payments.refund"
+AUTOPAY = "payments.switch_autopay"
 STATEMENT = "ledger.print_statement"
 PROMOTE, END = "billing.add_promotion", "billing.end_agreed"
 KINDS: dict[str, dict[str, str]] = {
@@ -32,6 +33,7 @@ KINDS: dict[str, dict[str, str]] = {
     WRITE_OFF: {"account": "id", "amount": "money", "reason": "text", "words": "text"},
     RECOVER: {"account": "id", "write_off": "text", "amount": "money", "words": "text"},
     REFUND: {"account": "id", "payment": "text", "amount": "money", "words": "text"},
+    AUTOPAY: {"account": "id", "on": "checkbox", "words": "text"},
     STATEMENT: {"account": "id", "first": "text", "last": "text"},
     PROMOTE: {"account": "id", "promotion": "text", "line": "id", "words": "text"},
     END: {"account": "id", "agreed": "text", "words": "text"},
@@ -305,6 +307,24 @@ def _refund_form(desk: ContactPage, given: Any) -> dict[str, Any]:
     )  # fmt: skip
 
 
+def _autopay_form(desk: ContactPage, given: Any) -> dict[str, Any]:
+    on, card = desk.row.account.autopay, desk.row.card
+    return forms.form(
+        AUTOPAY, "Switch autopay off" if on else "Switch autopay on", "Switch it off" if on else "Switch it on", desk.do_url(AUTOPAY),
+        [
+            forms.hidden("account", desk.account_id),
+            forms.hidden("on", "" if on else "on"),
+            forms.field("words", "Why", "text", given.get("words"), maxlength=400),
+        ],
+        cancel_href=address(desk.row.reference),
+        consequence="Nothing is taken by itself any more; the customer pays each bill. They get a text." if on
+        else "Each bill is taken on its due day, and again after a decline. It is sent to the number of record." if card
+        else "There is no saved method on this account that could be charged.",
+        say_aloud="Then nothing is charged by itself any more. Please pay each bill by its due day." if on
+        else f"Each bill is charged to the card ending in {card} on its due day, until you tell us to stop. Do you agree?" if card else None,
+    )  # fmt: skip
+
+
 def _promotion_form(desk: ContactPage, given: Any) -> dict[str, Any]:
     rulebook = desk.scene.rulebook
     known = rulebook.billing.promotions if "billing.toml" in rulebook.files else {}
@@ -345,4 +365,4 @@ def _monthly(agreed: Any) -> str:
     return f"{shown(agreed.amount_minor)} a month" if agreed.amount_minor else f"{agreed.share_ppm / 10_000:g} % off the plan"
 
 
-FORMS = {PROMOTE: _promotion_form, END: _end_form, PLACE: _place_form, WRITE_OFF: _write_off_form, RECOVER: _recover_form, REFUND: _refund_form}
+FORMS = {PROMOTE: _promotion_form, END: _end_form, PLACE: _place_form, WRITE_OFF: _write_off_form, RECOVER: _recover_form, REFUND: _refund_form, AUTOPAY: _autopay_form}
