@@ -125,6 +125,15 @@ def parser() -> argparse.ArgumentParser:
     verify.add_argument(
         "--anchor", metavar="FILE", help="the anchors that were kept outside (default: CARELINE_ANCHORS, or CARELINE_HOME/anchors.txt)"
     )
+    export = command(
+        "verify-export",
+        "verify a signed file of journal lines: its signature, its payloads, and whether this house's journal says the same",
+        _job("journals", "verify_export"),
+        "  careline verify-export A-0104822.careline.jsonl\n"
+        "  careline verify-export A-0104822.careline.jsonl --key 5b1c…   the public key of the house that signed it, and no journal",
+    )
+    export.add_argument("file", metavar="FILE")
+    export.add_argument("--key", metavar="HEX", help="the public key that must have signed it; the file is then verified by itself")
     command(
         "anchor",
         "write an anchor of the journal now and append it to the anchor file (the worker does it every five minutes)",

@@ -199,6 +199,7 @@ INSTALLED_APPS = [
     "careline.domain.billing",
     "careline.domain.collections",
     "careline.domain.diagnosis",
+    "careline.domain.oversight",
     "careline.doors",
 ]
 MIDDLEWARE = [

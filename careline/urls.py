@@ -8,6 +8,7 @@ from careline.doors.web import (
     approvals,
     asked,
     books,
+    change,
     contact,
     find,
     guides,
@@ -21,8 +22,10 @@ from careline.doors.web import (
     rulebook,
     sandbox,
     signin,
+    supervision,
     timeline,
     whatif,
+    whomay,
 )
 
 urlpatterns = [
@@ -65,6 +68,13 @@ urlpatterns = [
     path("books", books.show, name="books"),
     path("books/<str:number>.csv", books.file, name="books-file"),
     path("rulebook", rulebook.show, name="rulebook"),
+    path("supervision", supervision.show, name="supervision"),
+    path("supervision/people/<int:staff_id>", supervision.person_day, name="person-day"),
+    path("emergency", supervision.emergency, name="emergency"),
+    path("emergency/<int:opening_id>", supervision.opened, name="opened"),
+    path("rulebook/changes", change.listed, name="changes"),
+    path("rulebook/changes/<int:proposal_id>", change.show, name="change"),
+    path("rulebook/who-may", whomay.show, name="who-may"),
     path("people", people.show, name="staff"),
     path("let-in", people.let_in, name="let-in"),
     path("messages", sandbox.messages, name="messages"),

@@ -198,6 +198,13 @@ TABLE = {
     "what-if": ("get", "/past-due/what-if", {}, SUPERVISES(200)),
     "books": ("get", "/books", {}, SUPERVISES(200)),
     "books-file": ("get", "/books/GL-0000001-3.1.csv", {}, SUPERVISES(404)),
+    "changes": ("get", "/rulebook/changes", {}, (403,) * 4 + (200, 200, SIGN_IN)),
+    "change": ("get", "/rulebook/changes/1", {}, (403,) * 4 + (404, 404, SIGN_IN)),
+    "supervision": ("get", "/supervision", {}, SUPERVISES(200)),
+    "person-day": ("get", "/supervision/people/{somebody}", {}, SUPERVISES(200)),
+    "emergency": ("get", "/emergency", {}, DECIDES),
+    "opened": ("get", "/emergency/1", {}, (403, 403, 403, 404, 404, 403, SIGN_IN)),
+    "who-may": ("get", "/rulebook/who-may", {}, (403, 403, 403, 200, 200, 200, SIGN_IN)),
     "rulebook": ("get", "/rulebook", {}, EVERYBODY(200)),
     "staff": ("get", "/people", {}, (403,) * 5 + (200, SIGN_IN)),
     "let-in": ("get", "/let-in", {}, (403, 403, 403, 200, 200, 403, SIGN_IN)),
@@ -243,7 +250,7 @@ class Visitor:
     def __init__(self, house, account, name):
         self.browser, ben = Browser(house.get(name)), house["ben"]
         mine, asked, link = self.have(ben, account)
-        self.known = {"colleagues_request": asked.pk, "token": re.search(r"/pay/([\w-]+)", link).group(1)}
+        self.known = {"somebody": ben.pk, "colleagues_request": asked.pk, "token": re.search(r"/pay/([\w-]+)", link).group(1)}
         if name not in ("ada", "nobody"):
             mine, asked, _ = self.have(house[name], account)
         promise = FollowUp.objects.create(account=account, contact=mine, owner=mine.holder, due_on=date(2026, 11, 27), what="Call back")

@@ -46,6 +46,7 @@ BEST = {
         "dayCountRoom": 9, "lineRoom": 9, "daysRoom": 9, "needsLine": False, "hasLine": True, "tooOld": False,
     },
     "token": {"customers": False},
+    "proposal": {"mine": False, "stale": False},
     "wayIn": {"second": True},
     "pin": {"none": False, "possession": True},
     "forgotten": {"possession": True, "may": True},
@@ -93,7 +94,7 @@ def decide(action: str, role: str, facts: dict[str, Any]):
 def a_yes(action: str, role: str) -> dict[str, Any] | None:
     """Facts on which this role is allowed this action."""
     facts = best_facts(action)
-    for kind in ("contact", "request", "none", "job"):
+    for kind in ("contact", "request", "none", "job", "audit"):
         facts["basis"]["kind"] = kind
         if decide(action, role, facts).allowed:
             return facts

@@ -130,6 +130,31 @@ class Counter(models.Model):
         return f"{self.name} {self.last}"
 
 
+class Decision(models.Model):
+    """What authority was asked and what it said, kept for a while so that a changed rulebook can be tried on it. It is no proof
+    (the line is) and names nobody but who did it; `facts` are those of the schema."""
+
+    at = models.DateTimeField()
+    code = models.CharField(max_length=60)
+    who = models.CharField(max_length=60)
+    role = models.CharField(max_length=20)
+    account_id = models.BigIntegerField(null=True)
+    rule = models.CharField(max_length=60, blank=True)
+    allowed = models.BooleanField()
+    facts = models.TextField()
+    rulebook = models.CharField(max_length=64)
+
+    class Meta:
+        indexes = [models.Index(fields=["at"], name="decision_at")]
+
+    def __str__(self) -> str:
+        return f"{self.code} {'yes' if self.allowed else self.rule}"
+
+    @property
+    def fact_data(self) -> dict[str, Any]:
+        return json.loads(self.facts)
+
+
 class RequestKey(models.Model):
     """One request key of one principal and what came of it. Pending: an outside call is under way or was lost."""
 

@@ -13,7 +13,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, QuerySet
 
 from careline.domain.journal import rules
-from careline.domain.journal.models import Chain, Change, Counter, Line, Outbox, Payload, RequestKey, Root
+from careline.domain.journal.models import Chain, Change, Counter, Decision, Line, Outbox, Payload, RequestKey, Root
 from careline.foundation.act import NO_BASIS, Act, Who
 from careline.foundation.reference import numbered
 from careline.prepared import prepared, rewrite_many, save_columns, text, words, write_many, write_rows
@@ -106,6 +106,21 @@ def record_many(entries: Sequence[rules.Entry]) -> int:
 
 def _lines(entries: Sequence[rules.Entry], chains: Mapping[str, Chain]) -> list[tuple[dict[str, Any], Payload | None]]:
     return [Line.columns(chains[e.chain], e, settings.JOURNAL_KEY) for e in entries]
+
+
+def keep_decision(*, act: Act, code: str, facts: Mapping[str, Any], allowed: bool, rule: str) -> None:
+    """Keep what authority was asked, on which facts, and what it said; a trial of another rulebook asks it again."""
+    write_many([Decision(
+        at=act.at, code=code, who=act.who.key, role=act.who.role, account_id=act.basis.account_id, rule=rule, allowed=allowed,
+        facts=rules.canonical(facts), rulebook=act.rulebook,
+    )])  # fmt: skip
+
+
+def forget_decisions(*, before: datetime, most: int = 2000) -> int:
+    """Throw away decisions that no trial looks back to any more; how many. Call again until none."""
+    old = list(Decision.objects.filter(at__lt=before).order_by("at").values_list("pk", flat=True)[:most])
+    Decision.objects.filter(pk__in=old).delete()
+    return len(old)
 
 
 def redact(*, act: Act, line_id: int) -> None:

@@ -9,10 +9,10 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Count, QuerySet
+from django.db.models import Count, F, Min, QuerySet
 
 from careline.domain.journal import rules
-from careline.domain.journal.models import Chain, Counter, Line, Outbox, Payload, RequestKey, Root
+from careline.domain.journal.models import Chain, Counter, Decision, Line, Outbox, Payload, RequestKey, Root
 from careline.domain.journal.models import Change as Numbered
 from careline.foundation.act import Basis, Who
 from careline.prepared import moment, prepared, wholes
@@ -116,6 +116,87 @@ def _looked() -> QuerySet[Line, tuple[str]]:
     # Chains are told apart afterwards: asked for the house's, a database might read the whole of it.
     rows = Line.objects.filter(basis=given("basis"), code=given("code"), who=given("who"), outcome="looked")
     return rows.values_list("chain__name")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One look of a person: who, when, on what basis, at which account (None: none), and what was kept of it."""
+
+    who: str
+    at: datetime
+    basis: str
+    account_id: int | None
+    data: dict[str, Any]
+    payload: dict[str, Any] | None
+
+
+def looked_by(who: Sequence[str], codes: Sequence[str], since: datetime, most: int) -> list[Seen]:
+    """What these people looked at since a moment, the newest first."""
+    rows = Line.objects.filter(who__in=who, at__gte=since, code__in=codes, outcome="looked").select_related("chain", "payload").order_by("-at")[:most]
+    found = []
+    for row in rows:
+        entry = _entry(row, True)
+        chain = row.chain.name
+        found.append(Seen(row.who, row.at, row.basis, int(chain.partition(":")[2]) if rules.is_account_chain(chain) else None, entry.data, entry.payload))
+    return found
+
+
+# What only begins, moves or ends a contact is no deed in it.
+ROUTINE = ("contacts.open", "contacts.answer", "contacts.identify", "contacts.speaker", "contacts.reason", "contacts.end", "contacts.wrap_up",
+           "contacts.hand_over", "contacts.accept", "contacts.check_pin", "contacts.hold", "contacts.resume", "contacts.ring", "contacts.drop", "contacts.reconnect")  # fmt: skip
+
+
+def acted_on(who: Sequence[str], since: datetime) -> set[str]:
+    """The bases on which these people did something since a moment."""
+    rows = Line.objects.filter(who__in=who, at__gte=since, outcome__in=("done", "pending", "refused")).exclude(code__in=ROUTINE).exclude(code__startswith="view.")
+    return set(rows.values_list("basis", flat=True).distinct())
+
+
+def decided(code: str, since: datetime, most: int) -> list[Decision]:
+    """The yeses to one act since a moment, the newest first."""
+    return list(Decision.objects.filter(at__gte=since, code=code, allowed=True).order_by("-at")[:most])
+
+
+def lines(*, chain: str = "", who: str = "", since: datetime | None = None, until: datetime | None = None, codes: str = "", outcome: str = "", by: str = "", most: int = 500) -> list[Line]:
+    """Lines of a chain or of a person, filtered, oldest first, for whoever audits: with their chains and payloads."""
+    rows = Line.objects.select_related("chain", "payload")
+    rows = rows.filter(chain__name=chain) if chain else rows.filter(who=who)
+    if by:
+        rows = rows.filter(who=by)
+    if since:
+        rows = rows.filter(at__gte=since)
+    if until:
+        rows = rows.filter(at__lt=until)
+    if codes:
+        rows = rows.filter(code__startswith=codes)
+    if outcome:
+        rows = rows.filter(outcome=outcome)
+    return list(rows.order_by("at", "pk")[:most])
+
+
+def entry(line: Line) -> Entry:
+    """A line as people read it."""
+    return _entry(line, True)
+
+
+def mac_of(chain: str, seq: int) -> str:
+    """What proves a line of this journal; empty: there is no such line."""
+    return Line.objects.filter(chain__name=chain, seq=seq).values_list("mac", flat=True).first() or ""
+
+
+def decisions(since: datetime, most: int) -> tuple[list[Decision], int, datetime | None]:
+    """Decisions since a moment, at most so many and then spread evenly over all; how many there are; when the first was."""
+    rows = Decision.objects.filter(at__gte=since)
+    span = rows.aggregate(n=Count("pk"), first=Min("at"))
+    step = -(-span["n"] // most) if span["n"] > most else 1
+    if step > 1:
+        rows = rows.annotate(nth=F("pk") % step).filter(nth=0)
+    return list(rows.order_by("at")[: most + most // 4]), span["n"], span["first"]
+
+
+def last_decision() -> int:
+    """The id of the newest decision: what a trial was made of has not changed while this has not."""
+    return Decision.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
 
 
 def count_since(*, who: Who, code: str, since: datetime) -> int:

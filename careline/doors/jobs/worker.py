@@ -14,7 +14,7 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -190,6 +190,12 @@ def beat() -> bool:
     return False
 
 
+def forget_decisions() -> bool:
+    """Decisions that no trial of a rulebook looks back to any more."""
+    keep = int(rulebooks.current().limits.get("trial", {}).get("keep_days", 100))
+    return bool(journal.forget_decisions(before=timezone.now() - timedelta(days=keep), most=500))
+
+
 def settle_arrangements() -> bool:
     """Arrangements whose part's day is over; money that came at the desk has closed its arrangement already."""
     promises.settle_day(timezone.now())
@@ -216,6 +222,7 @@ CHORES: tuple[tuple[float, Callable[[], bool]], ...] = (
     (RECONCILE_EVERY, charge_saved),  # before what is not here breaks its arrangement
     (RECONCILE_EVERY, settle_arrangements),
     (ANCHOR_EVERY, anchor_some),
+    (ANCHOR_EVERY, forget_decisions),
 )
 
 

@@ -56,6 +56,11 @@ def account(account_id: int) -> Account | None:
     return Account.objects.select_related("customer").filter(pk=account_id).first()
 
 
+def references(account_ids: Sequence[int]) -> dict[int, str]:
+    """The references of many accounts, in one question."""
+    return dict(Account.objects.filter(pk__in=account_ids).values_list("pk", "reference"))
+
+
 def account_by_reference(reference: str) -> Account | None:
     return Account.objects.select_related("customer").filter(reference=reference).first()
 
