@@ -65,6 +65,7 @@ ROUTES: dict[str, str] = {
     "guide-picture": "view.guides",
     "rulebook": "view.rulebook",
     "staff": "view.staff",
+    "checklist": "view.staff",
     "let-in": "staff.let_in",
     "books": "view.books",
     "books-file": "view.books",

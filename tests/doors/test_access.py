@@ -203,6 +203,7 @@ TABLE = {
     "books": ("get", "/books", {}, SUPERVISES(200)),
     "books-file": ("get", "/books/GL-0000001-3.1.csv", {}, SUPERVISES(404)),
     "rulebook": ("get", "/rulebook", {}, EVERYBODY(200)),
+    "checklist": ("get", "/checklist", {}, (403,) * 5 + (200, SIGN_IN)),
     "staff": ("get", "/people", {}, (403,) * 5 + (200, SIGN_IN)),
     "let-in": ("get", "/let-in", {}, (403, 403, 403, 200, 200, 403, SIGN_IN)),
     "welcome": ("get", "/welcome", {}, (200,) * 7),

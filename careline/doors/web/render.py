@@ -33,6 +33,7 @@ NAV = (
     ("Books", "books", "view.books"),
     ("Rulebook", "rulebook", "view.rulebook"),
     ("People", "staff", "view.staff"),
+    ("Checklist", "checklist", "view.staff"),
 )
 DEMO_NAV = (("Messages", "messages"), ("Make it ring", "ring"))
 

@@ -56,6 +56,11 @@ def account(account_id: int) -> Account | None:
     return Account.objects.select_related("customer").filter(pk=account_id).first()
 
 
+def any_account() -> bool:
+    """Whether there is any account yet."""
+    return Account.objects.exists()
+
+
 def account_by_reference(reference: str) -> Account | None:
     return Account.objects.select_related("customer").filter(reference=reference).first()
 
