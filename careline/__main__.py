@@ -252,7 +252,7 @@ def _books(command: Callable[..., argparse.ArgumentParser]) -> None:
 def _people(command: Callable[..., argparse.ArgumentParser]) -> None:
     user = command(
         "user",
-        "the people and machines that work here: add, list, role, on, off, password",
+        "the people and machines that work here: add, list, role, on, off, password, lost-factor",
         None,
         "  careline user add ana --name 'Ana Silva' --role associate\n"
         "  careline user list\n"
@@ -284,6 +284,7 @@ def _people(command: Callable[..., argparse.ArgumentParser]) -> None:
     role.add_argument("role")
     for name, help_ in (("on", "let somebody sign in again"), ("off", "switch somebody off; what they did stays")):
         verb(name, help_, name).add_argument("username")
+    verb("lost-factor", "take somebody's second factors away, who lost them, and end their sessions", "lost_factor").add_argument("username")
     password = verb("password", "set somebody's password", "password")
     password.add_argument("username")
     password.add_argument("--password-stdin", action="store_true", help="read it from the first line of standard input")

@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from careline.foundation import arrange, chart, ladder, outbound, stationery, tariff
+from careline.foundation import arrange, chart, ladder, outbound, signin, stationery, tariff
 from careline.foundation.authority import Authority
 
 REQUIRED = (
@@ -144,6 +144,12 @@ class Rulebook:
         rulebook without records.toml leaves all of it outside."""
         return self._read("records.toml", lambda: _records(self.toml("records.toml")) if "records.toml" in self.files else {})
 
+    @cached_property
+    def sign_in(self) -> signin.SignIn:
+        """How people sign in; a rulebook without sign_in.toml asks nobody for a second factor."""
+        name, machines = "sign_in.toml", {"agent", "service", "job"}
+        return self._read(name, lambda: signin.read(self.toml(name) if name in self.files else {}, self.ranks, [r for r in self.ranks if r not in machines]))
+
     @staticmethod
     def _read(name: str, read: Callable[[], T]) -> T:
         """What a file says, read. Raises RulebookFault with the file's name."""
@@ -186,6 +192,7 @@ class Rulebook:
         _ = self.stationery, self.records
         if "arrangements.toml" in self.files:
             _ = self.arrangements
+        _ = self.sign_in
         _ = self.authority
 
     def _one_late_fee(self) -> None:

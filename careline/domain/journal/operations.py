@@ -13,7 +13,17 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, QuerySet
 
 from careline.domain.journal import rules
-from careline.domain.journal.models import Chain, Change, Counter, Decision, Line, Outbox, Payload, RequestKey, Root
+from careline.domain.journal.models import (
+    Chain,
+    Change,
+    Counter,
+    Decision,
+    Line,
+    Outbox,
+    Payload,
+    RequestKey,
+    Root,
+)
 from careline.foundation.act import NO_BASIS, Act, Who
 from careline.foundation.reference import numbered
 from careline.prepared import prepared, rewrite_many, save_columns, text, words, write_many, write_rows

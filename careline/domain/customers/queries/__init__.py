@@ -61,6 +61,11 @@ def references(account_ids: Sequence[int]) -> dict[int, str]:
     return dict(Account.objects.filter(pk__in=account_ids).values_list("pk", "reference"))
 
 
+def any_account() -> bool:
+    """Whether there is any account yet."""
+    return Account.objects.exists()
+
+
 def account_by_reference(reference: str) -> Account | None:
     return Account.objects.select_related("customer").filter(reference=reference).first()
 
