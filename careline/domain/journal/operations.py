@@ -108,9 +108,9 @@ def _lines(entries: Sequence[rules.Entry], chains: Mapping[str, Chain]) -> list[
     return [Line.columns(chains[e.chain], e, settings.JOURNAL_KEY) for e in entries]
 
 
-def redact(*, act: Act, line_id: int) -> None:
-    """Take away what a line says of a person. The line, its digest and its chain stay."""
-    Payload.objects.filter(line_id=line_id).update(body=None, salt=None)
+def redact(*, act: Act, line_ids: Sequence[int]) -> None:
+    """Take away what lines say of persons. The lines, their digests and their chain stay."""
+    Payload.objects.filter(line_id__in=line_ids).update(body=None, salt=None)
 
 
 def claim_key(*, act: Act, digest: str, code: str, outcome: dict[str, Any], state: str, work: str = "") -> None:

@@ -272,6 +272,7 @@ def upsert_many(*, act: Act, entity: str, rows: Sequence[Mapping[str, Any]]) -> 
         if not fates[n]:
             wanted[identity] = (n, values)
     existing = _by_identity(spec, list(wanted))
+    guarded = _guarded(spec, existing.values())
     _reject_taken(spec, wanted, existing, fates)
     new, changed, columns = [], [], set()
     for identity, (n, values) in wanted.items():
@@ -280,7 +281,7 @@ def upsert_many(*, act: Act, entity: str, rows: Sequence[Mapping[str, Any]]) -> 
         row = existing.get(identity)
         if row is None:
             new.append({**spec.begins(), **values})
-        elif differs := [k for k, v in values.items() if getattr(row, k) != v]:
+        elif differs := [k for k, v in values.items() if getattr(row, k) != v and not _kept(row, k, values, guarded)]:
             for k in differs:
                 setattr(row, k, values[k])
             columns.update(differs)
@@ -291,6 +292,25 @@ def upsert_many(*, act: Act, entity: str, rows: Sequence[Mapping[str, Any]]) -> 
         rewrite_many(changed, sorted(columns))
     _index_touched(entity, ids, new, changed)
     return fates
+
+
+def _guarded(spec: Imported, rows: Iterable[Any]) -> set[int]:
+    """Lines of these that are under protection."""
+    if spec.table is not Line:
+        return set()
+    return set(Line.objects.filter(pk__in=[r.pk for r in rows], account__protected_at__isnull=False).values_list("pk", flat=True))
+
+
+def _kept(row: Any, column: str, values: Mapping[str, Any], guarded: set[int]) -> bool:
+    """What was changed at the desk by the person it is about stays, whatever the carrier's other system still believes: a
+    survivor's line is never moved back, nothing is unlocked, a young PIN or address is not put back to the old one."""
+    if isinstance(row, Line):
+        return row.pk in guarded and column in ("account_id", "label", "contract_ends_on")
+    if isinstance(row, Account):
+        return (column == "change_lock" and not values[column]) or (row.address_since is not None and column in ("state", "postal_code", "zone"))
+    if isinstance(row, Customer):
+        return column == "email" and row.email_since is not None
+    return isinstance(row, Pin) and values["set_at"] < row.set_at
 
 
 def _by_identity(spec: Imported, identities: list[tuple[Any, ...]]) -> dict[tuple[Any, ...], Any]:
