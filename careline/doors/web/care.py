@@ -73,7 +73,7 @@ def panel(desk: ContactPage) -> dict[str, Any]:
         "reach_moves": _moves(desk, "customers.change_contact", "customers.change_address"),
         "guards": _guards(desk),
         "people": [_person(desk, p) for p in desk.people],
-        "ended": [f"{p.person.name}, until {day(p.ended_at.astimezone(zone()).date())}" for p in care.ended_people(desk.account_id, desk.at - timedelta(days=90))],
+        "ended": [f"{p.person.name}, until {day(p.ended_at.astimezone(zone()).date())}" for p in care.ended_people(desk.account_id, desk.at - timedelta(days=90)) if p.ended_at],
         "people_moves": _moves(desk, "customers.add_person"),
         "served": [
             ("Language", LANGUAGES.get(customer.language, customer.language) or "not said"),

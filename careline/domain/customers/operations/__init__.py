@@ -274,19 +274,20 @@ def upsert_many(*, act: Act, entity: str, rows: Sequence[Mapping[str, Any]]) -> 
     existing = _by_identity(spec, list(wanted))
     guarded = _guarded(spec, existing.values())
     _reject_taken(spec, wanted, existing, fates)
-    new, changed, columns = [], [], set()
+    new: list[dict[str, Any]] = []
+    changed, columns = [], set()
     for identity, (n, values) in wanted.items():
         if fates[n]:
             continue
-        row = existing.get(identity)
-        if row is None:
+        there = existing.get(identity)
+        if there is None:
             new.append({**spec.begins(), **values})
-        elif differs := [k for k, v in values.items() if getattr(row, k) != v and not _kept(row, k, values, guarded)]:
+        elif differs := [k for k, v in values.items() if getattr(there, k) != v and not _kept(there, k, values, guarded)]:
             for k in differs:
-                setattr(row, k, values[k])
+                setattr(there, k, values[k])
             columns.update(differs)
-            changed.append(row)
-        fates[n] = "unchanged" if row is not None and not differs else "written"
+            changed.append(there)
+        fates[n] = "unchanged" if there is not None and not differs else "written"
     ids = write_rows(spec.table, new)
     if changed:
         rewrite_many(changed, sorted(columns))
