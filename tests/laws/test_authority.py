@@ -52,6 +52,8 @@ BEST = {
     "forgotten": {"possession": True, "may": True},
     "credentials": {"fresh": False, "hours": 24},
     "consent": {"yes": True},
+    "legalHold": {"mine": False},
+    "redaction": {"held": False},
     "arrangement": {
         "owed": 14200, "owedLeast": 1000, "owedRoom": 50000, "parts": 2, "partsRoom": 2, "days": 14, "daysRoom": 30, "first": 7100, "firstLeast": 3550,
         "tenure": 900, "tenureLeast": 60, "broken": 0, "brokenRoom": 1, "wait": 0, "returned": 0, "returnedRoom": 1, "hold": "", "living": False,

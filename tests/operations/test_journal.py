@@ -203,7 +203,7 @@ def test_a_payload_with_its_digest_edited_too_is_found(lines):
 
 
 def test_a_redacted_payload_still_verifies_and_its_words_are_gone(anchors, lines):
-    operations.redact(act=carrier_act(), line_id=lines[1].pk)
+    operations.redact(act=carrier_act(), line_ids=[lines[1].pk])
     assert faults(anchors) == []
     held = Payload.objects.get()
     assert (held.body, held.salt) == (None, None)

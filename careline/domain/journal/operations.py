@@ -133,9 +133,9 @@ def forget_decisions(*, before: datetime, most: int = 2000) -> int:
     return len(old)
 
 
-def redact(*, act: Act, line_id: int) -> None:
-    """Take away what a line says of a person. The line, its digest and its chain stay."""
-    Payload.objects.filter(line_id=line_id).update(body=None, salt=None)
+def redact(*, act: Act, line_ids: Sequence[int]) -> None:
+    """Take away what lines say of persons. The lines, their digests and their chain stay."""
+    Payload.objects.filter(line_id__in=line_ids).update(body=None, salt=None)
 
 
 def claim_key(*, act: Act, digest: str, code: str, outcome: dict[str, Any], state: str, work: str = "") -> None:

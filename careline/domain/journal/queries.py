@@ -85,6 +85,26 @@ def timeline(
     return [_entry(line, with_payload) for line in lines[:limit]]
 
 
+@dataclass(frozen=True, slots=True)
+class Personal:
+    """A line that says something of a person, which a redaction could take away."""
+
+    id: int
+    seq: int
+    code: str
+    at: datetime
+    basis: str
+
+
+def personal(chain: str, *, line_id: int | None = None, before: datetime | None = None, basis: str = "") -> list[Personal]:
+    """The lines of a chain that have a payload still, oldest first: one, those before a moment, or those of a basis."""
+    rows = Line.objects.filter(chain__name=chain, payload__body__isnull=False)
+    rows = rows.filter(pk=line_id) if line_id is not None else rows
+    rows = rows.filter(at__lt=before) if before is not None else rows
+    rows = rows.filter(basis=basis) if basis else rows
+    return [Personal(*row) for row in rows.order_by("seq").values_list("pk", "seq", "code", "at", "basis")]
+
+
 def between(chain: str, codes: Sequence[str], since: datetime, until: datetime, limit: int = 200) -> list[Entry]:
     """What was done of some acts on a chain between two moments, oldest first: neither looks nor refusals."""
     rows = Line.objects.filter(chain__name=chain, code__in=codes, outcome__in=("done", "pending"), at__gte=since, at__lt=until)

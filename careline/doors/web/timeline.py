@@ -21,6 +21,7 @@ STEPS = ("diagnosis.answer", "diagnosis.undo", "diagnosis.read_again")
 
 def shape(desk: ContactPage, before: int | None) -> dict[str, Any]:
     lines = journal.timeline(journal_rules.account_chain(desk.account_id), limit=40, before=before)
+    redacts = desk.who.role in desk.scene.rulebook.authority.roles_with("customers.redact")
     entries = []
     settled: set[tuple[str, str]] = set()
     for line in lines:  # newest first: what was begun says nothing more once its end stands above it
@@ -31,10 +32,13 @@ def shape(desk: ContactPage, before: int | None) -> dict[str, Any]:
         if line.code in STEPS and line.outcome != "refused":
             continue
         words = (line.payload or {}).get("text") or (line.payload or {}).get("summary") or (line.payload or {}).get("words")
+        if line.payload == {}:
+            words = "(redacted)"
         who = f"{line.who_name}" + (f", asked by {line.asked_by}" if line.asked_by else "")
         entries.append(
             {"at": line.at, "title": line.say, "text": words, "who": who,
-             "amount": None, "state": "risk" if line.outcome == "refused" else None, "href": None, "link": None}
+             "amount": None, "state": "risk" if line.outcome == "refused" else None,
+             "href": desk.url(f"?section=care&act=customers.redact&line={line.id}") if redacts and line.payload else None, "link": "redact"}
         )
     more = desk.url(f"?section=time&before={lines[-1].id}") if len(lines) == 40 else None
     return {"entries": entries, "more_href": more}
