@@ -6,7 +6,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PORT ?= 8000
 
-.PHONY: help setup setup-dev demo demo-reset test test-deep lint lock
+.PHONY: help setup setup-dev setup-parquet setup-traces demo demo-reset test test-deep lint lock
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' Makefile | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -28,6 +28,9 @@ $(VENV)/.setup: requirements.lock | $(VENV)/bin/python
 		cp requirements.lock $@ && ln -sf ../../bin/careline $(VENV)/bin/careline; \
 	else touch $@; fi
 
+setup-traces: setup  ## OpenTelemetry beside it, for those who set CARELINE_TRACES
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-traces.lock
+
 setup-dev: $(VENV)/.setup-dev
 
 $(VENV)/.setup-dev: requirements-dev.lock $(VENV)/.setup
@@ -36,6 +39,9 @@ $(VENV)/.setup-dev: requirements-dev.lock $(VENV)/.setup
 		$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock && \
 		cp requirements-dev.lock $@; \
 	else touch $@; fi
+
+setup-parquet: setup  ## what Parquet files need besides (pyarrow, 50 MB), for `careline import` and `careline export`
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-parquet.lock
 
 demo: setup  ## a made-up carrier on http://127.0.0.1:8000/ (PORT=8001 for another port)
 	@bin/careline demo --port $(PORT)
@@ -58,4 +64,8 @@ lock: setup-dev  ## pin requirements*.in anew
 	@$(VENV)/bin/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
 		requirements.in -o requirements.lock
 	@$(VENV)/bin/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
-		-c requirements.lock requirements-dev.in -o requirements-dev.lock
+		-c requirements.lock requirements-traces.in -o requirements-traces.lock
+	@$(VENV)/bin/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
+		-c requirements.lock requirements-parquet.in -o requirements-parquet.lock
+	@$(VENV)/bin/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
+		-c requirements.lock -c requirements-parquet.lock requirements-dev.in -o requirements-dev.lock

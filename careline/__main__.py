@@ -88,6 +88,7 @@ def parser() -> argparse.ArgumentParser:
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine only)")
     serve.add_argument("--port", type=_port, default=8000, help="port to listen on (default: 8000)")
     serve.add_argument("--workers", type=_count, default=None, metavar="N", help="web processes (default: one per processor, 2 to 4)")
+    serve.add_argument("--metrics", type=_address, metavar="PORT", help="answer Prometheus on this port of this machine, or on address:port (default: not)")
     serve.add_argument("--no-worker", action="store_true", help="do not start the worker (it runs elsewhere)")
 
     command(
@@ -98,6 +99,7 @@ def parser() -> argparse.ArgumentParser:
     )
     command("demo", "fill an empty house with a made-up carrier and serve it", None, "  careline demo\n  careline demo --help")
     command("import", "read accounts, bills and payments of a carrier from files", None, "  careline import --help")
+    command("export", "write accounts, bills and payments to files", None, "  careline export --help")
 
     _bill(command)
     _night(command)
@@ -119,12 +121,30 @@ def parser() -> argparse.ArgumentParser:
         _job("journals", "anchor"),
         "  careline anchor",
     )
-    command(
+    saved = command(
+        "backup",
+        "a copy of the database and its anchors while the desk runs, in a new folder; no secrets",
+        _job("backups", "backup"),
+        "  careline backup /backup\n  careline backup /backup --keep 14      and throw all but the newest fourteen away",
+    )
+    saved.add_argument("folder", help="where the new folder goes")
+    saved.add_argument("--keep", type=_count, metavar="N", help="afterwards keep only the newest so many (default: all)")
+    back = command(
+        "restore",
+        "bring a backup back, migrate it and prove its journal; no desk may run meanwhile",
+        _job("backups", "restore"),
+        "  careline restore /backup/careline-20261204-030000\n"
+        "  CARELINE_HOME=/tmp/trial careline restore /backup/careline-20261204-030000    try it first, with the secrets there",
+    )
+    back.add_argument("backup", help="the folder that careline backup made")
+    back.add_argument("--replace", action="store_true", help="put away the house that is there (SQLite; on PostgreSQL give an empty database)")
+    worker = command(
         "worker",
         "send what is queued, finish what was interrupted, anchor the journal (`careline serve` starts one by itself)",
         _job("worker", "main"),
         "  careline worker        beside `careline serve --no-worker`; two at once do no harm",
     )
+    worker.add_argument("--metrics", type=_address, metavar="PORT", help="answer Prometheus on this port of this machine, or on address:port (default: not)")
     _people(command)
     _rulebook(command)
     _guides(command)
@@ -344,6 +364,15 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _address(text: str) -> tuple[str, int]:
+    from careline.doors.jobs import meters
+
+    try:
+        return meters.address(text)
+    except ValueError as fault:
+        raise argparse.ArgumentTypeError(str(fault)) from None
+
+
 def _count(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError("give a whole number from 1")
@@ -351,14 +380,14 @@ def _count(text: str) -> int:
 
 
 def _with_own_arguments(name: str, rest: Sequence[str]) -> tuple[Main, argparse.Namespace]:
-    """`import` and `demo` bring their own arguments; their modules are read only when they are asked for."""
+    """`import`, `export` and `demo` bring their own arguments; their modules are read only when they are asked for."""
     if name == "demo":
         os.environ["CARELINE_DEMO"] = "1"
     _open_house()
     from careline.doors.jobs import demos
 
-    folder = "importing" if name == "import" else "demo"
-    if name == "import" and not {"-h", "--help"} & set(rest):
+    folder = {"import": "importing", "export": "exporting"}.get(name, name)
+    if name != "demo" and not {"-h", "--help"} & set(rest):
         import_module("careline.doors.jobs.setup").check_keys()
     cli = import_module(f"careline.doors.jobs.{folder}.cli")
     own = argparse.ArgumentParser(prog=f"careline {name}", description=(cli.__doc__ or "").strip(), formatter_class=RAW)
@@ -371,7 +400,7 @@ def _with_own_arguments(name: str, rest: Sequence[str]) -> tuple[Main, argparse.
 
 
 def run(argv: Sequence[str]) -> int:
-    if argv and argv[0] in ("import", "demo"):
+    if argv and argv[0] in ("import", "export", "demo"):
         main, options = _with_own_arguments(argv[0], argv[1:])
     else:
         options = parser().parse_args(argv)

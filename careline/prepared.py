@@ -196,6 +196,7 @@ class _Columns:
     """How rows of a model are written: their table and columns, each column's attribute, what it holds when nobody says, and
     at which places stands a value that its field must turn into the database's (the others go as they are)."""
 
+    table: str
     into: str
     key: str
     names: tuple[str, ...]
@@ -210,6 +211,7 @@ def _columns(model: type[Model], vendor: str, with_key: bool = False) -> _Column
     key = model._meta.pk
     assert key is not None
     return _Columns(
+        table=model._meta.db_table,
         into=f"INSERT INTO {quote(model._meta.db_table)} ({', '.join(quote(f.column) for f in fields)}) VALUES ",
         key=quote(key.column),
         names=tuple(f.attname for f in fields),
@@ -313,18 +315,29 @@ def _parts(columns: _Columns, ready: Sequence[list[Any]]) -> Iterator[tuple[Sequ
         yield part, ", ".join([one] * len(part))
 
 
+def _last_id(cursor: Any, table: str) -> int:
+    """The largest id that a table of SQLite with AUTOINCREMENT ever gave (0: none yet, or it does not count)."""
+    cursor.execute("SELECT seq FROM sqlite_sequence WHERE name = %s", [table])
+    found = cursor.fetchone()
+    return int(found[0]) if found else 0
+
+
 def _insert(columns: _Columns, rows: Iterable[list[Any]]) -> list[int]:
     """Turn the values into the database's, write the rows, and return their ids in order."""
     connection = connections["default"]
     ready = _turned(columns, rows)
     one = f"({', '.join(['%s'] * len(columns.names))})"
     if connection.vendor == "sqlite" and connection.in_atomic_block and len(ready) > FEW:
-        # One statement that stays prepared. It returns no ids, but one transaction at a time writes, and AUTOINCREMENT counts.
+        # One statement that stays prepared. It returns no ids; they are one after the other, because AUTOINCREMENT counts from
+        # the largest id that the table ever had and nobody else writes until the transaction ends. Counted, not trusted: a
+        # trigger that writes to the table or skips a row, or a key that does not count so, is an error here.
         with connection.cursor() as cursor:
+            before = _last_id(cursor, columns.table)
             cursor.executemany(columns.into + one, ready)
-            cursor.execute("SELECT last_insert_rowid()")
-            last = cursor.fetchone()[0]
-        return list(range(last - len(ready) + 1, last + 1))
+            last = _last_id(cursor, columns.table)
+        if last - before != len(ready):
+            raise DatabaseError(f"{columns.table}: {len(ready)} rows were written and {last - before} ids given; which is whose is not known")
+        return list(range(before + 1, last + 1))
     ids: list[int] = []
     for part, values in _parts(columns, ready):
         with connection.cursor() as cursor:

@@ -18,7 +18,9 @@ CARELINE_CARRIER        the carrier's name as customers read it (default: Your c
 CARELINE_ZONE           the carrier's time zone (default: America/New_York)
 CARELINE_RULEBOOK       folder of the rulebook that a new database starts with (default: rulebook/default)
 CARELINE_IDLE_MINUTES   minutes without a request after which a session ends (default: 30)
-CARELINE_LOG_LEVEL      DEBUG, INFO, WARNING, ERROR or CRITICAL (default: WARNING)
+CARELINE_LOG_LEVEL      DEBUG, INFO, WARNING, ERROR or CRITICAL (default: WARNING); INFO has a line for each request and each act
+CARELINE_LOG_FORMAT     plain or json: one JSON object a line (default: plain)
+CARELINE_TRACES         where spans go: the address of an OpenTelemetry collector (default: nowhere)
 CARELINE_DEMO           1: the demo carrier's pages (messages, rings) and passwords are there
 CARELINE_WEB_KEY, CARELINE_JOURNAL_KEY, CARELINE_DIGEST_KEY, CARELINE_PEPPER
                         the secrets (default: files in CARELINE_HOME/secrets, made at first use)
@@ -198,11 +200,12 @@ INSTALLED_APPS = [
     "careline.doors",
 ]
 MIDDLEWARE = [
+    "careline.doors.observed.Observed",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "careline.doors.access.Health",
+    "careline.doors.access.Probes",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -265,7 +268,7 @@ CSRF_COOKIE_HTTPONLY = True
 CSRF_FAILURE_VIEW = "careline.doors.web.oops.csrf_failure"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = TLS
 SECURE_SSL_REDIRECT = TLS
-SECURE_REDIRECT_EXEMPT = [r"^health$"]
+SECURE_REDIRECT_EXEMPT = [r"^(health|ready)$"]
 SECURE_HSTS_SECONDS = 31536000 if TLS else 0
 HSTS = one_of("HSTS", "plain", ("plain", "subdomains", "preload"))
 SECURE_HSTS_INCLUDE_SUBDOMAINS = TLS and HSTS != "plain"
@@ -300,12 +303,14 @@ STORAGES = {"staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestSta
 MESSAGE_STORAGE = "django.contrib.messages.storage.cookie.CookieStorage"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 512_000
 
+TRACES = text("TRACES")
+LOG_FORMAT = one_of("LOG_FORMAT", "plain", ("plain", "json"))
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"},
-        "line": {"()": "careline.doors.jobs.weblog.FirstLine", "format": "%(asctime)s %(levelname)s %(name)s %(message)s"},
+        "plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"} if LOG_FORMAT == "plain" else {"()": "careline.telemetry.JsonLines"},
+        "line": {"()": "careline.doors.jobs.weblog.first_line", "format": "%(asctime)s %(levelname)s %(name)s %(message)s"},
     },
     "handlers": {
         "stderr": {"class": "logging.StreamHandler", "formatter": "plain"},

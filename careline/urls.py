@@ -2,9 +2,11 @@
 
 from django.urls import path
 
+from careline.doors import ready
 from careline.doors.api import app
 from careline.doors.web import (
     approvals,
+    asked,
     books,
     contact,
     find,
@@ -16,8 +18,10 @@ from careline.doors.web import (
     papers,
     pastdue,
     people,
+    rulebook,
     sandbox,
     signin,
+    timeline,
     whatif,
 )
 
@@ -25,8 +29,10 @@ urlpatterns = [
     path("", home.show, name="home"),
     path("sign-in", signin.SignIn.as_view(), name="signin"),
     path("sign-in/", signin.SignIn.as_view(), name="account_login"),
+    path("welcome", signin.welcome, name="welcome"),
     path("sign-out", signin.sign_out, name="signout"),
-    path("health", oops.health, name="health"),
+    path("health", ready.health, name="health"),
+    path("ready", ready.ready, name="ready"),
     path("find", find.show, name="find"),
     path("start", home.start, name="start"),
     path("start/admission", home.start_admission, name="start-admission"),
@@ -45,9 +51,9 @@ urlpatterns = [
     path("past-due/what-if", whatif.show, name="what-if"),
     path("contacts/<str:reference>/papers/<int:paper_id>.pdf", papers.show, name="paper"),
     path("contacts/<str:reference>/papers/<int:paper_id>/part", papers.paper_part, name="paper-part"),
-    path("contacts/<str:reference>/journal", contact.journal_page, name="journal"),
-    path("requests/<int:request_id>/part", contact.request_part, name="request-part"),
-    path("requests/<int:request_id>/away", contact.request_away, name="request-away"),
+    path("contacts/<str:reference>/journal", timeline.journal_page, name="journal"),
+    path("requests/<int:request_id>/part", asked.request_part, name="request-part"),
+    path("requests/<int:request_id>/away", asked.request_away, name="request-away"),
     path("approvals", approvals.inbox, name="approvals"),
     path("approvals/part", approvals.inbox_part, name="approvals-part"),
     path("approvals/<int:request_id>", approvals.show, name="approval"),
@@ -58,7 +64,9 @@ urlpatterns = [
     path("guides/<str:guide_id>/picture.svg", guides.picture, name="guide-picture"),
     path("books", books.show, name="books"),
     path("books/<str:number>.csv", books.file, name="books-file"),
+    path("rulebook", rulebook.show, name="rulebook"),
     path("people", people.show, name="staff"),
+    path("let-in", people.let_in, name="let-in"),
     path("messages", sandbox.messages, name="messages"),
     path("messages/part", sandbox.messages_part, name="messages-part"),
     path("messages/<str:digest>.pdf", sandbox.attached, name="message-file"),

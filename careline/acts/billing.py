@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Any
 
 from django.conf import settings
@@ -58,6 +59,19 @@ def worth(promotion: Promotion, plans: int) -> int:
     return (promotion.amount or share(plans, promotion.ppm, MILLION)) * promotion.months
 
 
+def _running(given: AddPromotion, title: str, lines: list[Any], today: date) -> int:
+    """What the discounts that run for a time take off in the months that they have left (minor units). The one that is asked for
+    is not among them: where it runs already, that is what is said."""
+    found = 0
+    for a in queries.agreed_of(given.account, today):
+        same = queries.overlaps(a, title, given.line)
+        if a.kind == "discount" and a.ends_on is not None and not same:
+            months = (a.ends_on.year - today.year) * 12 + a.ends_on.month - today.month + (a.ends_on.day >= today.day)
+            plans = sum(n.plan.price_minor for n in lines if a.line_id in (None, n.pk))
+            found += (-a.amount_minor or share(plans, a.share_ppm, MILLION)) * months
+    return found
+
+
 def _lines(account_id: int) -> list[Any]:
     return [n for n in customers.lines_of(account_id) if n.status in ("active", "suspended")]
 
@@ -66,12 +80,13 @@ def promotion_facts(scene: Scene, act: Act, given: AddPromotion) -> dict[str, An
     promotion = _tariff(scene).promotions.get(given.promotion)
     if promotion is None:
         raise refuse("INVALID", "Choose a promotion of the list.", fields={"promotion": "Choose one."})
-    lines = [n for n in _lines(given.account) if given.line in (None, n.pk)]
-    most = scene.rulebook.limits["promotion"]["worth"]
+    all_lines = _lines(given.account)
+    lines = [n for n in all_lines if given.line in (None, n.pk)]
+    most = int(scene.rulebook.limits["promotion"]["worth"].get(act.who.role, 0))
     return {
         "promotion": {
             "worth": worth(promotion, sum(n.plan.price_minor for n in lines)),
-            "room": int(most.get(act.who.role, 0)),
+            "room": max(most - _running(given, promotion.title, all_lines, civil_date(act.at, settings.CARRIER_ZONE)), 0),
             "offered": any(n.plan.code not in promotion.not_on for n in lines),
         }
     }
@@ -89,7 +104,7 @@ def add_promotion(act: Act, given: AddPromotion, scene: Scene) -> Done:
     return Done(
         f"{row.reference}: “{promotion.title}” added, {much} until {row.ends_on:%b} {row.ends_on.day}, {row.ends_on.year}",
         {"agreed": row.reference},
-        data={"agreed": row.reference, "promotion": promotion.code, "line": str(given.line or "")},
+        data={"agreed": row.reference, "label": row.label, "promotion": promotion.code, "line": str(given.line or "")},
         payload={"words": given.words} if given.words else None,
     )
 
@@ -101,7 +116,7 @@ def end_agreed(act: Act, given: EndAgreed, scene: Scene) -> Done:
     return Done(
         f"{row.reference}: “{row.label}” ends {today:%b} {today.day}",
         {"agreed": row.reference},
-        data={"agreed": row.reference, "kind": row.kind},
+        data={"agreed": row.reference, "label": row.label, "kind": row.kind, "line": str(row.line_id or "")},
         payload={"words": given.words},
     )
 

@@ -1,4 +1,4 @@
-"""The acts on accounts themselves. (Contact details, PINs and persons come with account care.)"""
+"""Accounts of people who work here. (What customers have changed of their accounts: care.py.)"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """The acts of a diagnosis: begin a walk, answer, take back, end it, tell the customer.
 
-Whenever the next step is to read the account and the network, the act reads them itself: the feeds in `call`, with no
-transaction open, the books in `settle`, both written as answers of the walk with their source and age.
+Whenever the next step is to read the account and the network, or what was read is too old to go by (the rulebook's
+`stale_minutes`), the act reads them itself: the feeds in `call`, with no transaction open, the books in `settle`, both
+written as answers of the walk with their source and age.
 """
 
 from __future__ import annotations
@@ -92,34 +93,45 @@ def start(act: Act, given: Start, scene: Scene) -> Done:
         act=act, account_id=given.account, line_id=given.line, guide=given.guide, digest=scene.rulebook.digest,
         words=given.words, complaint=given.complaint,
     )  # fmt: skip
-    return _go_on(act, queries.standing(row), f"{row.number}: looking for the cause")
+    return _go_on(act, scene, queries.standing(row), f"{row.number}: looking for the cause")
 
 
 def answer(act: Act, given: Answers, scene: Scene) -> Done:
     rows = [x.row for x in given.answers]
     source = "associate" if all("cause" in x for x in rows) else "customer"
     now = operations.answer(act=act, account_id=given.account, walk_id=given.walk, rows=rows, source=source)
-    return _go_on(act, now, f"{now.row.number}: {len(rows)} answer{'s' if len(rows) > 1 else ''}")
+    return _go_on(act, scene, now, f"{now.row.number}: {len(rows)} answer{'s' if len(rows) > 1 else ''}")
 
 
 def undo(act: Act, given: OfWalk, scene: Scene) -> Done:
     now = operations.undo(act=act, account_id=given.account, walk_id=given.walk)
-    return _go_on(act, now, f"{now.row.number}: the last answer taken back")
+    return _go_on(act, scene, now, f"{now.row.number}: the last answer taken back")
 
 
-def _go_on(act: Act, now: queries.Standing, say: str) -> Done:
-    """Done; the books about the account are read at once, a line's pending while the network is asked for the next step."""
+def read_again(act: Act, given: OfWalk, scene: Scene) -> Done:
+    now = operations.open_walk(account_id=given.account, walk_id=given.walk)
+    again = queries.stale(now, act.at, -1)  # all of them, whenever they were read
+    if not again:
+        raise refuse("CONFLICT", "This search has read nothing of the account or the network.", rule="nothing-to-read")
+    return _go_on(act, scene, now, f"{now.row.number}: what was known is read again", again)
+
+
+def _go_on(act: Act, scene: Scene, now: queries.Standing, say: str, again: tuple[str, ...] = ()) -> Done:
+    """Done; the books about the account are read at once, a line's pending while the network is asked for the next step or
+    for what was read too long ago (or is asked for `again`)."""
     line_id = now.row.line_id
+    again = again or queries.stale(now, act.at, scene.rulebook.limits["device"]["stale_minutes"])
     if line_id is None:
-        now, _ = _read(act, now, _account_reader(now.row.account_id, act))
+        reader = _account_reader(now.row.account_id, act)
+        now, _ = _read(act, _read_anew(act, now, reader, again), reader)
     show = {"walk": str(now.row.pk), "number": now.row.number, "step": now.walk.step.kind, "id": now.walk.step.id}
     data = {"guide": now.row.guide, "turns": len({x.turn for x in now.said})}
-    if line_id is None or now.walk.step.kind != "probe":
+    if line_id is None or (now.walk.step.kind != "probe" and not again):
         return Done(say, show, data)
     line = customers.line(line_id)
     assert line is not None
     imei = line.device.imei if line.device else ""
-    work = {"accounts": [now.row.account_id], "walk": now.row.pk, "line": line.pk, "number": line.msisdn, "imei": imei}
+    work = {"accounts": [now.row.account_id], "walk": now.row.pk, "line": line.pk, "number": line.msisdn, "imei": imei, "again": list(again)}
     return Done(f"{say}; reading the account and the network", show, data, pending=True, work=work)
 
 
@@ -139,6 +151,19 @@ def _account_reader(account_id: int, act: Act) -> Reader:
     return read
 
 
+def _read_anew(act: Act, now: queries.Standing, reader: Reader, names: Sequence[str]) -> queries.Standing:
+    """Read these probes again, in the place of what they said before."""
+    return _write(act, now, reader([now.walk.guide.check_by_id[x] for x in names]), {queries.ANEW: True}) if names else now
+
+
+def _write(act: Act, now: queries.Standing, found: Mapping[str, probes.Found], note: Mapping[str, Any]) -> queries.Standing:
+    return operations.answer(
+        act=act, account_id=now.row.account_id, walk_id=now.row.pk, source="account",
+        rows=[{"check": name, "outcome": x.outcome or CANNOT_TELL} for name, x in found.items()],
+        sources={name: operations.Source(x.source, x.as_of, {**x.note, **note}) for name, x in found.items()},
+    )  # fmt: skip
+
+
 def _read(act: Act, now: queries.Standing, reader: Reader) -> tuple[queries.Standing, int]:
     """Write what is read as answers of the walk, until its next step is no reading. Returns how many facts were read, too."""
     read = 0
@@ -147,11 +172,7 @@ def _read(act: Act, now: queries.Standing, reader: Reader) -> tuple[queries.Stan
         if now.row.state != "open" or step.kind != "probe":
             break
         found = reader([now.walk.guide.check_by_id[name] for name in step.checks])
-        now = operations.answer(
-            act=act, account_id=now.row.account_id, walk_id=now.row.pk, source="account",
-            rows=[{"check": name, "outcome": x.outcome or CANNOT_TELL} for name, x in found.items()],
-            sources={name: operations.Source(x.source, x.as_of, dict(x.note)) for name, x in found.items()},
-        )  # fmt: skip
+        now = _write(act, now, found, {})
         read += len(found)
     return now, read
 
@@ -167,7 +188,10 @@ def settle(act: Act, work: Mapping[str, Any], answers: Any, scene: Scene) -> Don
     assert row is not None
     now, read = queries.standing(row), 0
     if known := probes.books(work["line"], act.at, scene.rulebook.limits, seen=seen, profile=profile, services=now.walk.guide.services):
+        again = tuple(work.get("again", ())) if row.state == "open" else ()
+        now = _read_anew(act, now, lambda checks: probes.read(checks, known), again)
         now, read = _read(act, now, lambda checks: probes.read(checks, known))
+        read += len(again)
     show = {"walk": str(row.pk), "number": row.number, "step": now.walk.step.kind, "id": now.walk.step.id}
     return Done(f"{row.number}: {read} facts of the account and the network read", show, {"read": read})
 
@@ -213,6 +237,7 @@ ACTS = [
     _reading("diagnosis.start", "Find the cause", Start, start),
     _reading("diagnosis.answer", "Answer a step", Answers, answer),
     _reading("diagnosis.undo", "Take the last answer back", OfWalk, undo),
+    _reading("diagnosis.read_again", "Read it again", OfWalk, read_again),
     ActType("diagnosis.close", "End the search", OfWalk, close, locks=_account),
     ActType("diagnosis.leave", "Leave the search", Leave, leave, locks=_account),
     ActType("diagnosis.tell", "Send what happened", Tell, tell_customer, locks=_account),

@@ -185,8 +185,9 @@ def _reason(scene: Scene, code: str) -> dict[str, Any]:
 
 def write_off_facts(scene: Scene, act: Act, given: WriteOff) -> dict[str, Any]:
     _reason(scene, given.reason)
-    most = scene.rulebook.limits["write_off"]["most"]
-    return {"writeOff": {"amount": given.amount, "room": int(most.get(act.who.role, 0))}}
+    most = int(scene.rulebook.limits["write_off"]["most"].get(act.who.role, 0))
+    stands = sum(left for _, left in queries.written_off_of(given.account))  # or a debt is given up in parts by who may not
+    return {"writeOff": {"amount": given.amount, "room": max(most - stands, 0)}}
 
 
 def write_off(act: Act, given: WriteOff, scene: Scene) -> Done:

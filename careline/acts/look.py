@@ -11,6 +11,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from careline import telemetry
 from careline.acts.declare import Scene
 from careline.acts.perform import bare_facts, refusal_of, resource, stay_awake
 from careline.acts.verification import ways_there
@@ -36,6 +37,8 @@ SAY = {
     "view.request": "Read a request",
     "view.staff": "Opened the staff page",
     "view.guides": "Opened the guides",
+    "view.rulebook": "Opened the rulebook",
+    "view.pastdue": "Opened the past-due queue",
     "view.books": "Opened the books",
     "view.what_if": "Asked what a changed ladder would have done",
 }
@@ -98,6 +101,7 @@ def look(
     )
     with transaction.atomic():
         journal.record(entry)
+    telemetry.LOOKS.labels(section, entry.outcome).inc()
     if refusal is None and scene is not None:
         stay_awake(scene, now)
     return Looked(refusal, now)

@@ -229,8 +229,8 @@ def refund_facts(scene: Scene, act: Act, given: Refund) -> dict[str, Any]:
     payment = queries.payment(given.payment)
     if payment is None or payment.account_id != given.account:
         raise refuse("NOT_FOUND", f"There is no payment {given.payment} on this account.")
-    most = scene.rulebook.limits["refund"]["most"]
-    return {"refund": {"amount": given.amount, "room": queries.refund_room(payment), "roleRoom": int(most.get(act.who.role, 0))}}
+    most = int(scene.rulebook.limits["refund"]["most"].get(act.who.role, 0)) - queries.refunded_of(payment.pk)
+    return {"refund": {"amount": given.amount, "room": queries.refund_room(payment), "roleRoom": max(most, 0)}}
 
 
 def begin_refund(act: Act, given: Refund, scene: Scene) -> Done:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal
@@ -14,21 +15,22 @@ from pydantic import Field, SecretStr, StringConstraints, field_validator
 from careline.acts.declare import ActType, Done, Id, Input, Scene, Secret, ShortWords, Whole
 from careline.domain.journal import rules as journal
 from careline.domain.staff import operations, queries
-from careline.domain.staff.rules import ROLE_TITLES, Role
+from careline.domain.staff.rules import CODE_LENGTH, CODE_LETTERS, ROLE_TITLES, Role, spelled
 from careline.foundation.act import Act
-from careline.foundation.refusal import refuse
+from careline.foundation.refusal import Refusal, refuse
 
 Username = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{1,59}$")]
 
 
 def _strong(secret: SecretStr) -> SecretStr:
-    text = secret.get_secret_value()
-    if text:
-        try:
-            validate_password(text)
-        except DjangoValidationError as fault:
-            raise ValueError(" ".join(fault.messages)) from None
+    try:
+        validate_password(secret.get_secret_value())
+    except DjangoValidationError as fault:
+        raise ValueError(" ".join(fault.messages)) from None
     return secret
+
+
+WRONG_CODE = "The name and the code do not belong together, or the code has run out. Ask your lead for a new one."
 
 
 class Nothing(Input):
@@ -41,8 +43,6 @@ class Add(Input):
     role: Role
     email: ShortWords = ""
     team: Annotated[str, Field(max_length=80)] = ""
-    password: Secret = SecretStr("")
-    _strong = field_validator("password")(_strong)
 
 
 class ChangeRole(Input):
@@ -57,6 +57,18 @@ class SetActive(Input):
 
 class SetPassword(Input):
     staff: Id
+    password: Secret
+    _strong = field_validator("password")(_strong)
+
+
+class Somebody(Input):
+    staff: Id
+
+
+class ChoosePassword(Input):
+    """Who was let in types the code that they were given, and the password that they alone know."""
+
+    code: Secret
     password: Secret
     _strong = field_validator("password")(_strong)
 
@@ -86,20 +98,8 @@ def sign_out(act: Act, given: Nothing, scene: Scene) -> Done:
     return Done("Signed out")
 
 
-def begin_add(act: Act, given: Add, scene: Scene) -> Done:
-    if queries.by_username(given.username):
-        raise refuse("CONFLICT", f"There is already somebody with the sign-in name {given.username}.", fields={"username": "Taken."})
-    work = given.model_dump(mode="json", exclude={"password"})
-    return Done(f"Adding {given.username}", pending=True, work=work)
-
-
-def hash_password(work: Mapping[str, Any], given: Add | SetPassword) -> str:
-    text = given.password.get_secret_value()
-    return make_password(text) if text else ""
-
-
-def settle_add(act: Act, work: Mapping[str, Any], hashed: str | None, scene: Scene) -> Done:
-    person = operations.add(act=act, password_hash=hashed or "", **work)
+def add(act: Act, given: Add, scene: Scene) -> Done:
+    person = operations.add(act=act, **given.model_dump(mode="json"))
     return Done(
         f"Added {person.username} as {ROLE_TITLES[person.role].lower()}",
         {"staff": str(person.pk)},
@@ -118,6 +118,10 @@ def set_active(act: Act, given: SetActive, scene: Scene) -> Done:
     return Done(f"{person.username} switched {'on' if given.active else 'off'}", chain=journal.staff_chain(str(person.pk)))
 
 
+def hash_password(work: Mapping[str, Any], given: SetPassword | ChoosePassword) -> str:
+    return make_password(given.password.get_secret_value())
+
+
 def begin_password(act: Act, given: SetPassword, scene: Scene) -> Done:
     if queries.person(given.staff) is None:
         raise refuse("NOT_FOUND", "There is nobody with this number here.")
@@ -131,7 +135,46 @@ def settle_password(act: Act, work: Mapping[str, Any], hashed: str | None, scene
     return Done("Password changed", chain=journal.staff_chain(str(work["staff_id"])))
 
 
-NOT_BY_TOKEN = frozenset({"staff.sign_in", "staff.sign_out"})  # a token does not sign in
+def reset_password(act: Act, given: Somebody, scene: Scene) -> Done:
+    person = operations.reset_password(act=act, staff_id=given.staff)
+    return Done(f"The password of {person.username} is gone; a lead lets them in", chain=journal.staff_chain(str(person.pk)))
+
+
+def let_in_facts(scene: Scene, act: Act, given: Somebody) -> dict[str, Any]:
+    way = queries.way_in(given.staff)
+    if way is None:
+        raise refuse("CONFLICT", "They do not wait to be let in.")
+    return {"wayIn": {"second": act.who.id not in (str(way.staff_id), str(way.asked_by_id))}}
+
+
+def let_in(act: Act, given: Somebody, scene: Scene) -> Done:
+    code = spelled(secrets.choice(CODE_LETTERS) for _ in range(CODE_LENGTH))
+    way = operations.let_in(act=act, staff_id=given.staff, code=code, hours=scene.rulebook.limits["way_in"]["hours"])
+    return Done(
+        f"Let {way.staff.username} in, as {way.asked_by.username} had asked",
+        {"staff": str(given.staff)},
+        chain=journal.staff_chain(str(given.staff)),
+        once={"code": code},
+    )
+
+
+def begin_choice(act: Act, given: ChoosePassword, scene: Scene) -> Done:
+    chain = journal.staff_chain(act.who.id)
+    right = operations.use_code(
+        act=act, staff_id=int(act.who.id), code=given.code.get_secret_value(), tries=scene.rulebook.limits["way_in"]["tries"]
+    )
+    if not right:
+        return Done("Choose a password: a wrong code", chain=chain, refusal=Refusal("NOT_PROVEN", WRONG_CODE, rule="way-in"))
+    return Done("Choosing a password", pending=True, work={"staff_id": int(act.who.id)}, chain=chain)
+
+
+def settle_choice(act: Act, work: Mapping[str, Any], hashed: str | None, scene: Scene) -> Done:
+    if not hashed:
+        raise refuse("CONFLICT", "The password was not chosen. Ask your lead for a new code.")
+    return settle_password(act, work, hashed, scene)
+
+
+NOT_BY_TOKEN = frozenset({"staff.sign_in", "staff.sign_out", "staff.choose_password"})  # a token does not sign in
 LOOKS_BY_TOKEN = frozenset({"view.search", "view.contact", "view.account", "view.request"})
 NO_CUSTOMERS = {"administrator", "service"}  # what these roles may do shows nobody a customer
 
@@ -193,12 +236,18 @@ def prefer(act: Act, given: Prefer, scene: Scene) -> Done:
 ACTS = [
     ActType("staff.sign_in", "Sign in", Nothing, sign_in),
     ActType("staff.sign_out", "Sign out", Nothing, sign_out),
-    ActType("staff.add", "Add somebody", Add, begin_add, call=hash_password, recall=lambda _: "", settle=settle_add),
+    ActType("staff.add", "Add somebody", Add, add),
     ActType("staff.change_role", "Change a role", ChangeRole, change_role),
     ActType("staff.set_active", "Switch somebody on or off", SetActive, set_active),
     ActType(
         "staff.set_password", "Set a password", SetPassword, begin_password,
         call=hash_password, recall=lambda _: "", settle=settle_password,
+    ),
+    ActType("staff.reset_password", "Reset a password", Somebody, reset_password),
+    ActType("staff.let_in", "Let somebody in", Somebody, let_in, facts=let_in_facts, opening={"wayIn": {"second": True}}),
+    ActType(
+        "staff.choose_password", "Choose a password", ChoosePassword, begin_choice,
+        call=hash_password, recall=lambda _: "", settle=settle_choice,
     ),
     ActType("staff.issue_token", "Issue a token", IssueToken, issue_token, facts=token_facts, opening={"token": {"customers": False}}),
     ActType("staff.revoke_token", "Revoke a token", RevokeToken, revoke_token),

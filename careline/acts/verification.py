@@ -16,6 +16,7 @@ from careline.acts.declare import ActType, Done, Id, Input, Locks, Scene, Secret
 from careline.carriers import need
 from careline.domain.contacts import operations, queries, rules
 from careline.domain.customers import queries as customers
+from careline.domain.customers.queries import care
 from careline.domain.customers.rules import name_words
 from careline.domain.journal.operations import tell
 from careline.foundation import phone, pins
@@ -162,12 +163,22 @@ def _prove(
     held = contact.proven if counts else ()
     if number_age is None and set(held) & rules.POSSESSION:
         number_age = _proven_number_age(act, contact.pk, account_id)
-    level = rules.level_of([*held, factor], number_age, hours)
+    pin_at = care.pin_set_at(account_id) if "pin" in (*held, factor) else None
+    level = rules.level_of([*held, factor], number_age, hours, act.at - pin_at if pin_at else None)
     if counts:  # one more proof never takes away
         level = max(level, Level(act.basis.level))
     operations.prove(act=act, account_id=account_id, person_id=person_id, factor=factor, level=int(level))
     title = scene.rulebook.verification[factor]["title"]
     return Done(f"{title}: caller {LEVEL_NAMES[level]}", {"level": int(level)})
+
+
+def proven_possession(act: Act, account_id: int, scene: Scene) -> bool:
+    """Did this caller prove, in this contact, that they have a number of record that is old enough to count?"""
+    row = scene.contact
+    if row is None or row.account_id != account_id or act.basis.level < Level.VERIFIED or not set(row.proven) & rules.POSSESSION:
+        return False
+    age = _proven_number_age(act, row.pk, account_id)
+    return age is not None and age >= timedelta(hours=scene.rulebook.verification["level"]["strong_number_hours"])
 
 
 def _proven_number_age(act: Act, contact_id: int, account_id: int) -> timedelta | None:

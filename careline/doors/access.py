@@ -24,8 +24,10 @@ PUBLIC, SIGNED_IN, DEMO, PAYER, TOKEN = "public", "signed-in", "demo", "payer", 
 ROUTES: dict[str, str] = {
     "signin": PUBLIC,
     "account_login": PUBLIC,
+    "welcome": PUBLIC,
     "pay": PAYER,
     "health": PUBLIC,
+    "ready": PUBLIC,
     "signout": SIGNED_IN,
     "home": SIGNED_IN,
     "preferences": SIGNED_IN,
@@ -57,7 +59,9 @@ ROUTES: dict[str, str] = {
     "guides": "view.guides",
     "guide": "view.guides",
     "guide-picture": "view.guides",
+    "rulebook": "view.rulebook",
     "staff": "view.staff",
+    "let-in": "staff.let_in",
     "books": "view.books",
     "books-file": "view.books",
     "messages": DEMO,
@@ -70,18 +74,18 @@ ROUTES: dict[str, str] = {
 POLLS = {"ringing", "approvals-part", "request-part", "messages-part", "network-part", "paper-part"}
 
 
-class Health:
-    """`/health` is answered before anything looks at the Host (and is never redirected): who asks is a supervisor of processes, by
-    the machine's own address and without TLS. The answer names nothing."""
+class Probes:
+    """`/health` and `/ready` are answered before anything looks at the Host (and never redirected): who asks is a supervisor of
+    processes or a load balancer, by the machine's own address and without TLS. The answers name nobody."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if request.path_info == "/health":
-            from careline.doors.web.oops import health
+        if request.path_info in ("/health", "/ready"):
+            from careline.doors import ready
 
-            return health(request)
+            return ready.health(request) if request.path_info == "/health" else ready.ready(request)
         return self.get_response(request)
 
 

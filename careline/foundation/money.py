@@ -57,8 +57,12 @@ def rounded(value: Fraction) -> int:
     This is the only place where Careline rounds money. ``rounded(-x)`` is
     ``-rounded(x)``, so that a reversal always equals what it reverses.
     """
-    nearest = (2 * abs(value.numerator) + value.denominator) // (2 * value.denominator)
-    return nearest if value >= 0 else -nearest
+    return _nearest(value.numerator, value.denominator)
+
+
+def _nearest(numerator: int, denominator: int) -> int:
+    nearest = (2 * abs(numerator) + denominator) // (2 * denominator)
+    return nearest if numerator >= 0 else -nearest
 
 
 def share(minor: int, numerator: int, denominator: int) -> int:
@@ -69,7 +73,7 @@ def share(minor: int, numerator: int, denominator: int) -> int:
     """
     if denominator <= 0:
         raise ValueError("A share is of one part or more: the denominator must be positive.")
-    return rounded(Fraction(minor * numerator, denominator))
+    return _nearest(minor * numerator, denominator)
 
 
 def decimals(currency: str) -> int:

@@ -17,6 +17,7 @@ from phonenumbers import timezone
 _NANP: Final = 1
 # NPA-NXX-XXXX with N = 2-9 and an NPA that is not N11 (NANPA; rules.md 5a).
 _NANP_SHAPE: Final = re.compile(r"(?!.11)[2-9][0-9]{2}[2-9][0-9]{6}")
+_PLAIN: Final = re.compile(r"\+1" + _NANP_SHAPE.pattern)
 _FIRST: Final = re.compile(r"[+\N{FULLWIDTH PLUS SIGN}(\N{FULLWIDTH LEFT PARENTHESIS}\d]")
 _LOOKS: Final = re.compile(
     r"[\d\s+()./\\\-\u2010-\u2015\u2212\u00b7\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]+"
@@ -36,6 +37,8 @@ def parsed(text: str, region: str = "US") -> str | None:
     search a sentence.
     """
     text = text.strip()
+    if _PLAIN.fullmatch(text):  # what most exports hold; the library takes fifty microseconds to say the same
+        return text
     if text[:4].lower() == "tel:":
         text = text[4:].lstrip()
     # The library would skip over leading words to the first digit.
@@ -55,7 +58,8 @@ def parsed(text: str, region: str = "US") -> str | None:
 
 def digits(text: str) -> str:
     """The digits of the text as ASCII, whatever script they are in; the rest is dropped."""
-    return phonenumbers.normalize_digits_only(text)
+    plain = text.removeprefix("+")
+    return plain if plain.isascii() and plain.isdecimal() else phonenumbers.normalize_digits_only(text)
 
 
 @lru_cache(maxsize=4096)

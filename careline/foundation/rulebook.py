@@ -95,6 +95,11 @@ class Rulebook:
         return self.toml("texts.toml") if "texts.toml" in self.files else {}
 
     @cached_property
+    def care(self) -> dict[str, Any]:
+        """What account care keeps to. A rulebook from before it has no such file, and then no such act."""
+        return self.toml("care.toml") if "care.toml" in self.files else {}
+
+    @cached_property
     def billing(self) -> tariff.Tariff:
         """What bills charge beside plans. A rulebook of a carrier that bills elsewhere may have no such file."""
         return self._read("billing.toml", lambda: tariff.read(self.toml("billing.toml")))

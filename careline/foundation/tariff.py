@@ -12,6 +12,7 @@ from typing import Any, Final
 
 TAXABLE: Final = ("plan", "usage", "fee", "one_off", "equipment", "other")
 MILLION: Final = 1_000_000
+MB_IN_GB: Final = 1024
 PER: Final = ("line", "account", "activation")
 OWNERS: Final = ("outside", "ours")
 

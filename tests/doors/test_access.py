@@ -165,6 +165,7 @@ TABLE = {
     "account_login": ("get", "/sign-in/", {}, (HOME,) * 6 + (200,)),
     "signout": ("post", "/sign-out", {}, (SIGN_IN,) * 7),
     "health": ("get", "/health", {}, (200,) * 7),
+    "ready": ("get", "/ready", {}, (200,) * 7),
     "pay": ("get", "/pay/{token}", {}, (404,) * 7),
     "find": ("get", "/find?q=Okafor", {}, EVERY_DESK(200)),
     "start": ("post", "/start", {}, EVERY_DESK("/contacts/…/")),
@@ -197,7 +198,10 @@ TABLE = {
     "what-if": ("get", "/past-due/what-if", {}, SUPERVISES(200)),
     "books": ("get", "/books", {}, SUPERVISES(200)),
     "books-file": ("get", "/books/GL-0000001-3.1.csv", {}, SUPERVISES(404)),
+    "rulebook": ("get", "/rulebook", {}, EVERYBODY(200)),
     "staff": ("get", "/people", {}, (403,) * 5 + (200, SIGN_IN)),
+    "let-in": ("get", "/let-in", {}, (403, 403, 403, 200, 200, 403, SIGN_IN)),
+    "welcome": ("get", "/welcome", {}, (200,) * 7),
     "messages": ("get", "/messages", {}, CLOSED),
     "messages-part": ("get", "/messages/part", {}, CLOSED),
     "message-file": ("get", "/messages/0000.pdf", {}, CLOSED),
@@ -409,6 +413,7 @@ LEVELS = ("none", "identified", "wrap-up", "verified", "strong")
 DONE = "done"
 LIVE, VERIFY = "needs-live", "needs-verified"
 CONFLICT, NO_ROLE, MISMATCH, NOT_OWN, TOO_MUCH = "conflict", "not-your-role", "basis-mismatch", "reversal-not-yours", "credit-event"
+STRONG = "care-strong"
 MOVES, NONE_LEFT, NOT_THERE, MOST = "allocation-moves", "refund-room", "not_found", "write-off-most"
 
 # act of the contact page: what is typed; and who answers at none, identified, wrap-up, verified and strong: `done`, or
@@ -455,6 +460,7 @@ ACTS = {
     "diagnosis.start": ({"account": "{account}", "line": "{line}", "guide": "no_service", "words": "No bars"}, (MISMATCH, VERIFY, LIVE, DONE, DONE)),
     "diagnosis.answer": ({"account": "{account}", "walk": "{walk}", "said:line.status": "active"}, (MISMATCH, VERIFY, LIVE, DONE, DONE)),
     "diagnosis.undo": ({"account": "{account}", "walk": "{walk}"}, (MISMATCH, VERIFY, LIVE, "nothing-to-undo", "nothing-to-undo")),
+    "diagnosis.read_again": ({"account": "{account}", "walk": "{walk}"}, (MISMATCH, VERIFY, LIVE, "nothing-to-read", "nothing-to-read")),
     "diagnosis.close": ({"account": "{account}", "walk": "{walk}"}, (MISMATCH, VERIFY, "walk-goes-on", "walk-goes-on", "walk-goes-on")),
     "diagnosis.leave": ({"account": "{account}", "walk": "{walk}"}, (MISMATCH, VERIFY, DONE, DONE, DONE)),
     "diagnosis.tell": ({"account": "{account}", "walk": "{walk}", "text": "It was airplane mode"}, (MISMATCH, VERIFY, LIVE, DONE, DONE)),
@@ -474,6 +480,19 @@ ACTS = {
     "billing.add_promotion": ({"account": "{account}", "promotion": "loyalty"}, (MISMATCH, VERIFY, LIVE, DONE, DONE)),
     "billing.end_agreed": ({"account": "{account}", "agreed": "AG-0000001-7", "words": "Wants it no more"}, (MISMATCH, VERIFY, LIVE, NOT_THERE, NOT_THERE)),
     "lines.change_plan": ({"account": "{account}", "line": "{line}", "plan": "{plan}", "consent": "6500"}, (MISMATCH, VERIFY, LIVE, DONE, DONE)),
+    "customers.change_contact": ({"account": "{account}", "email": "maria@new.example", "phone": ""}, (MISMATCH, VERIFY, LIVE, STRONG, DONE)),
+    "customers.change_address": (
+        {"account": "{account}", "street": "12 Pine St", "city": "Seattle", "state": "WA", "postal_code": "98101"}, (MISMATCH, VERIFY, LIVE, STRONG, DONE),
+    ),
+    "customers.set_pin": ({"account": "{account}", "pin": "83520"}, (MISMATCH, VERIFY, LIVE, "pin-strong", DONE)),
+    "customers.clear_pin": ({"account": "{account}", "words": "Forgot it"}, (MISMATCH, VERIFY, LIVE, "pin-forgotten", "pin-forgotten-lead")),
+    "customers.lock": ({"account": "{account}", "what": "both"}, (MISMATCH, VERIFY, LIVE, DONE, DONE)),
+    "customers.unlock": ({"account": "{account}", "what": "sim"}, (MISMATCH, VERIFY, LIVE, STRONG, CONFLICT)),  # it is not locked
+    "customers.add_person": ({"account": "{account}", "name": "Rosa Okafor"}, (MISMATCH, VERIFY, LIVE, STRONG, DONE)),
+    "customers.change_person": ({"account": "{account}", "person": "{julio}", "until": "2027-01-31"}, (MISMATCH, VERIFY, LIVE, STRONG, DONE)),
+    "customers.end_person": ({"account": "{account}", "person": "{julio}"}, (MISMATCH, VERIFY, LIVE, DONE, DONE)),
+    "customers.set_preferences": ({"account": "{account}", "language": "fr", "needs": "rtt"}, (MISMATCH, VERIFY, LIVE, DONE, DONE)),
+    "customers.set_consent": ({"account": "{account}", "about": "marketing:sms", "yes": "false"}, (MISMATCH, DONE, LIVE, DONE, DONE)),  # a no
     "payments.refund": ({"account": "{account}", "payment": "{payment}", "amount": "5", "words": "Twice"}, (MISMATCH, VERIFY, LIVE, NONE_LEFT, NONE_LEFT)),
 }
 # Where a role answers otherwise than the rows above, which are an associate's: a trainee moves no money, a lead takes
@@ -487,6 +506,11 @@ OTHERWISE = {
     **{(name, "ledger.allocate"): (MISMATCH, VERIFY, LIVE, DONE, DONE) for name in ("eva", "lena", "sam")},
     **{(name, "ledger.write_off"): (MISMATCH, VERIFY, LIVE, DONE, DONE) for name in ("lena", "sam")},
     **{(name, "ledger.recover"): (MISMATCH, VERIFY, LIVE, NOT_THERE, NOT_THERE) for name in ("lena", "sam")},
+    **{("tom", f"customers.{verb}"): (MISMATCH, VERIFY, LIVE, STRONG, NO_ROLE)
+       for verb in ("change_contact", "change_address", "unlock", "add_person", "change_person")},
+    ("tom", "customers.set_pin"): (MISMATCH, VERIFY, LIVE, "pin-strong", NO_ROLE),
+    ("tom", "customers.end_person"): (MISMATCH, VERIFY, LIVE, NO_ROLE, NO_ROLE),
+    **{(name, "customers.clear_pin"): (MISMATCH, VERIFY, LIVE, "pin-forgotten", DONE) for name in ("lena", "sam")},
     ("lena", "credits.reverse"): (MISMATCH, VERIFY, LIVE, DONE, DONE),
     ("sam", "credits.reverse"): (MISMATCH, VERIFY, LIVE, DONE, DONE),
     ("eva", "approvals.ask"): (MISMATCH, VERIFY, LIVE, CONFLICT, CONFLICT),
@@ -500,6 +524,7 @@ def known_of(account) -> dict[str, object]:
     return {
         "account": account.pk, "line": account.lines.get().pk, "method": account.payment_methods.get().pk,
         "person": AccountPerson.objects.get(account=account, right="holder").person_id, "plan": people.unlimited_plan().pk,
+        "julio": AccountPerson.objects.filter(account=account, right="authorized").values_list("person_id", flat=True).first() or 1,
         **dict(zip(("against", "bill", "newest"), account.bills.order_by("issued_on").values_list("pk", flat=True), strict=False)),
         "payment": account.payments.first().number, "paid": account.entries.filter(kind="payment").order_by("at").first().pk,
     }  # fmt: skip
@@ -535,7 +560,7 @@ def test_every_act_answers_each_role_at_each_level_as_the_table_says(house, mari
 
 
 def test_the_table_of_acts_is_the_table_of_the_contact_page():
-    from careline.doors.web.contact import KINDS
+    from careline.doors.web.act_forms import KINDS
 
     assert set(ACTS) == set(KINDS)
 
@@ -550,14 +575,14 @@ def test_an_act_that_is_not_of_the_contact_page_is_not_there(house, maria):
 
 FORMS = ("credits.grant", "credits.reverse", "payments.take", "payments.send_link", "payments.send_guest_link", "contacts.hand_over",
          "contacts.reason", "contacts.end", "contacts.drop", "contacts.note", "lines.add_data", "lines.restore", "lines.suspend",
-         "lines.set_feature", "lines.refresh_provisioning", "nonsense")
+         "lines.set_feature", "lines.refresh_provisioning", *(code for code in ACTS if code.startswith("customers.")), "nonsense")
 
 
 def questions(account, contact) -> list[str]:
     """Every way to ask for a contact's page, and the searches that lead to it."""
     here, bill, line = f"/contacts/{contact.reference}/", Bill.objects.filter(account=account).first(), account.lines.get()
     return [
-        here, *(f"{here}?act={code}" for code in FORMS), *(f"{here}?section={s}" for s in ("cause", "money", "lines", "time", "notes")),
+        here, *(f"{here}?act={code}" for code in FORMS), *(f"{here}?section={s}" for s in ("cause", "money", "lines", "care", "time", "notes")),
         f"{here}?section=cause&walk=1", f"{here}?section=cause&walk=1&act=lines.add_data&line=1&mb=2048",
         f"{here}?section=money&bill={bill.pk}", f"{here}?section=time&before=99999", f"{here}?verify=more", f"{here}?move=1",
         f"{here}?q=Okafor", f"{here}?q=206+555", f"{here}?admit={account.pk}&person=1", f"{here}?act=credits.grant&bill_line=1",

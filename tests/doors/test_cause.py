@@ -567,3 +567,16 @@ def test_a_caller_may_say_at_any_step_that_it_works_now(ana, maria):
     assert answer.status_code == 303
     now = queries.standing(walk).walk
     assert now.events[-1].check == now.guide.test.id and now.belief.works > before
+
+
+def test_a_search_that_is_taken_up_later_reads_first_and_then_goes_on(ana, maria):
+    desk = desk_of(ana)
+    desk.at -= timedelta(days=2)
+    desk.must("diagnosis.start", account=maria.pk, line=maria.lines.get().pk, guide="no_service")
+    page = text_of(ana.get(f"{ana.here}?section=cause"))
+    assert "Read the account and the network again" in page and "last read Nov" in flat(page)
+    action, typed, _ = form_of(page)
+    assert action.endswith("diagnosis.read_again")
+    page = text_of(ana.get(answer_location(ana.http.post(action, typed))))
+    assert "Read the account and the network again" not in page and "Read again" in page
+    assert form_of(page)[0].endswith("diagnosis.answer")

@@ -499,6 +499,34 @@ def test_serve_answers_and_leaves_nothing_behind(house, number):
     wait_for(lambda: not house.processes(), 2)
 
 
+def read(port: int, path: str) -> str:
+    with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+        return answer.read().decode()
+    return ""
+
+
+def test_prometheus_reads_one_number_for_all_processes_and_ready_knows_the_worker(house):
+    """Twenty sign-in pages from two web processes are twenty, and the worker's beat is among the numbers."""
+    port, metrics = free_port(), free_port()
+    with running(house, "serve", "--port", str(port), "--workers", "2", "--metrics", str(metrics), CARELINE_LOG_FORMAT="json", CARELINE_LOG_LEVEL="INFO") as desk:
+        wait_for(lambda: get(port, "/ready?worker") == 200)
+        assert [get(port, "/sign-in") for _ in range(20)] == [200] * 20
+        numbers = wait_for(lambda: "careline_worker_seen_timestamp_seconds" in (text := read(metrics, "/metrics")) and text)
+        assert 'careline_request_seconds_count{method="GET",route="signin",status="200"} 20.0' in numbers
+        assert get(port, "/metrics") == 404, "no door of the desk leads there"
+        desk.send_signal(signal.SIGTERM)
+        _, err = desk.communicate(timeout=10)
+    lines = [json.loads(line) for line in err.splitlines() if line.startswith("{")]
+    assert [line["route"] for line in lines if line["logger"] == "careline.requests"].count("signin") == 20
+
+
+@pytest.mark.once
+def test_a_trace_without_its_group_is_one_line_that_says_what_to_install(house, tmp_path):
+    (tmp_path / "opentelemetry.py").write_text("raise ImportError")
+    done = house.run("user", "list", CARELINE_TRACES="http://127.0.0.1:1", PYTHONPATH=f"{tmp_path}:{ROOT}")
+    assert done.returncode == 2 and "make setup-traces" in one_line(done)
+
+
 @pytest.mark.once
 def test_serve_says_which_outside_systems_are_missing(house):
     port = free_port()
@@ -605,6 +633,17 @@ def test_what_came_into_a_demo_by_hand_is_not_thrown_away(demo):
     done = demo.run("demo", "--reset", "--no-serve")
     assert done.returncode == 1 and ("nothing was thrown away" in one_line(done) or "PostgreSQL" in one_line(done))
     assert "zed" in demo.must("user", "list")
+
+
+def test_a_demo_of_an_older_version_takes_up_the_newer_rulebook_once(demo, tmp_path):
+    """Otherwise every act that the version brings is "not your role" until somebody resets the demo."""
+    newer = tmp_path / "newer"
+    shutil.copytree(ROOT / "rulebook" / "default", newer)
+    limits = newer / "limits.toml"
+    limits.write_text(limits.read_text().replace("link_hours = 24", "link_hours = 12"))
+    start = lambda: demo.run("demo", "--no-serve", CARELINE_RULEBOOK=str(newer)).stdout  # noqa: E731
+    assert "of this version is in force" in start() and "of this version" not in start()
+    assert "link_hours = 12" in demo.must("rulebook", "show", "limits.toml") and "Whole:" in demo.must("verify-journal")
 
 
 def checkout(folder: Path) -> House:

@@ -12,7 +12,7 @@ from django.db import connection
 from careline.domain.journal.models import Line as JournalLine
 from careline.domain.journal.models import Outbox
 from careline.domain.ledger import operations as ledger
-from careline.domain.ledger.models import Bill
+from careline.domain.ledger.models import Bill, BillLine
 from tests import people
 from tests.doors.test_access import Browser, Clock, hold_contact
 from tests.doors.test_pages import NASTY, Counting, bears, text_of
@@ -67,6 +67,20 @@ def test_any_bill_is_compared_with_any_earlier_one(ana, maria):
 def test_the_next_bill_is_marked_as_an_estimate_and_cannot_be_sent_as_a_bill(ana, maria):
     panel = explained(ana, "explain=next")
     assert "estimate" in panel and "Your next bill will be about $48.60" in panel and "did not repeat" not in panel and "Send this explanation" not in panel
+
+
+def test_the_account_page_names_no_other_sum_for_the_next_bill_than_its_estimate(ana, maria):
+    """The sum of the plans would leave out taxes, fees and what ends."""
+    side = text_of(ana.get(ana.here)).partition("next bill")[2].partition("</div>")[0]
+    assert f'href="{ana.here}?section=money&amp;explain=next">what it will be</a>' in side and "$" not in side
+
+
+def test_a_bill_says_the_line_and_the_arithmetic_of_each_charge(ana, maria):
+    bill = maria.bills.latest("issued_on")
+    BillLine.objects.bulk_create([BillLine(bill=bill, kind="usage", label="Data over the plan, 512 MB", line=maria.lines.get(), unit_price_minor=1000, proration_num=512, proration_den=1024, amount_minor=500)])
+    page = re.sub(r"<[^>]+>", " ", text_of(ana.get(f"{ana.here}?section=money&bill={bill.pk}")))
+    page = re.sub(r"\s+", " ", page)
+    assert "Plus 15 GB line 0188" in page and "512 MB at $10.00 a GB" in page and "8 % of $45.00" in page
 
 
 def test_a_credit_starts_from_the_charge_that_is_wrong(ana, maria):

@@ -13,8 +13,9 @@ from careline.acts.declare import BasisRef
 from careline.carriers import sandbox
 from careline.domain.journal.models import Line as JournalLine
 from careline.domain.journal.models import Outbox
+from careline.domain.ledger import operations as ledger_operations
 from careline.domain.ledger import queries as ledger
-from careline.domain.ledger.models import Entry, Refund
+from careline.domain.ledger.models import Bill, BillLine, Entry, Payment, Refund
 from tests import people
 from tests.doors.test_access import Browser, Clock, hold_contact
 from tests.doors.test_pages import NASTY, Counting, bears, text_of
@@ -94,6 +95,12 @@ def test_the_picture_marks_the_bill_that_changed_and_leads_to_why(ana, maria):
     assert f'explain={newest.pk}"' in page and "another price" in words(ana.get(f"{ana.here}money/"))
 
 
+def test_the_picture_says_what_its_colours_are(ana, maria):
+    assert "open, not yet due" in words(ana.get(f"{ana.here}money/")) and "open and past due" not in words(ana.get(f"{ana.here}money/"))
+    people.issue_bill(maria, maria.lines.get(), issued=date(2026, 7, 10), amount=4000)
+    assert "open and past due" in words(ana.get(f"{ana.here}money/"))
+
+
 def test_the_page_asks_as_often_for_a_long_life_as_for_a_short_one(ana, maria):
     ana.get(f"{ana.here}money/?months=0")
     counts = []
@@ -105,7 +112,44 @@ def test_the_page_asks_as_often_for_a_long_life_as_for_a_short_one(ana, maria):
             for back in range(15):
                 bill = people.issue_bill(maria, maria.lines.get(), issued=date(2025, 1, 10) + timedelta(days=30 * back), amount=4500 + back)
                 people.pay(maria, bill.total_minor, TUESDAY - timedelta(days=400 - 30 * back))
+            Payment.objects.bulk_create(
+                Payment(number=f"PV-{n}", account=maria, amount_minor=100, method="Visa …4242", received_at=TUESDAY, provider_reference=f"sbx-{n}") for n in range(6)
+            )
     assert counts[0] == counts[1] <= 26
+
+
+def two_years(account) -> list[Bill]:
+    """Two years of bills before those that the account has, the oldest of them never paid."""
+    paid = [people.issue_bill(account, account.lines.get(), issued=date(2024, 10, 10) + timedelta(days=30 * n), amount=4500 + n) for n in range(22)]
+    for n, bill in enumerate(paid):
+        people.pay(account, bill.total_minor, TUESDAY - timedelta(days=660 - 30 * n))
+    return [people.issue_bill(account, account.lines.get(), issued=date(2024, 9, 10), amount=4400), *paid]
+
+
+def test_a_bill_of_two_years_ago_that_is_open_is_past_due_and_every_old_bill_is_reached(ana, maria):
+    old = two_years(maria)
+    page = words(ana.get(f"{ana.here}money/"))
+    assert f"Past due ${old[0].total_minor / 100:.2f} since" in page, "the newest bills alone are not all that is owed"
+    assert all(bill.number in page for bill in old), "every bill that stands is listed"
+    bills = words(ana.get(f"{ana.here}?section=money&bill={old[3].pk}"))
+    assert "Plus 15 GB" in bills and "Explain this bill" in bills
+    assert f'value="{old[1].pk}"' in text_of(ana.get(f"{ana.here}?section=money&explain={old[5].pk}&against={old[1].pk}"))
+
+
+def test_a_bill_that_was_replaced_is_opened_printed_and_says_so(ana, maria):
+    bill = maria.bills.latest("issued_on")
+    ledger_operations.reverse_bills_many([bill], TUESDAY)
+    charge = BillLine(kind="plan", label="Plus 15 GB", line=maria.lines.get(), unit_price_minor=4000, amount_minor=4000)
+    new = Bill(number="B-CORRECTED", account=maria, period_start=bill.period_start, period_end=bill.period_end, issued_on=bill.issued_on, due_on=bill.due_on, total_minor=4000, corrects=bill)
+    ledger_operations.post_bills_many([new], [(new, charge)], TUESDAY)
+    assert f'href="{ana.here}?section=money&amp;bill={bill.pk}"' in text_of(ana.get(f"{ana.here}money/")), "the statement leads to it"
+    address = f"{ana.here}?section=money&bill={bill.pk}"
+    page = words(ana.get(address))
+    assert f"{bill.number}, replaced" in words(ana.get(f"{ana.here}money/"))
+    assert f"{bill.number} replaced" in page and "bill B-CORRECTED stands in its place" in page and "still open, due" not in page.partition("Bills the whole")[0]
+    assert "credit this" not in page and "Bill as PDF" in page
+    assert ana.do(ana.contact, "ledger.print_bill", account=maria.pk, bill=bill.pk).status_code == 303
+    assert "is being made" in words(ana.get(address))
 
 
 def test_the_page_bears_whatever_stands_in_its_address(ana):
@@ -167,6 +211,24 @@ def test_a_lead_writes_off_a_small_balance_and_a_payment_later_recovers_it(house
 def test_who_may_give_up_how_much(house, maria, who, amount, rule):
     found = Desk(house[who]).take_call(maria).act("ledger.write_off", account=maria.pk, amount=amount, reason="uncollectable")
     assert (found.refusal.rule or found.refusal.code.lower() if found.refusal else "") == rule
+
+
+def test_a_debt_is_not_given_up_in_parts_by_who_may_not_give_up_the_whole(house, maria):
+    lena = Desk(house["lena"]).take_call(maria)
+    number = lena.must("ledger.write_off", account=maria.pk, amount=2000, reason="small_balance").show["write_off"]
+    no = lena.act("ledger.write_off", account=maria.pk, amount=501, reason="small_balance")
+    assert no.refusal.rule == "write-off-most" and "$5.00 more" in no.refusal.say
+    lena.must("ledger.recover", account=maria.pk, write_off=number, amount=1500, words="They paid")
+    lena.must("ledger.write_off", account=maria.pk, amount=2000, reason="small_balance")
+
+
+def test_a_payment_does_not_go_back_in_parts_by_who_may_not_give_back_the_whole(house, maria):
+    number = pay_through_the_provider(maria, 20_000)
+    ana = Desk(house["ana"]).take_call(maria)
+    ana.must("payments.refund", account=maria.pk, payment=number, amount=3000, words="x")
+    no = ana.act("payments.refund", account=maria.pk, payment=number, amount=2001, words="x")
+    assert no.refusal.rule == "refund-most" and "$20.00 more" in no.refusal.say
+    ana.must("payments.refund", account=maria.pk, payment=number, amount=2000, words="x")
 
 
 def test_a_write_off_that_was_a_mistake_is_owed_again(house, maria):

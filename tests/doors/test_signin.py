@@ -66,7 +66,7 @@ def test_a_session_that_was_there_before_is_not_the_one_that_is_signed_in(house,
 
 
 def said(response) -> str:
-    return " ".join(re.findall(r'role="alert">([^<]+)<', response.content.decode()))
+    return " ".join(re.findall(r'role="alert"[^>]*>([^<]+)<', response.content.decode()))
 
 
 def test_a_wrong_password_a_stranger_and_somebody_switched_off_hear_the_same_and_get_nothing(house, clock):
@@ -389,7 +389,7 @@ def test_health_answers_under_any_name_and_says_when_the_database_does_not(db, m
     def down(*_):
         raise OperationalError("no route to desk:secret@db")
 
-    monkeypatch.setattr("careline.doors.web.oops.connection", types.SimpleNamespace(cursor=down))
+    monkeypatch.setattr("careline.doors.ready.connection", types.SimpleNamespace(cursor=down))
     answer = Client().get("/health")
     assert answer.status_code == 503 and "secret" not in answer.content.decode()
 
@@ -407,3 +407,56 @@ def test_making_room_is_told(db, caplog, monkeypatch):
     for n in range(6):
         cache.set(f"flood-{n}", 1, 300)
     assert "counters was full" in caplog.text
+
+
+# ---------------------------------------------------------------- a password of one's own
+
+
+def choose(http=None, **typed):
+    given = {"login": "ben", "code": "AAA-AAA-AAA", "password": "nine yellow submarines", "again": "nine yellow submarines", "request_key": people.key(), **typed}
+    return (http or Client()).post("/welcome", given)
+
+
+def code_for(house, name) -> str:
+    Browser(house["ada"]).post("/people", code="staff.reset_password", staff=house[name].pk)
+    page = Browser(house["lena"]).post("/let-in", staff=house[name].pk).content.decode()
+    return re.search(r'class="secret is-spoken">([A-Z0-9-]+)<', page)[1]
+
+
+def test_a_reset_signs_ben_out_and_only_the_code_from_lena_lets_him_in_again(house, clock):
+    http = Client()
+    sign_in("ben", http=http)
+    code = code_for(house, "ben")
+    assert not signed_in(http) and not signed_in((sign_in("ben", http=(other := Client())), other)[1])
+    assert choose(code=code).headers["Location"] == "/sign-in?why=chosen"
+    sign_in("ben", "nine yellow submarines", http=http)
+    assert signed_in(http)
+
+
+def test_whoever_guesses_a_code_learns_nothing_of_who_waits(house, clock):
+    """A colleague who waits for nobody, a name that nobody has, one who has a code, a machine, somebody switched off."""
+    people.hire("robin", "Robin", "agent")
+    code = code_for(house, "ben")
+    answers = [choose(login=name) for name in ("ana", "nobody", "ben", "robin", "", "a\x00b", "' OR 1=1 --", "9" * 5000)]
+    assert {a.status_code for a in answers} == {422}
+    assert {said(a) for a in answers if a.status_code == 422} == {"The name and the code do not belong together, or the code has run out. Ask your lead for a new one."}
+    Staff.objects.filter(username="ben").update(is_active=False)
+    assert choose(code=code).status_code == 422
+    Staff.objects.filter(username="ben").update(is_active=True)
+    assert "nine yellow" not in choose(again="another").content.decode() and choose(code=code).status_code == 302
+
+
+def test_codes_are_not_guessed_by_the_thousand(house, clock):
+    answers = [choose(login="nobody").status_code for _ in range(62)]
+    assert answers[0] == 422 and answers[-1] == 429
+
+
+def test_nobody_lets_in_whom_they_asked_for_and_a_code_is_shown_once(house, clock):
+    lena = Browser(house["lena"])
+    Browser(house["ada"]).post("/people", code="staff.reset_password", staff=house["ana"].pk)
+    again = {"staff": house["ana"].pk, "request_key": people.key()}
+    first, second = lena.http.post("/let-in", again), lena.http.post("/let-in", again)
+    assert b'class="secret' in first.content and b'class="secret' not in second.content and "shown once" in second.content.decode()
+    assert lena.post("/let-in", staff=house["ben"].pk).status_code == 422 and lena.post("/let-in", staff="x").status_code == 422
+    for name in ("ana", "ada", "tom"):
+        assert Browser(house[name]).post("/let-in", staff=house["ana"].pk).status_code in (302, 403), name

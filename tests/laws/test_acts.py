@@ -18,8 +18,8 @@ from pydantic import SecretStr
 from careline.acts import table
 from careline.acts.perform import perform
 from careline.foundation.act import Who
+from careline.foundation.policy import actions, groups
 from careline.foundation.rulebook import Rulebook
-from tests.laws.schema import actions, groups
 
 ROOT = Path(settings.ROOT)
 BOOK = Rulebook.from_folder(ROOT / "rulebook" / "default")

@@ -18,8 +18,8 @@ from careline.acts.declare import Scene
 from careline.acts.perform import most, refusal_of
 from careline.foundation.act import NO_BASIS, Act, Who
 from careline.foundation.authority import Question
+from careline.foundation.policy import actions
 from careline.foundation.rulebook import Rulebook
-from tests.laws.schema import actions
 from tests.people import TUESDAY
 
 BOOK = Rulebook.from_folder(Path(settings.ROOT) / "rulebook" / "default")
@@ -46,6 +46,11 @@ BEST = {
         "dayCountRoom": 9, "lineRoom": 9, "daysRoom": 9, "needsLine": False, "hasLine": True, "tooOld": False,
     },
     "token": {"customers": False},
+    "wayIn": {"second": True},
+    "pin": {"none": False, "possession": True},
+    "forgotten": {"possession": True, "may": True},
+    "credentials": {"fresh": False, "hours": 24},
+    "consent": {"yes": True},
     "arrangement": {
         "owed": 14200, "owedLeast": 1000, "owedRoom": 50000, "parts": 2, "partsRoom": 2, "days": 14, "daysRoom": 30, "first": 7100, "firstLeast": 3550,
         "tenure": 900, "tenureLeast": 60, "broken": 0, "brokenRoom": 1, "wait": 0, "returned": 0, "returnedRoom": 1, "hold": "", "living": False,

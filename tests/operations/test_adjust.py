@@ -11,7 +11,7 @@ from careline.domain.billing import queries as billing
 from careline.domain.billing.models import Agreed
 from careline.domain.credits import queries as credits
 from careline.domain.credits.models import Grant
-from careline.domain.customers.models import Plan, PlanChange
+from careline.domain.customers.models import Line, Plan, PlanChange
 from careline.domain.ledger import queries as ledger
 from careline.domain.ledger.models import Bill, BillLine
 from careline.doors.jobs import billing as bill_run
@@ -123,15 +123,55 @@ def test_a_promotion_that_was_missed_is_credited_and_added_back_and_the_next_bil
     december = bill_cycle(date(2026, 12, 4))
     assert [n.amount_minor for n in december.lines.filter(kind="discount")] == [-500]
     found = ledger.explained(otto.pk, december.pk, None, credits.on_bills)
-    assert "discount_began" in [d.cause for d in found.differences] and found.credited_minor(found.was) > 0
+    (began,) = [d for d in found.differences if d.cause == "discount_began"]
+    assert "Ana Silva did that on Nov 24" in began.say and found.credited_minor(found.was) > 0
     ana.must("billing.end_agreed", account=otto.pk, agreed=added.show["agreed"], words="Not his after all")
-    assert not bill_cycle(date(2027, 1, 4)).lines.filter(kind="discount").exists()
+    january = bill_cycle(date(2027, 1, 4))
+    assert not january.lines.filter(kind="discount").exists()
+    (over,) = [d for d in ledger.explained(otto.pk, january.pk).differences if d.cause == "discount_ended"]
+    assert over.event.code == "billing.end_agreed" and over.event.who == "Ana Silva"
+
+
+def test_a_discount_that_another_hand_ended_is_not_laid_at_hers(house, otto):
+    """Ana ended one discount; the other ended by itself."""
+    from careline.domain.billing import operations
+    from tests.people import carrier_act
+
+    operations.agree_many(act=carrier_act(), rows=[
+        {"account_id": otto.pk, "kind": "discount", "label": "Autumn", "amount_minor": -300, "starts_on": date(2026, 10, 4), "ends_on": date(2026, 12, 10), "reference": "E-1"}
+    ])  # fmt: skip
+    ana = Desk(house["ana"]).take_call(otto, pin="9182")
+    added = ana.must("billing.add_promotion", account=otto.pk, promotion="loyalty")
+    bill_cycle(date(2026, 12, 4))
+    ana.must("billing.end_agreed", account=otto.pk, agreed=added.show["agreed"], words="Not his after all")
+    january = bill_cycle(date(2027, 1, 4))
+    over = {d.title: d.event for d in ledger.explained(otto.pk, january.pk).differences if d.cause == "discount_ended"}
+    assert over["Discount ended: Loyalty"].who == "Ana Silva" and over["Discount ended: Autumn"] is None
+
+
+@pytest.mark.parametrize("first", ["line", "account"])
+def test_one_promotion_is_not_promised_twice_on_one_bill(house, otto, first):
+    ana, line = Desk(house["ana"]).take_call(otto, pin="9182"), otto.lines.get().pk
+    one, two = ({"line": line}, {}) if first == "line" else ({}, {"line": line})
+    ana.must("billing.add_promotion", account=otto.pk, promotion="loyalty", **one)
+    assert ana.act("billing.add_promotion", account=otto.pk, promotion="loyalty", **two).refusal.rule == "promotion-runs"
 
 
 @pytest.mark.parametrize(("who", "promotion", "rule"), [("ana", "loyalty", ""), ("tom", "loyalty", "promotion-worth"), ("ana", "student", ""), ("ana", "nothing", "INVALID")])
 def test_who_may_promise_which_promotion(house, otto, who, promotion, rule):
     found = Desk(house[who]).take_call(otto, pin="9182").act("billing.add_promotion", account=otto.pk, promotion=promotion)
     assert (found.refusal.rule or found.refusal.code if found.refusal else "") == rule
+
+
+def test_promotions_are_not_heaped_up_beyond_what_one_may_give_away(house, otto):
+    """Twelve months of $5.00 are $60.00; an associate may give away $100.00 on an account, whatever line it is on."""
+    ana, line = Desk(house["ana"]).take_call(otto, pin="9182"), otto.lines.get()
+    second = Line.objects.create(account=otto, msisdn="+12065550177", plan=line.plan, activated_on=date(2026, 10, 4), number_since=TUESDAY)
+    added = ana.must("billing.add_promotion", account=otto.pk, promotion="loyalty", line=line.pk).show["agreed"]
+    no = ana.act("billing.add_promotion", account=otto.pk, promotion="loyalty", line=second.pk)
+    assert no.refusal.rule == "promotion-worth" and "$40.00" in no.refusal.say
+    ana.must("billing.end_agreed", account=otto.pk, agreed=added, words="On the wrong line")
+    ana.must("billing.add_promotion", account=otto.pk, promotion="loyalty", line=second.pk)
 
 
 def test_where_another_system_bills_the_desk_says_so_instead_of_promising(house, otto):

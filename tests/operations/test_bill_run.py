@@ -277,6 +277,17 @@ def test_extras_discounts_and_instalments_come_with_each_bill(house):
     ]
 
 
+def test_a_discount_of_the_account_ends_with_its_line_and_is_given_back_with_it(house):
+    """$45.00 less $5.00, and the line ends after 15 of 30 days: $20.00 go back, not $22.50."""
+    account = accounts(1)[0]
+    operations.agree_many(act=carrier_act(), rows=[{"account_id": account.pk, "kind": "discount", "label": "Loyalty", "amount_minor": -500, "starts_on": START, "reference": "E-1"}])
+    run()
+    account.lines.update(status="cancelled", status_since=date(2026, 11, 19))
+    run(LATER, NEXT)
+    back = {n.kind: n.amount_minor for n in BillLine.objects.filter(bill__period_start=NEXT).exclude(kind="tax")}
+    assert back == {"plan": -2250, "discount": 250}
+
+
 def test_the_last_day_of_february_bills_all_later_bill_days(house):
     for n, day in enumerate((27, 28, 29, 30, 31)):
         accounts(1, 1 + n, bill_day=day, opened=date(2027, 2, 10))

@@ -227,3 +227,56 @@ def test_how_a_guide_does_counts_what_was_fixed_and_who_came_back(ana, maria):
     (doing,) = queries.doings(ana.at - timedelta(days=1))
     assert (doing.guide, doing.walks, doing.fixed, doing.repeats) == ("no_service", 3, 3, 1), "twice in one contact is nobody who came back"
     assert doing.fixed_rate == 1.0 and doing.misleading == (("airplane_icon", 3),)
+
+
+def test_two_customers_with_a_question_about_their_bills_are_nobody_who_came_back(ana, house, maria):
+    joe = open_account("Joe Adeyemi", number="+12065550177", reference="A-0104823")
+    ben = Desk(house["ben"], ana.at + timedelta(hours=1)).take_call(joe)
+    for desk, account in ((ana, maria), (ben, joe)):
+        walk = int(desk.must("diagnosis.start", account=account.pk, guide="bill_higher").show["walk"])
+        Walk.objects.filter(pk=walk).update(state="handover", closed=desk.at, team="Billing")
+    (doing,) = queries.doings(ana.at - timedelta(days=1))
+    assert (doing.guide, doing.walks, doing.repeats) == ("bill_higher", 2, 0)
+
+
+def test_a_walk_that_is_taken_up_days_later_reads_anew_what_may_have_changed(ana, house, maria):
+    Line.objects.filter(account=maria).update(status="suspended", suspended_for="non_payment", status_reason="Not paid", status_since=date(2026, 11, 20))
+    walk = begin(ana, maria)
+    assert standing(walk).walk.belief.of("suspended_unpaid") > 0.9
+    ana.must("contacts.end")
+    ana.must("contacts.wrap_up", summary="She pays tomorrow.", disposition="resolved", root_cause="past_due")
+    Line.objects.filter(account=maria).update(status="active", suspended_for="", status_reason="", status_since=date(2026, 11, 26))
+    ben = Desk(house["ben"], ana.at + timedelta(days=3)).take_call(maria)
+    assert "line.status" in queries.stale(standing(walk), ben.at, 60)
+    before = len(standing(walk).said)
+    assert reply(ben, walk, {"check": "airplane_icon", "outcome": "on"}).ok
+    now = standing(walk)
+    said = {x.what.get("check"): x for x in now.said}
+    assert said["line.status"].what["outcome"] == "active" and said["line.status"].at == ben.at
+    assert now.walk.belief.of("suspended_unpaid") < 0.05 and not queries.stale(now, ben.at, 60)
+    assert len(now.said) == before + 1, "each new reading stands in the place of the old one"
+    assert walk_to_the_end(ben, walk, "airplane_mode").walk.step.kind == "done"
+    ben.must("diagnosis.close", account=maria.pk, walk=walk.pk)
+    assert Walk.objects.get(pk=walk.pk).misled == [], "what changed by itself proves nobody wrong"
+
+
+def test_what_was_read_before_a_deed_stays_when_it_is_read_again(ana, maria):
+    Line.objects.filter(account=maria).update(status="suspended", suspended_for="non_payment", status_reason="Not paid", status_since=date(2026, 11, 20))
+    walk = begin(ana, maria)
+    guide = standing(walk).walk.guide
+    assert reply(ana, walk, {"remedy": guide.remedies_for("suspended_unpaid")[0].id, "outcome": "done"}).ok
+    Line.objects.filter(account=maria).update(status="active", suspended_for="", status_reason="")
+    ana.must("diagnosis.read_again", account=maria.pk, walk=walk.pk)
+    first, *_, last = [x.what["outcome"] for x in standing(walk).said if x.what.get("check") == "line.status"]
+    assert first.startswith("suspended") and last == "active"
+
+
+def test_a_walk_about_bills_reads_the_books_again(ana, maria):
+    walk = Walk.objects.get(pk=int(ana.must("diagnosis.start", account=maria.pk, guide="bill_higher").show["walk"]))
+    then = {x.what["check"]: x.at for x in standing(walk).said}
+    ana.later(days=2)
+    ana.must("contacts.end")
+    ana.must("contacts.wrap_up", summary="She calls again.", disposition="resolved", root_cause="bill_changed")
+    ana.take_call(maria).must("diagnosis.read_again", account=maria.pk, walk=walk.pk)
+    now = {x.what["check"]: x.at for x in standing(walk).said}
+    assert now.keys() == then.keys() and min(now.values()) > max(then.values())

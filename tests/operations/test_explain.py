@@ -13,7 +13,7 @@ from careline.domain.customers.models import AccountPerson, Line
 from careline.domain.journal.models import Line as JournalLine
 from careline.domain.journal.models import Outbox
 from careline.domain.ledger import operations, queries
-from careline.domain.ledger.models import Bill, BillLine
+from careline.domain.ledger.models import Bill, BillLine, Payment
 from careline.domain.ledger.rules.estimate import Plan
 from careline.foundation.money import share
 from tests import people
@@ -81,6 +81,16 @@ def test_a_late_fee_names_the_bill_that_was_late(maria):
     people.pay(maria, late.total_minor, people.TUESDAY.replace(year=2026, month=1))
     (one,) = queries.explained(maria.pk, bill.pk).differences
     assert one.event is None or f"{late.issued_on:%b} {late.issued_on.day}," not in one.event.what
+
+
+def test_a_fee_for_a_returned_payment_names_the_payment_that_came_back(maria):
+    paid = people.pay(maria, 4860, TUESDAY - timedelta(days=8))
+    back = Payment(number="PY-BACK", account=maria, amount_minor=4860, method=paid.method, received_at=TUESDAY - timedelta(days=6), returns=paid)
+    operations.return_payments_many([back], TUESDAY)
+    bill = issue(maria, date(2026, 11, 20), fee("Returned payment fee, PY-BACK", 2500), fee("Restoring line 0188", 2000))
+    said = {d.title.split(",")[0]: d for d in queries.explained(maria.pk, bill.pk).differences}
+    assert "The payment of $48.60 by Visa …4242 came back on Nov 18." in said["Returned payment fee"].say
+    assert said["Restoring line 0188 began"].event is None
 
 
 def test_a_charge_agreed_at_the_desk_names_who_took_the_order(ana, maria):

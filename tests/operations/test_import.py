@@ -87,6 +87,7 @@ def test_an_import_that_was_killed_is_finished_by_running_it_again(house, fernli
     monkeypatch.setattr(run.ledger, "import_bills_many", dies)
     with pytest.raises(KeyboardInterrupt):
         sources = mapping.load(fernline / "mapping.toml", None)
+        monkeypatch.setattr(run, "SMALLEST", 20)
         monkeypatch.setattr(run, "LARGEST", 20)
         run.run(sources, out=fernline / "out", at=TUESDAY)
     assert 0 < Bill.objects.count() < 181

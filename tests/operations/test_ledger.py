@@ -25,7 +25,7 @@ from careline.domain.credits.models import Grant, GrantPart
 from careline.domain.customers.models import Account, AccountPerson, Customer, Line, Person
 from careline.domain.ledger import operations as ledger
 from careline.domain.ledger import queries, rules
-from careline.domain.ledger.models import Allocation, Bill, BillLine, Entry, Payment
+from careline.domain.ledger.models import Allocation, Bill, BillLine, Entry, Payment, Refund
 from careline.domain.staff import operations as staff
 from careline.foundation.act import NO_BASIS, Act
 from careline.foundation.money import share
@@ -201,16 +201,26 @@ class Books:
                     ledger.recover(amount_minor=amount, **more)
             ledger.recover(amount_minor=min(amount, left), **more)
 
-    def refund(self, pick: int, amount: int, done: bool) -> None:
+    def refund(self, pick: int, amount: int, done: bool, waits: bool = False) -> None:
+        """Money goes back; the provider may answer later (`waits`), and much can happen until then."""
         able = queries.refundable(self.account.pk)
         if able:
             payment, room = able[pick % len(able)]
             assert 0 < room <= min(payment.amount_minor, -queries.balance(self.account.pk))
             row = ledger.begin_refund(act=self.act(), payment=payment, amount_minor=min(amount, room), key=key())
             assert queries.refund_room(payment) == room - row.amount_minor, "what is under way is no room for another"
-            for _ in "12":
-                ledger.settle_refund(act=self.act(), key=row.key, done=done, reason="", provider_reference="r")
-            self.owed += row.amount_minor if done else 0
+            if not waits:
+                self.answer(row, done)
+
+    def answer(self, row: Refund, done: bool) -> None:
+        for _ in "12":
+            ledger.settle_refund(act=self.act(), key=row.key, done=done, reason="", provider_reference="r")
+        self.owed += row.amount_minor if done else 0
+
+    def late_answer(self, pick: int, done: bool) -> None:
+        asked = list(Refund.objects.filter(state="pending").order_by("pk"))
+        if asked:
+            self.answer(asked[pick % len(asked)], done)
 
     def place(self, pick: int, other: int, amount: int) -> None:
         """Somebody says what pays what: any money, any two bills."""
@@ -301,7 +311,8 @@ deeds = st.one_of(
     st.tuples(st.just("take_back"), picks),
     st.tuples(st.just("write_off"), amounts),
     st.tuples(st.just("recover"), picks, amounts),
-    st.tuples(st.just("refund"), picks, amounts, st.booleans()),
+    st.tuples(st.just("refund"), picks, amounts, st.booleans(), st.booleans()),
+    st.tuples(st.just("late_answer"), picks, st.booleans()),
     st.tuples(st.just("place"), picks, picks, amounts),
 )
 
@@ -318,6 +329,15 @@ def one_life(clerk) -> Iterator[Books]:
 def test_whatever_happens_to_an_account_its_books_add_up(house, life):
     with one_life(house["ana"]) as books:
         for deed, *given in life:
+            getattr(books, deed)(*given)
+            books.audit()
+
+
+@pytest.mark.parametrize("between", [["give_back_payment", 0], ["send_bill", [(1000, 0)]], ["pay", 500, False]])
+def test_a_refund_that_is_answered_late_is_covered_by_what_is_left(house, between):
+    """The bank took the payment back, a bill came, or other money did, before the provider said that the refund was done."""
+    with one_life(house["ana"]) as books:
+        for deed, *given in (["pay", 5000, False], ["refund", 0, 3000, True, True], between, ["late_answer", 0, True]):
             getattr(books, deed)(*given)
             books.audit()
 
@@ -493,6 +513,12 @@ def test_a_charge_on_a_bill_that_was_corrected_is_credited_by_nobody(house, book
     lena.must("credits.grant", account=books.account.pk, amount=500, reason="billing_error", bill_line=new.pk)
     books.owed -= 540
     books.audit()
+
+
+def test_a_tax_is_not_credited_by_itself(house, maria):
+    tax = BillLine.objects.filter(bill__account=maria, kind="tax").first()
+    done = Desk(house["lena"]).take_call(maria).act("credits.grant", account=maria.pk, amount=100, reason="billing_error", bill_line=tax.pk)
+    assert done.refusal.code == "INVALID" and "goes back with the charge" in done.refusal.say and not Grant.objects.exists()
 
 
 def test_a_charge_of_another_account_is_no_evidence(house, maria):

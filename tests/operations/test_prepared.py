@@ -6,11 +6,14 @@ import importlib
 import pkgutil
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.contrib.sessions.backends.db import SessionStore
-from django.db.models import Model
+from django.db import DatabaseError, connection, transaction
+from django.db.models import AutoField, BigAutoField, Model
 
 from careline import prepared
 from careline.acts.look import look
@@ -20,7 +23,7 @@ from careline.domain.collections.models import Climb, Hold, LateFee
 from careline.domain.contacts import queries as contacts
 from careline.domain.customers.models import Account, Consent
 from careline.domain.journal.models import Outbox, RequestKey
-from careline.domain.ledger.models import Bill, BillLine, Charge
+from careline.domain.ledger.models import Bill, BillLine, Charge, PaymentMethod
 from careline.domain.ledger.rules import LineKind
 from careline.domain.rulebook import queries as rulebooks
 from tests import people
@@ -199,6 +202,76 @@ def test_rows_that_are_written_many_at_once_stand_as_bulk_create_writes_them(hou
     assert [labels[r.pk] for r in written] == [r.label for r in written] and [labels[pk] for pk in ids] == [r["label"] for r in rows("z")]
     prepared.write_many([])
     assert prepared.write_rows(BillLine, []) == []
+
+
+def methods(account: Account, mark: str, count: int) -> list[dict[str, Any]]:
+    return [{"account_id": account.pk, "token": f"{mark}-{n}", "brand": "Visa", "last_four": f"{n:04d}"} for n in range(count)]
+
+
+def theirs(ids: list[int]) -> list[str]:
+    tokens = dict(PaymentMethod.objects.filter(pk__in=ids).values_list("pk", "token"))
+    return [tokens[pk] for pk in ids]
+
+
+def test_ids_are_the_rows_own_after_gaps_and_rows_that_brought_theirs(house):
+    """Rows deleted at the end, written and rolled back, written by hand far ahead and far behind: no id is another row's."""
+    maria = people.open_account(bills=1)
+    first = prepared.write_rows(PaymentMethod, methods(maria, "a", 30))
+    PaymentMethod.objects.filter(pk__in=first[20:]).delete()
+    with pytest.raises(RuntimeError), transaction.atomic():
+        prepared.write_rows(PaymentMethod, methods(maria, "lost", 30))
+        raise RuntimeError
+    PaymentMethod.objects.create(pk=first[-1] + 5000, **methods(maria, "ahead", 1)[0])
+    if connection.vendor == "postgresql":  # a sequence does not see it, so nobody writes ids by hand there
+        PaymentMethod.objects.filter(token="ahead-0").delete()
+    PaymentMethod.objects.create(pk=first[25], **methods(maria, "behind", 1)[0])
+    for mark, count in (("b", 30), ("c", 3), ("d", 400)):
+        ids = prepared.write_rows(PaymentMethod, methods(maria, mark, count))
+        assert theirs(ids) == [f"{mark}-{n}" for n in range(count)]
+
+
+def test_two_who_write_at_once_get_the_ids_of_their_own_rows(committed_house, racing):
+    maria = people.open_account(bills=1)
+
+    def write(mark: str) -> list[tuple[list[str], list[str]]]:
+        found = []
+        for n in range(4):
+            rows = methods(maria, f"{mark}{n}", 150)
+            with transaction.atomic():
+                ids = prepared.write_rows(PaymentMethod, rows)
+            found.append((theirs(ids), [r["token"] for r in rows]))
+        return found
+
+    for answers in racing(*(partial(write, mark) for mark in "xyz")):
+        assert all(got == wanted for got, wanted in answers)
+    assert PaymentMethod.objects.filter(token__regex="^[xyz]").count() == 3 * 4 * 150
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL returns the ids itself")
+@pytest.mark.parametrize("trigger", [
+    "AFTER INSERT ON ledger_paymentmethod WHEN NEW.token NOT LIKE 'echo%' BEGIN INSERT INTO ledger_paymentmethod "
+    "(account_id, kind, token, brand, last_four, is_active) VALUES (NEW.account_id, 'card', 'echo', 'Visa', '0000', 1); END",
+    "BEFORE INSERT ON ledger_paymentmethod WHEN NEW.token LIKE '%-7' BEGIN SELECT RAISE(IGNORE); END",
+])  # fmt: skip
+def test_ids_that_a_trigger_makes_doubtful_are_an_error_and_never_a_guess(house, trigger):
+    maria = people.open_account(bills=1)
+    prepared.write_rows(PaymentMethod, methods(maria, "a", 30))
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE TRIGGER doubtful {trigger}")
+    with pytest.raises(DatabaseError, match="which is whose"), transaction.atomic():
+        prepared.write_rows(PaymentMethod, methods(maria, "b", 30))
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TRIGGER doubtful")
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL returns the ids itself")
+def test_every_key_that_is_a_number_counts_on_and_never_again(house):
+    """What the ids of many rows at once rest on."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'")
+        made = dict(cursor.fetchall())
+    ours = [m for m in apps.get_models() if m.__module__.startswith("careline.") and isinstance(m._meta.pk, AutoField | BigAutoField)]
+    assert len(ours) > 40 and all("AUTOINCREMENT" in made[m._meta.db_table] for m in ours)
 
 
 def test_rows_that_are_rewritten_keep_what_is_not_named(house, monkeypatch):

@@ -91,6 +91,18 @@ def test_a_bill_is_what_was_worked_by_hand(name):
     assert [*((m.label, m.amount) for m in made), ("**Total**", rules.total(made))] == by_hand()[name]
 
 
+def test_every_charge_says_its_arithmetic_in_its_own_measure():
+    """Data by the MB, parts of a month by days, shares in percent: as the bill on the page, on paper and explained has it."""
+    months, half = ("Plus 15 GB", "Unlimited"), "Data over the plan, 512 MB"
+    over = facts("CA", Line(1, LONG_AGO, PLUS5, advance=Charged("Plus 5 GB", 3000), used=data((5, 5632))), late=60_000,
+                 agreed=(Agreed(None, "discount", "Student", LONG_AGO, None, 0, 100_000),))  # fmt: skip
+    made = [*rules.rate(over, TARIFF), *rules.rate(GOLDEN["Another plan on October 15"], TARIFF)]
+    said = {m.label: charges.how(charges.Charged(1, m.kind, m.label, m.amount, quantity=m.quantity, unit_minor=m.unit, num=m.num, den=m.den)) for m in made if m.kind != "tax"}
+    assert said[half] == "512 MB at $10.00 a GB" and said["Student"] == "10 % of −$30.00"
+    assert said["Late payment fee, 5% of $600.00 late"] == "5 % of $600.00"
+    assert all(say.startswith("20 of 31 days at") for label, say in said.items() if label.startswith(months) and "days" in label)
+
+
 def test_every_bill_by_hand_is_tried():
     assert set(by_hand()) == set(GOLDEN)
 
@@ -115,13 +127,13 @@ def test_a_late_fee_is_the_greater_of_two_and_never_above_the_cap_of_the_state(s
     made = [m for m in [rules.late_fee(state, late, TARIFF.late_fee)] if m]
     assert [m.amount for m in made] == fee and all(not m.taxed for m in made)
     if made and state in TARIFF.late_fee.caps:
-        assert made[0].source_key == f"late_fee.cap.{state}" and "2.08%" in rules.cite(TARIFF, "late_fee.cap.NY")
+        assert made[0].source_key == f"late_fee.cap.{state}" and "2.08%" in rules.cites(TARIFF)["late_fee.cap.NY"]
 
 
 def test_two_returned_payments_are_one_fee_on_a_bill():
     made = rules._return_fee(facts("CA", returned=("PY-1", "PY-2")), TARIFF.return_fee)
     assert [(m.amount, m.source_key) for m in made] == [(2500, "return_fee.cap.CA")]
-    assert "1719" in rules.cite(TARIFF, "return_fee.cap.CA")
+    assert "1719" in rules.cites(TARIFF)["return_fee.cap.CA"]
 
 
 def test_discounts_never_take_more_than_the_plans_and_shares_show_their_arithmetic():
@@ -144,7 +156,7 @@ def test_instalments_are_each_asked_once_and_come_to_the_price():
         asked += [m.amount for m in rules._instalment(bought, 31, Cycle.of(31, start))]
         start = Cycle.of(31, start).end + DAY
     assert len(asked) == 24 and sum(asked) == 99_999
-    assert not rules._instalment(replace(bought, ended_on=date(2026, 5, 31)), 31, Cycle.of(31, date(2026, 5, 31)))
+    assert not rules._instalment(replace(bought, ended_on=date(2026, 5, 30)), 31, Cycle.of(31, date(2026, 5, 31)))
 
 
 def test_data_of_days_without_a_limit_does_not_count_and_the_spending_limit_gives_back():
@@ -296,6 +308,43 @@ def test_a_tariff_that_cannot_be_used_is_refused_when_it_is_loaded(was, now, say
     files["billing.toml"] = files["billing.toml"].replace(was, now, 1)
     with pytest.raises(RulebookFault, match=re.escape(says)):
         Rulebook(files).check()
+
+
+def test_what_goes_back_takes_along_the_tax_that_was_charged():
+    """The rate went from 9.6 % to 12 % on the day of the bill; Maria's line ended before it."""
+    rows = [t for t in default_rulebook().toml("billing.toml")["tax"] if t["state"] == "WA"]
+    dearer = rows[0] | {"from": date(2026, 11, 4), "rates": {"plan": 120_000, "fee": 120_000}}
+    changed = tariffs.read(default_rulebook().toml("billing.toml") | {"tax": [*rows, dearer]})
+    made = rules.rate(facts("WA", Line(1, LONG_AGO, PLUS15, cancelled_on=date(2026, 10, 19), advance=Charged("Plus 15 GB", 4500)), Line(2, LONG_AGO, PLUS15, advance=Charged("Plus 15 GB", 4500))), changed)
+    rates = {(made[t.taxes].kind, made[t.taxes].amount > 0): t.ppm for t in made if t.kind == "tax"}
+    assert rates == {("plan", False): 96_000, ("plan", True): 120_000, ("fee", True): 120_000}
+
+
+def ended(n: int, on: date | None, price: int = 4500) -> Line:
+    return Line(n, LONG_AGO, PLUS15, cancelled_on=on, advance=Charged("Plus 15 GB", price))
+
+
+@pytest.mark.parametrize(("lines", "given", "back"), [
+    ([ended(1, date(2026, 10, 19))], Charged("Loyalty", -500), [(None, 258)]),
+    ([ended(1, date(2026, 10, 19)), ended(2, date(2026, 10, 25))], Charged("Loyalty", -500), [(None, 161)]),
+    ([ended(1, date(2026, 10, 19)), ended(2, None)], Charged("Loyalty", -500), []),
+    ([ended(1, date(2026, 10, 19), 3000), ended(2, None, 6000)], Charged("Student", -900, 100_000), [(1, 155)]),
+    ([ended(1, date(2026, 10, 4))], Charged("Loyalty", -4500), [(None, 4500)]),
+    ([ended(1, None)], Charged("Loyalty", -500), []),
+])  # fmt: skip
+def test_a_discount_of_the_account_goes_with_the_lines_that_it_was_on(lines, given, back):
+    """$5.00 off the account: with its last line 16 (or 10) of 31 days are taken back; a share goes with each line."""
+    made = rules.rate(facts("WA", *lines, given=(given,)), TARIFF)
+    assert [(m.line_id, m.amount) for m in made if m.kind == "discount"] == back
+    plans = sum(m.amount for m in made if m.kind in ("plan", "discount") and m.start < NOVEMBER.start)
+    assert plans <= 0 and -plans <= sum(n.advance.amount for n in lines) + given.amount, "no more goes back than was charged"
+
+
+def test_an_instalment_of_the_day_on_which_the_account_ended_is_billed_once():
+    bought = Instalments(1, "Pixel", 1000, 3, LONG_AGO, ended_on=NOVEMBER.start)
+    first = replace(bought, starts_on=NOVEMBER.start)
+    assert [m.amount for m in rules.rate(facts("WA", instalments=(first,)), TARIFF) if m.kind == "equipment"] == [333]
+    assert not rules.rate(facts("WA", instalments=(replace(first, ended_on=NOVEMBER.start - DAY),)), TARIFF)
 
 
 def test_a_tax_that_changes_counts_from_its_day_on():

@@ -36,7 +36,8 @@ class Agreed(models.Model):
 
 
 class Instalments(models.Model):
-    """Equipment paid in `count` parts, one a bill. `ended_on`: paid off or taken back before the last part."""
+    """Equipment paid in `count` parts, one a bill. `ended_on`: paid off or taken back; no part is asked after
+    that day."""
 
     account = models.ForeignKey("customers.Account", models.PROTECT, related_name="instalments")
     line = models.ForeignKey("customers.Line", models.PROTECT, null=True, related_name="+")

@@ -23,6 +23,7 @@ from careline.foundation.calendar import add_months, bill_period, civil_date
 from careline.foundation.money import shown
 from careline.foundation.refusal import refuse
 from careline.foundation.tariff import Tariff
+from careline.prepared import rewrite_many, write_rows
 
 RUN = "bills.run"
 
@@ -42,30 +43,22 @@ def draft_many(*, act: Act, start: date, found: Sequence[Judged]) -> int:
     ids = customers.lock_accounts(j.account.id for j in found)
     known = queries.with_draft(sorted(ids), start)
     new = [j for j in found if j.left is None and j.account.id in ids - known]
-    Draft.objects.bulk_create(
-        [
-            Draft(
-                account_id=j.account.id,
-                cycle_on=start,
-                period_end=j.cycle.end,
-                state=rules.State.DRAFT if j.lines else rules.State.NOTHING,
-                total_minor=rules.total(j.lines),
-                lines=rules.packed(j.lines) if j.lines else "",
-                rulebook=act.rulebook,
-                drafted_at=act.at,
-            )
-            for j in new
-        ],
-        batch_size=1000,
-    )
+    write_rows(Draft, [
+        {
+            "account_id": j.account.id, "cycle_on": start, "period_end": j.cycle.end, "state": rules.State.DRAFT if j.lines else rules.State.NOTHING,
+            "total_minor": rules.total(j.lines), "lines": rules.packed(j.lines) if j.lines else "", "rulebook": act.rulebook, "drafted_at": act.at,
+        }
+        for j in new
+    ])  # fmt: skip
     return len(new)
 
 
 def add_promotion(*, act: Act, account_id: int, line_id: int | None, label: str, amount_minor: int, share_ppm: int, months: int) -> Agreed:
-    """A discount on the bills to come, for so many months from today. One of the same name that runs already is refused."""
+    """A discount on the bills to come, for so many months from today. One of the same name that runs already on the line, or on the
+    whole account, is refused; so is one for the account while a line has it."""
     today = civil_date(act.at, settings.CARRIER_ZONE)
     running = queries.agreed_of(account_id, today)
-    if any(a.label == label and a.line_id in (None, line_id) for a in running):
+    if any(queries.overlaps(a, label, line_id) for a in running):
         raise refuse("CONFLICT", f"“{label}” runs already.", rule="promotion-runs")
     return Agreed.objects.create(
         account_id=account_id, line_id=line_id, kind="discount", label=label, amount_minor=-amount_minor, share_ppm=share_ppm, starts_on=today,
@@ -121,8 +114,9 @@ def issue_many(*, act: Act, start: date, account_ids: Sequence[int], tariff: Tar
     ids = [d.account_id for d in drafts]
     lines = {d.pk: rules.unpacked(d.lines) for d in drafts}
     covered = ledger_queries.covered_to(ids)
+    cites = rules.cites(tariff)
     keys = [m.source_key for made in lines.values() for m in made if m.source_key]
-    carried = ledger_queries.carried_already(ids, [k for k in keys if rules.cite(tariff, k) is None])
+    carried = ledger_queries.carried_already(ids, [k for k in keys if k not in cites])
     done = Issued()
     good = []
     for draft in drafts:
@@ -151,13 +145,12 @@ def issue_many(*, act: Act, start: date, account_ids: Sequence[int], tariff: Tar
         draft.state, draft.lines, draft.bill_id = rules.State.ISSUED, "", bill_id
         done.bills += 1
         done.minor += draft.total_minor
-    # An upsert of rows that are there and locked: a bulk update builds a CASE for each row, a quarter of the time of an issue.
-    Draft.objects.bulk_create(good, batch_size=500, update_conflicts=True, unique_fields=["id"], update_fields=["state", "lines", "bill"])
+    rewrite_many(good, ("state", "lines", "bill"))
     record_many([
         Entry(
             account_chain(d.account_id), act, RUN, "done",
             f"Bill {number} issued: {shown(d.total_minor)}, due {due_on:%b} {due_on.day}",
-            {"bill": number, "cycle": start.isoformat(), "total": d.total_minor} | _cites(lines[d.pk], tariff),
+            {"bill": number, "cycle": start.isoformat(), "total": d.total_minor} | _cites(lines[d.pk], cites),
         )
         for number, d in zip(numbers, good, strict=True)
     ])  # fmt: skip
@@ -172,8 +165,8 @@ def _columns(m: rules.Made) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _cites(made: Sequence[rules.Made], tariff: Tariff) -> dict[str, Any]:
-    found = {m.source_key: said for m in made if (said := rules.cite(tariff, m.source_key))}
+def _cites(made: Sequence[rules.Made], cites: Mapping[str, str]) -> dict[str, Any]:
+    found = {m.source_key: cites[m.source_key] for m in made if m.source_key in cites}
     return {"cites": found} if found else {}
 
 

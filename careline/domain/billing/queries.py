@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
 
 from django.conf import settings
 from django.db.models import Count, Max, Sum
@@ -14,7 +13,7 @@ from django.db.models import Count, Max, Sum
 from careline.domain.billing import rules
 from careline.domain.billing.models import Agreed, Draft, Instalments
 from careline.domain.customers import queries as customers
-from careline.domain.customers.queries import InCycle
+from careline.domain.customers.queries import InCycle, LineInCycle
 from careline.domain.customers.rules import LineStatus
 from careline.domain.ledger import queries as ledger
 from careline.domain.ledger.rules import TaxAdded, charges
@@ -76,6 +75,11 @@ def agreed_of(account_id: int, today: date) -> list[Agreed]:
     return list(rows.order_by("starts_on", "pk"))
 
 
+def overlaps(agreed: Agreed, label: str, line_id: int | None) -> bool:
+    """Would an extra or discount of this name on a line (None: the account) come twice on a bill beside this one?"""
+    return agreed.label == label and (line_id is None or agreed.line_id in (None, line_id))
+
+
 def instalments_of(account_id: int) -> list[Instalments]:
     return list(Instalments.objects.filter(account_id=account_id, ended_on=None).select_related("line").order_by("starts_on", "pk"))
 
@@ -111,7 +115,8 @@ def coming(account_id: int, today: date, tariff: Tariff) -> charges.Billed | Non
 def judged(accounts: Sequence[InCycle], start: date, tariff: Tariff) -> list[Judged]:
     """What the bills of these accounts would be. Some fifteen questions, however many accounts."""
     ids = [a.id for a in accounts]
-    cycles = {a.id: rules.Cycle.of(a.bill_day, start) for a in accounts}
+    by_day = {day: rules.Cycle.of(day, start) for day in {a.bill_day for a in accounts}}
+    cycles = {a.id: by_day[a.bill_day] for a in accounts}
     first = min((c.before for c in cycles.values()), default=start)
     ended = start - timedelta(days=1)
     covered = ledger.covered_to(ids)
@@ -139,7 +144,14 @@ def judged(accounts: Sequence[InCycle], start: date, tariff: Tariff) -> list[Jud
 
 def _facts(accounts: Sequence[InCycle], cycles: dict[int, rules.Cycle], first: date, ended: date, tariff: Tariff) -> dict[int, rules.Facts]:
     ids = [a.id for a in accounts]
-    lines = _lines(ids, cycles, first, ended)
+    plans: dict[int, rules.Charged] = {}
+    given: dict[tuple[int, int | None], list[rules.Charged]] = defaultdict(list)
+    for account_id, line_id, kind, label, amount, ppm in ledger.charged_in_advance(ids, ended):
+        if kind == "discount":
+            given[account_id, line_id].append(rules.Charged(label, amount, ppm))
+        elif line_id is not None:
+            plans[line_id] = rules.Charged(label, amount)
+    lines = _lines(ids, cycles, first, ended, plans, given)
     agreed: dict[int, list[rules.Agreed]] = defaultdict(list)
     in_force = Agreed.objects.filter(account_id__in=ids, starts_on__lte=ended + timedelta(days=1)).exclude(ends_on__lte=ended)
     for a in in_force.order_by("pk"):
@@ -166,66 +178,55 @@ def _facts(accounts: Sequence[InCycle], cycles: dict[int, rules.Cycle], first: d
     return {
         a.id: rules.Facts(
             state=a.state, bill_day=a.bill_day, cycle=cycles[a.id], lines=tuple(lines[a.id]), agreed=tuple(agreed[a.id]),
-            instalments=tuple(bought[a.id]), waiting=tuple(waits[a.id]), late=late[a.id], returned=tuple(back[a.id]),
+            instalments=tuple(bought[a.id]), waiting=tuple(waits[a.id]), given=tuple(given.get((a.id, None), ())), late=late[a.id], returned=tuple(back[a.id]),
         )
         for a in accounts
     }  # fmt: skip
 
 
-def _lines(ids: Sequence[int], cycles: dict[int, rules.Cycle], first: date, ended: date) -> dict[int, list[rules.Line]]:
-    rows = customers.lines_of_many(ids)
-    owners = {n.pk: n.account_id for n in rows}
+def _lines(
+    ids: Sequence[int], cycles: dict[int, rules.Cycle], first: date, ended: date,
+    plans: Mapping[int, rules.Charged], given: Mapping[tuple[int, int | None], list[rules.Charged]],
+) -> dict[int, list[rules.Line]]:  # fmt: skip
+    rows = customers.lines_in_cycle(ids)
+    known = {p.pk: rules.Plan(p.name, p.price_minor, p.data_mb, p.data_gb_price_minor) for p in customers.plans()}
+    owners = {n.id: n.account_id for n in rows}
     changes: dict[int, list[rules.Change]] = defaultdict(list)
-    metered = {n.pk for n in rows if _metered(n.plan)}
-    for c in customers.plan_changes_since(list(owners), first):
-        if c.on >= cycles[owners[c.line_id]].before:
-            changes[c.line_id].append(rules.Change(c.on, _plan(c.before), _plan(c.after)))
-        if _metered(c.before) or _metered(c.after):
-            metered.add(c.line_id)
-    plans: dict[int, rules.Charged] = {}
-    given: dict[int, list[rules.Charged]] = defaultdict(list)
-    for line_id, kind, label, amount in ledger.charged_in_advance(ids, ended):
-        if kind == "plan":
-            plans[line_id] = rules.Charged(label, amount)
-        else:
-            given[line_id].append(rules.Charged(label, amount))
+    metered = {n.id for n in rows if known[n.plan].is_metered}
+    for line_id, on, was, now in customers.plan_changes_since(list(owners), first):
+        if on >= cycles[owners[line_id]].before:
+            changes[line_id].append(rules.Change(on, known[was], known[now]))
+        if known[was].is_metered or known[now].is_metered:
+            metered.add(line_id)
     used, added, beyond = _beyond(rows, metered, cycles, first, ended)
     found: dict[int, list[rules.Line]] = defaultdict(list)
     for n in rows:
         cancelled = n.status == LineStatus.CANCELLED
         found[n.account_id].append(
             rules.Line(
-                id=n.pk, activated_on=n.activated_on, plan=_plan(n.plan),
-                cancelled_on=(n.status_since or n.activated_on) if cancelled else None, pending=n.status == LineStatus.PENDING,
-                changes=tuple(changes[n.pk]), advance=plans.get(n.pk), given=tuple(given[n.pk]), used=tuple(used[n.pk]),
-                added_mb=added.get(n.pk, 0), limit=n.spending_limit_minor, beyond=beyond[n.pk],
+                id=n.id, activated_on=n.activated_on, plan=known[n.plan],
+                cancelled_on=(n.since or n.activated_on) if cancelled else None, pending=n.status == LineStatus.PENDING,
+                changes=tuple(changes[n.id]), advance=plans.get(n.id), given=tuple(given.get((n.account_id, n.id), ())), used=tuple(used[n.id]),
+                added_mb=added.get(n.id, 0), limit=n.limit_minor, beyond=beyond[n.id],
             )
         )  # fmt: skip
     return found
 
 
 def _beyond(
-    rows: Sequence[Any], metered: set[int], cycles: dict[int, rules.Cycle], first: date, ended: date
+    rows: Sequence[LineInCycle], metered: set[int], cycles: dict[int, rules.Cycle], first: date, ended: date
 ) -> tuple[dict[int, list[tuple[date, int]]], dict[int, int], dict[int, int]]:
     """Of lines whose plan has a price for more data: what was used by day, added, and charged on them otherwise."""
     used: dict[int, list[tuple[date, int]]] = defaultdict(list)
     beyond: dict[int, int] = defaultdict(int)
     if not metered:
         return used, {}, beyond
-    begins = {n.pk: cycles[n.account_id].before for n in rows}
+    begins = {n.id: cycles[n.account_id].before for n in rows}
     for line_id, day, mb in customers.data_used(sorted(metered), first, ended):
         if day >= begins[line_id]:
             used[line_id].append((day, mb))
-    limited = [n.pk for n in rows if n.pk in metered and n.spending_limit_minor is not None]
+    limited = [n.id for n in rows if n.id in metered and n.limit_minor is not None]
     for line_id, day, amount in ledger.charged_beyond_plan_many(limited, first, ended) if limited else ():
         if day >= begins[line_id]:
             beyond[line_id] += amount
     return used, customers.data_added(sorted(used), first, ended) if used else {}, beyond
-
-
-def _metered(plan: Any) -> bool:
-    return plan.data_mb is not None and bool(plan.data_gb_price_minor)
-
-
-def _plan(plan: Any) -> rules.Plan:
-    return rules.Plan(plan.name, plan.price_minor, plan.data_mb, plan.data_gb_price_minor)

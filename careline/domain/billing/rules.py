@@ -18,9 +18,8 @@ from fractions import Fraction
 
 from careline.foundation.calendar import bill_period
 from careline.foundation.money import rounded, share, shown
-from careline.foundation.tariff import MILLION, LateFee, ReturnFee, Tariff, Tax
+from careline.foundation.tariff import MB_IN_GB, MILLION, LateFee, ReturnFee, Tariff, Tax
 
-MB_IN_GB = 1024
 DAY = timedelta(days=1)
 
 
@@ -85,6 +84,11 @@ class Plan:
     data_mb: int | None = None
     gb_price: int | None = None
 
+    @property
+    def is_metered(self) -> bool:
+        """Does data over the plan cost something?"""
+        return self.data_mb is not None and bool(self.gb_price)
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -97,10 +101,11 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Charged:
-    """What the bill before charged for the whole of the period that has ended."""
+    """What the bill before charged for the whole of the period that has ended. `ppm`: it was this share of the plan charges."""
 
     label: str
     amount: int
+    ppm: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +131,10 @@ class Line:
 
     def plan_on(self, day: date) -> Plan:
         """The plan at the end of a day."""
+        if not self.changes:
+            return self.plan
         done = [c for c in self.changes if c.on <= day]
-        if done:
-            return done[-1].after
-        return self.changes[0].before if self.changes else self.plan
+        return done[-1].after if done else self.changes[0].before
 
     def lives_on(self, day: date) -> bool:
         """Is the line charged for this day? The day it ends is not; a suspended line is."""
@@ -154,7 +159,7 @@ class Agreed:
 
 @dataclass(frozen=True, slots=True)
 class Instalments:
-    """Equipment paid in `count` parts, from the first cycle on or after `starts_on`. `ended_on`: paid off or taken back."""
+    """Equipment paid in `count` parts, from the first cycle on or after `starts_on`. `ended_on`: no part is asked after that day."""
 
     line_id: int | None
     label: str
@@ -181,8 +186,9 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything that an account's bill follows from. `late`: what is open of the bills that fell due in the ended period;
-    `returned`: the payments that came back in it."""
+    """Everything that an account's bill follows from. `given`: the discounts of the whole account that the last bill made for
+    the ended period (below zero); `late`: what is open of the bills that fell due in it; `returned`: the payments that came
+    back in it."""
 
     state: str
     bill_day: int
@@ -191,6 +197,7 @@ class Facts:
     agreed: tuple[Agreed, ...] = ()
     instalments: tuple[Instalments, ...] = ()
     waiting: tuple[Waiting, ...] = ()
+    given: tuple[Charged, ...] = ()
     late: int = 0
     returned: tuple[str, ...] = ()
 
@@ -239,6 +246,7 @@ def rate(facts: Facts, tariff: Tariff) -> list[Made]:
     made += _discounts_and_extras(facts, made, {n.id for n in living})
     for line in facts.lines:
         made += _changes(line, cycle)
+    made += _account_discounts_back(facts)
     for line in facts.lines:
         made += _usage(line, cycle)
     for bought in facts.instalments:
@@ -248,7 +256,7 @@ def rate(facts: Facts, tariff: Tariff) -> list[Made]:
     if (fee := late_fee(facts.state, facts.late, tariff.late_fee)) is not None:
         made.append(fee)
     made += _return_fee(facts, tariff.return_fee)
-    return made + _taxes(made, tariff.taxes_of(facts.state, cycle.start) or ())
+    return made + _taxes(made, facts.state, cycle, tariff)
 
 
 def total(made: Iterable[Made]) -> int:
@@ -311,13 +319,13 @@ def _changes(line: Line, cycle: Cycle) -> list[Made]:
     """
     now = line.advance
     made: list[Made] = []
-    ended = line.cancelled_on is not None and line.cancelled_on < cycle.start
-    end = max(line.cancelled_on, cycle.before) if ended and line.cancelled_on else cycle.start
+    ended = _ended(line, cycle)
+    end = ended or cycle.start
     began = cycle.before <= line.activated_on < end and now is None and not line.pending
     if began:
         plan = line.plan_on(line.activated_on)
         now = Charged(plan.name, plan.price)
-        made += _part(line, now, line.activated_on, cycle)
+        made += _part(line.id, now, line.activated_on, cycle)
     for change in line.changes:
         after = Charged(change.after.name, change.after.price)
         known = began and change.on <= line.activated_on
@@ -325,22 +333,44 @@ def _changes(line: Line, cycle: Cycle) -> list[Made]:
             continue
         if now.label == after.label and change.before.name != now.label:
             continue  # the bill charged the new plan already, at the price of its day
-        made += _part(line, now, change.on, cycle, back=True) + _part(line, after, change.on, cycle)
+        made += _part(line.id, now, change.on, cycle, back=True) + _part(line.id, after, change.on, cycle)
         now = after
     if ended and now is not None:
-        made += _part(line, now, end, cycle, back=True)
+        made += _part(line.id, now, end, cycle, back=True)
         for given in line.given:
-            made += _part(line, given, end, cycle, back=True, kind="discount")
+            made += _part(line.id, given, end, cycle, back=True, kind="discount")
     return made
 
 
-def _part(line: Line, what: Charged, on: date, cycle: Cycle, back: bool = False, kind: str = "plan") -> list[Made]:
+def _ended(line: Line, cycle: Cycle) -> date | None:
+    """The day on which a line ended, the period's first at the earliest; None: it did not end before the cycle began."""
+    return max(line.cancelled_on, cycle.before) if line.cancelled_on is not None and line.cancelled_on < cycle.start else None
+
+
+def _account_discounts_back(facts: Facts) -> list[Made]:
+    """A discount of the whole account goes with the plan charges that it was on, or more would be given back than was
+    charged: a share with each line that ended, an amount with the last of them."""
+    cycle = facts.cycle
+    charged = [(n, n.advance.amount, _ended(n, cycle)) for n in facts.lines if n.advance is not None]
+    ended = [(n, amount, on) for n, amount, on in charged if on is not None]
+    base = sum(amount for _, amount, _ in charged)
+    made: list[Made] = []
+    for given in facts.given if ended else ():
+        if given.ppm and base:
+            for line, amount, on in ended:
+                made += _part(line.id, Charged(given.label, share(given.amount, amount, base)), on, cycle, back=True, kind="discount")
+        elif not any(n.lives_on(cycle.ended) for n in facts.lines):
+            made += _part(None, given, max(on for _, _, on in ended), cycle, back=True, kind="discount")
+    return made
+
+
+def _part(line_id: int | None, what: Charged, on: date, cycle: Cycle, back: bool = False, kind: str = "plan") -> list[Made]:
     of = cycle.days_before
     days = (cycle.start - on).days
     unit = -what.amount if back else what.amount
     label = f"{what.label}, {days} of {of} days{' given back' if back and kind == 'plan' else ' taken back' if back else ''}"
     amount = share(unit, days, of)
-    return [Made(kind, label, amount, line.id, on, cycle.ended, unit=unit, num=days, den=of, taxed="plan")] if amount else []
+    return [Made(kind, label, amount, line_id, on, cycle.ended, unit=unit, num=days, den=of, taxed="plan")] if amount else []
 
 
 # ---------------------------------------------------------------- what was used
@@ -353,7 +383,7 @@ def _usage(line: Line, cycle: Cycle) -> list[Made]:
     days = max((end - first).days, 0)
     if not days or not line.used or line.pending:
         return []
-    allowed = Fraction(line.added_mb)
+    allowed = line.added_mb * cycle.days_before  # times the days of the period, so that it stays whole
     price: int | None = None
     free: set[date] = set()
     for n in range(days):
@@ -362,10 +392,10 @@ def _usage(line: Line, cycle: Cycle) -> list[Made]:
         if plan.data_mb is None or plan.gb_price is None:
             free.add(day)
         else:
-            allowed += Fraction(plan.data_mb, cycle.days_before)
+            allowed += plan.data_mb
             price = plan.gb_price
     counted = sum(mb for day, mb in line.used if first <= day < end and day not in free)
-    over = counted - -(-allowed.numerator // allowed.denominator)
+    over = counted - -(-allowed // cycle.days_before)
     if over <= 0 or not price:
         return []
     amount = share(price, over, MB_IN_GB)
@@ -399,7 +429,7 @@ def part(whole: int, count: int, n: int) -> int:
 
 def _instalment(bought: Instalments, bill_day: int, cycle: Cycle) -> list[Made]:
     n = nth(bill_day, bought.starts_on, cycle.start)
-    if not 1 <= n <= bought.count or (bought.ended_on is not None and bought.ended_on <= cycle.start):
+    if not 1 <= n <= bought.count or (bought.ended_on is not None and bought.ended_on < cycle.start):
         return []
     amount = part(bought.total, bought.count, n)
     label = f"{bought.label}, instalment {n} of {bought.count}"
@@ -465,23 +495,29 @@ def _return_fee(facts: Facts, fee: ReturnFee) -> list[Made]:
     return [Made("fee", f"{fee.title}, {facts.returned[0]}", amount, unit=amount, source_key=key)] if amount else []
 
 
-def cite(tariff: Tariff, source_key: str | None) -> str | None:
-    """The source behind a fee that the rulebook levies; None: the line is no such fee."""
-    name, _, code = (source_key or "").partition(".")
-    if name == "fee":
-        return next((f.cite for f in tariff.fees if f.code == code), None)
-    fees: dict[str, LateFee | ReturnFee] = {"late_fee": tariff.late_fee, "return_fee": tariff.return_fee}
-    fee = fees.get(name)
-    if fee is None or not code:
-        return fee.cite if fee is not None else None
-    cap = fee.caps.get(code.removeprefix("cap."))
-    return f"{fee.cite}; {cap.cite}" if cap is not None else None
+def cites(tariff: Tariff) -> dict[str, str]:
+    """The sources behind the fees that the rulebook levies, by the source keys of their lines."""
+    found = {f"fee.{f.code}": f.cite for f in tariff.fees}
+    late, back = tariff.late_fee, tariff.return_fee
+    for name, cite, caps in (("late_fee", late.cite, late.caps), ("return_fee", back.cite, back.caps)):
+        found[name] = cite
+        found |= {f"{name}.cap.{state}": f"{cite}; {cap.cite}" for state, cap in caps.items()}
+    return found
 
 
-def _taxes(made: Sequence[Made], taxes: Sequence[Tax]) -> list[Made]:
-    """Every line that its kind makes taxable, by itself; never a tax."""
+IN_ARREARS = ("plan", "discount", "usage")
+
+
+def _taxes(made: Sequence[Made], state: str, cycle: Cycle, tariff: Tariff) -> list[Made]:
+    """Every line that its kind makes taxable, by itself; never a tax. At the rates of the cycle's first day; what was charged,
+    given back or used in the period that has ended at the rates of its own day, so that what goes back takes its tax along."""
+    today: Sequence[Tax] = tariff.taxes_of(state, cycle.start) or ()
+    known: dict[date, Sequence[Tax]] = {}
     found = []
     for place, line in enumerate(made):
+        taxes: Sequence[Tax] = today
+        if line.kind in IN_ARREARS and line.start is not None and line.start < cycle.start:
+            taxes = known.get(line.start) or known.setdefault(line.start, tariff.taxes_of(state, line.start) or today)
         for tax in taxes:
             ppm = tax.rates.get(line.taxed, 0)
             amount = share(line.amount, ppm, MILLION)

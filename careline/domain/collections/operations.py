@@ -299,7 +299,7 @@ def _fees(act: Act, works: list[_Work], policy: Policy, day: date, done: Applied
     ])  # fmt: skip
     for (work, _, fee), number in zip(made, numbers, strict=True):
         work.said.append(f"late fee {shown(fee.amount)}, {number}")
-        work.data |= {"late_fee": number, "fee_cite": billing_rules.cite(policy.tariff, fee.source_key)}
+        work.data |= {"late_fee": number, "fee_cite": billing_rules.cites(policy.tariff).get(fee.source_key or "")}
         done.add(work.known.account.id, "late_fee", fee.amount)
 
 

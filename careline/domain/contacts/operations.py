@@ -300,6 +300,11 @@ def send_code(*, act: Act, account_id: int, line_id: int, number: str, code: str
     return row
 
 
+def forget_tries(*, act: Act, account_id: int, factor: str) -> None:
+    """Another PIN: what was tried with the one before counts no more."""
+    FactorCount.objects.filter(account_id=account_id, factor=factor).update(failures=0, locked_until=None)
+
+
 def begin_call_back(*, act: Act, account_id: int, line_id: int, minutes: int) -> Code:
     """The caller's line is put down and a number of record is called. What was proven ends with the line, as it does
     when a line drops. The row is a code that nobody types (no hash); it is used when somebody picks up."""

@@ -70,7 +70,7 @@ def _full() -> QuerySet[Contact]:
         may_money=customers.right_subquery(OuterRef("account_id"), OuterRef("person_id"), "may_money"),
         may_service=customers.right_subquery(OuterRef("account_id"), OuterRef("person_id"), "may_service"),
         right_until=customers.right_subquery(OuterRef("account_id"), OuterRef("person_id"), "until"),
-        has_pin=customers.pin_subquery(OuterRef("account_id")),
+        pin_set_at=customers.pin_subquery(OuterRef("account_id")),
         card=ledger.card_subquery(OuterRef("account_id")),
         charge_state=ledger.charge_state_subquery(OuterRef("account_id")),
         note_draft=_draft(rules.DraftKind.NOTE),

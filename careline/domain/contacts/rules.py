@@ -54,31 +54,34 @@ TALKING = frozenset({State.LIVE, State.HELD})
 OPEN = frozenset({State.LIVE, State.HELD, State.DROPPED, State.WRAP_UP})
 
 
-def level_of(factors: Iterable[str], number_age: timedelta | None, strong_hours: int) -> Level:
-    """The level that proven factors give: one is verified; two of different kinds, one of them possession of a number
-    that has not changed for `strong_hours`, is strong.
+def level_of(
+    factors: Iterable[str], number_age: timedelta | None, strong_hours: int, pin_age: timedelta | None = None
+) -> Level:
+    """The level that proven factors give: one is verified; two of different kinds, neither of them changed for
+    `strong_hours` and one of them possession of a number, are strong.
 
-    `number_age`: how long the number that proved possession has been this line's (None: no possession proven).
+    `number_age`: how long the number that proved possession has been this line's (None: no possession proven);
+    `pin_age`: how long the PIN has been the account's (None: from before anybody counted).
     """
     proven = {Factor(f) for f in factors}
     if not proven:
         return Level.IDENTIFIED
     has_possession, has_knowledge = bool(proven & POSSESSION), bool(proven - POSSESSION)
-    if (
-        has_possession
-        and has_knowledge
-        and number_age is not None
-        and number_age >= timedelta(hours=strong_hours)
-    ):
+    least = timedelta(hours=strong_hours)
+    old_number, old_pin = number_age is not None and number_age >= least, pin_age is None or pin_age >= least
+    if has_possession and has_knowledge and old_number and old_pin:
         return Level.STRONG
     return Level.VERIFIED
 
 
-def never_strong(has_pin: bool, number_ages: Iterable[timedelta], strong_hours: int) -> str:
-    """Why no factors of this account can make a caller strong, or nothing: strong takes a PIN and an old number."""
+def never_strong(pin_age: timedelta | None, number_ages: Iterable[timedelta], strong_hours: int) -> str:
+    """Why no factors of this account can make a caller strong, or nothing: strong takes an old PIN (None: there is no PIN)
+    and an old number."""
     ages = list(number_ages)
-    if not has_pin:
+    if pin_age is None:
         return "no PIN is set on this account"
+    if pin_age < timedelta(hours=strong_hours):
+        return f"the PIN is newer than {strong_hours} hours"
     if not ages:
         return "the account has no living number"
     if max(ages) < timedelta(hours=strong_hours):
@@ -149,7 +152,7 @@ class Deed:
 QUIET = frozenset(
     f"contacts.{verb}"
     for verb in ["open", "ring", "answer", "identify", "hold", "resume", "end", "drop", "reconnect", "send_code", "call_back", "call_back_failed", "speaker", "reason", "note", "pin_note"]
-) | {"approvals.ask", "approvals.decide", "approvals.withdraw"} | {"diagnosis.start", "diagnosis.answer", "diagnosis.undo"}
+) | {"approvals.ask", "approvals.decide", "approvals.withdraw"} | {"diagnosis.start", "diagnosis.answer", "diagnosis.undo", "diagnosis.read_again"}
 _PROOFS = frozenset({"contacts.check_pin", "contacts.check_code", "contacts.call_back_answered"})
 
 

@@ -10,6 +10,7 @@ from careline.domain.credits.models import Grant, GrantPart
 from careline.domain.journal.operations import next_numbers
 from careline.domain.ledger import operations as ledger
 from careline.domain.ledger import queries as ledger_queries
+from careline.domain.ledger.rules import LineKind
 from careline.domain.staff import operations as staff
 from careline.foundation.act import Act
 from careline.foundation.refusal import refuse
@@ -31,6 +32,8 @@ def grant(
     if line is not None:
         if line.bill.account_id != account_id:
             raise refuse("INVALID", "That charge is on another account's bill.", fields={"bill_line": "Choose a charge of this account."})
+        if line.kind == LineKind.TAX:  # alone it would be booked as a credit, and the tax be owed to the state still
+            raise refuse("INVALID", "That is a tax: it goes back with the charge that it is on.", fields={"bill_line": "Choose the charge that was taxed."})
         if ledger_queries.was_corrected(line.bill_id):
             raise refuse("CONFLICT", "That bill was corrected: its charges were taken back whole. Choose the charge on the new bill.", rule="bill-corrected")
         if queries.credited_on_line(line.pk) + amount_minor > line.amount_minor:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from django.db import models
 
 from careline.domain.customers import rules
+from careline.domain.customers.rules import care
 
 
 def source_key() -> models.CharField[str | None, str | None]:
@@ -15,6 +16,9 @@ def source_key() -> models.CharField[str | None, str | None]:
 
 
 class Customer(models.Model):
+    """`email_since`: when the address was changed last (None: it came with the customer). `phone` (E.164) is a number to
+    reach them at, and proves nothing: only a line's own number is a number of record."""
+
     source_key = source_key()
     name = models.CharField(max_length=160)
     kind = models.CharField(max_length=12, default="individual")
@@ -24,6 +28,8 @@ class Customer(models.Model):
     likes = models.CharField(max_length=200, blank=True)
     email = models.EmailField(blank=True)
     synthetic = models.BooleanField(default=False)
+    email_since = models.DateTimeField(null=True)
+    phone = models.CharField(max_length=16, blank=True, default="")
 
     def __str__(self) -> str:
         return f"customer {self.pk}"
@@ -42,6 +48,9 @@ class Person(models.Model):
 
 
 class Account(models.Model):
+    """`street` to `postal_code`: where bills go and the service is; `address_since`: when that was changed last (None: it came
+    with the account). `change_lock` holds SIM changes, `port_lock` porting a number out."""
+
     source_key = source_key()
     reference = models.CharField(max_length=20, unique=True)
     customer = models.ForeignKey("customers.Customer", models.PROTECT, related_name="accounts")
@@ -55,13 +64,41 @@ class Account(models.Model):
     autopay = models.BooleanField(default=False)
     change_lock = models.BooleanField(default=False)
     staff_marked = models.BooleanField(default=False)
+    street = models.CharField(max_length=120, blank=True, default="")
+    city = models.CharField(max_length=80, blank=True, default="")
+    address_since = models.DateTimeField(null=True)
+    port_lock = models.BooleanField(default=False)
 
     def __str__(self) -> str:
         return self.reference
 
+    @property
+    def address(self) -> str:
+        """On one line, as an envelope has it: `12 Pine St, Seattle, WA 98101`. Empty where nobody knows the street."""
+        place = " ".join(filter(None, (self.state, self.postal_code)))
+        return ", ".join(filter(None, (self.street, self.city, place))) if self.street else ""
+
+
+class FormerContact(models.Model):
+    """An e-mail address, number or postal address that an account had. While its successor is young, what must be told to
+    the address of record goes here."""
+
+    account = models.ForeignKey("customers.Account", models.PROTECT, related_name="former_contacts")
+    kind = models.CharField(max_length=8, choices=[(k.value, k.value) for k in care.Medium])
+    value = models.CharField(max_length=254)
+    since = models.DateTimeField(null=True)
+    until = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["account", "until"], name="former_contact_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.account_id} until {self.until:%Y-%m-%d}"
+
 
 class AccountPerson(models.Model):
-    """A person's right to speak for an account: holder or authorized, with what they may ask for, until when."""
+    """A person's right to speak for an account: holder or authorized, with what they may ask for, until when (the last day
+    in it). `ended_at`: it was taken away; the row stays, so that no import brings it back."""
 
     account = models.ForeignKey("customers.Account", models.PROTECT, related_name="people")
     person = models.ForeignKey("customers.Person", models.PROTECT, related_name="rights")
@@ -69,6 +106,7 @@ class AccountPerson(models.Model):
     may_money = models.BooleanField(default=True)
     may_service = models.BooleanField(default=True)
     until = models.DateField(null=True)
+    ended_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["account", "person"], name="right_once")]

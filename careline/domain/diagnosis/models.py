@@ -58,7 +58,7 @@ class Answer(models.Model):
 
     `source`: who or what said so (the customer, the associate, the account, the network, the device feed); `as_of`: when
     that was known, where a feed says so; `note`: what is shown with it (what was read too long ago, the troubles of the area),
-    or what was found beside the outcome: `say`, a sentence, and the inputs of an act that can put it right.
+    that it was read `anew` and takes the place of the reading before, or what was found beside the outcome: `say`, a sentence, and the inputs of an act that can put it right.
     """
 
     append_only = True

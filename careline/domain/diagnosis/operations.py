@@ -56,6 +56,11 @@ def _open(account_id: int, walk_id: int) -> Walk:
     return row
 
 
+def open_walk(*, account_id: int, walk_id: int) -> queries.Standing:
+    """An open walk of this account as it stands."""
+    return queries.standing(_open(account_id, walk_id))
+
+
 def answer(
     *, act: Act, account_id: int, walk_id: int, rows: Sequence[Mapping[str, Any]], source: str,
     sources: Mapping[str, Source] | None = None,

@@ -14,13 +14,16 @@ from django.db.models import QuerySet
 from careline.domain.diagnosis.models import Answer, Walk
 from careline.domain.diagnosis.rules import guide as rules
 from careline.domain.diagnosis.rules import walk as walks
+from careline.domain.diagnosis.rules.belief import Tried
 from careline.domain.diagnosis.rules.guide import Guide, load_all
 from careline.domain.diagnosis.rules.hear import Ear
+from careline.domain.diagnosis.rules.mislead import changes
 from careline.domain.rulebook import queries as rulebook
 from careline.prepared import prepared, whole
 
 REPEAT = timedelta(days=7)
 MISLEADING = 3  # checks that are named
+ANEW = "anew"  # in the note of an answer: it takes the place of the reading before
 
 
 @lru_cache(maxsize=8)
@@ -81,14 +84,39 @@ def standing(row: Walk) -> Standing:
     """The walk with what was answered and not taken back. Two questions to the database, none when it is new."""
     answers = _answers(walk=row.pk)
     taken = {x.undoes for x in answers if x.undoes is not None}
-    stand = [x for x in answers if x.undoes is None and x.turn not in taken]
     guide = guides(row.rulebook)[row.guide]
+    stand = _newest(guide, [x for x in answers if x.undoes is None and x.turn not in taken])
     events = walks.from_json([x.what for x in stand])
     make = row.line.device.make if row.line and row.line.device else ""
     return Standing(
         row, walks.Walk(guide, events, row.complaint, numbers(row.rulebook), platform(row.rulebook, make), _found(guide, stand)),
         tuple(Said(x.turn, x.what, x.source, x.as_of, x.at, x.note) for x in stand),
     )  # fmt: skip
+
+
+def _newest(guide: Guide, stand: Sequence[Answer]) -> list[Answer]:
+    """The answers, each reading that was read anew in the place of the one before, unless a remedy lies between: then both
+    say how things were in their time."""
+    found: list[Answer] = []
+    place: dict[str, int] = {}
+    for x in stand:
+        name = x.what.get("check", "")
+        if x.note.get(ANEW) and name in place:
+            found[place[name]] = x
+            continue
+        if name:
+            place[name] = len(found)
+        elif "remedy" in x.what:
+            tried = Tried(x.what["remedy"], x.what["outcome"])
+            place = {k: n for k, n in place.items() if not changes(guide, tried, guide.check_by_id[k])}
+        found.append(x)
+    return found
+
+
+def stale(now: Standing, at: datetime, minutes: float) -> tuple[str, ...]:
+    """The probes of an open walk that were last read more than `minutes` before `at`: what they said may be so no more."""
+    last = {x.what["check"]: x.at for x in now.said if now.walk.guide.check_by_id.get(x.what.get("check", ""), now.walk.guide.test).kind == "probe"}
+    return tuple(name for name, read in last.items() if at - read > timedelta(minutes=minutes)) if now.row.state == "open" else ()
 
 
 @prepared
@@ -131,8 +159,8 @@ def last_of(line_id: int, before: datetime) -> Walk | None:
 
 @dataclass(frozen=True, slots=True)
 class Doing:
-    """How one guide does in real contacts: counts over a time. `repeats`: walks of a line that had one in another
-    contact in the 7 days before.
+    """How one guide does in real contacts: counts over a time. `repeats`: walks of a line (of an account, where that is what
+    the guide is about) that had one in another contact in the 7 days before.
     `misleading`: checks whose answers observation proved wrong, with the number of walks."""
 
     guide: str
@@ -156,13 +184,13 @@ def doings(since: datetime) -> list[Doing]:
     found = []
     for name in sorted({x.guide for x in rows}):
         of = [x for x in rows if x.guide == name]
-        last: dict[int, Walk] = {}
+        last: dict[tuple[int, int | None], Walk] = {}
         repeats = 0
         for x in of:
-            before = last.get(x.line_id)
+            before = last.get((x.account_id, x.line_id))
             if before is not None and before.closed and before.contact_id != x.contact_id and x.began - before.closed <= REPEAT:
                 repeats += 1
-            last[x.line_id] = x
+            last[x.account_id, x.line_id] = x
         count = {state: sum(x.state == state for x in of) for state in Walk.STATES}
         found.append(Doing(
             name, len(of), count["fixed"], count["handover"], count["left"], sum(x.steps for x in of) / len(of),

@@ -137,6 +137,19 @@ def settle_key(*, act: Act, outcome: dict[str, Any]) -> bool:
     )
 
 
+def keep_place(*, act: Act, code: str, digest: str, place: dict[str, Any]) -> None:
+    """Write how far a job came with what the digest names, in the transaction that did it: what is kept and what was done agree,
+    however the job ends. One row for each run (the act's key)."""
+    known = RequestKey.objects.filter(principal=act.who.key, key=act.key)
+    if not known.update(outcome=json.dumps(place)):
+        claim_key(act=act, digest=digest, code=code, outcome=place, state="done")
+
+
+def leave_place(*, act: Act, digest: str) -> None:
+    """A job is done with what the digest names: how far its runs came is needed no longer."""
+    RequestKey.objects.filter(principal=act.who.key, digest=digest).delete()
+
+
 def tell(
     *,
     act: Act,

@@ -146,6 +146,20 @@ def _spent() -> QuerySet[RequestKey]:
 
 
 @dataclass(frozen=True)
+class Place:
+    """How far a run of a job came: its key, and what it wrote."""
+
+    key: str
+    said: dict[str, Any]
+
+
+def place(*, who: Who, digest: str) -> Place | None:
+    """How far the newest run came with what the digest names."""
+    row = RequestKey.objects.filter(principal=who.key, digest=digest).order_by("-pk").first()
+    return Place(row.key, json.loads(row.outcome)) if row else None
+
+
+@dataclass(frozen=True)
 class Pending:
     """A deed whose outside call was begun and never settled."""
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+
+from django.utils import timezone
 
 from careline.domain.rulebook.models import Activation, Bundle
 from careline.foundation.rulebook import Rulebook
@@ -27,15 +30,50 @@ def digest_at(at: datetime) -> str | None:
     return row[0] if row else None
 
 
+def known(digest: str) -> Rulebook | None:
+    """The bundle with this digest, or None when there is none."""
+    try:
+        return opened(digest) if len(digest) == 64 else None
+    except Bundle.DoesNotExist:
+        return None
+
+
+@dataclass(frozen=True)
+class InForce:
+    """One stretch of time and the bundle that ruled it. `until` None: the last one so far; `coming`: not begun yet."""
+
+    digest: str
+    from_at: datetime
+    until: datetime | None
+    by: str
+    second: str
+    why: str
+    coming: bool
+
+
+def activations(at: datetime, most: int = 200) -> list[InForce]:
+    """What was, is and will be in force, the latest first."""
+    found: list[InForce] = []
+    until = None
+    for row in Activation.objects.select_related("bundle").order_by("-from_at", "-pk")[:most]:
+        if row.from_at != until:  # of two from one moment on, the later said is the one
+            found.append(InForce(row.bundle.digest, row.from_at, until, row.activated_by, row.seconded_by, "", row.from_at > at))
+        until = row.from_at
+    return found
+
+
+def since(digest: str, at: datetime) -> datetime | None:
+    """From when on this bundle is in force, if it is."""
+    row = Activation.objects.filter(from_at__lte=at).order_by("-from_at", "-pk").values_list("bundle__digest", "from_at").first()
+    return row[1] if row and row[0] == digest else None
+
+
 def current() -> Rulebook:
     """The policy in force now. Raises LookupError when the database was never migrated with `careline migrate`."""
     now = time.monotonic()
     held = _latest.get("now")
     if held is None or now - held[0] > ASK_AGAIN_SECONDS:
-        row = Activation.objects.order_by("-from_at", "-pk").values_list("bundle__digest", "from_at")
-        from django.utils import timezone
-
-        digest = next((d for d, from_at in row[:5] if from_at <= timezone.now()), None)
+        digest = digest_at(timezone.now())
         if digest is None:
             raise LookupError("No rulebook is in force. Run `careline migrate`.")
         held = _latest["now"] = (now, digest)

@@ -51,6 +51,36 @@ class Staff(AbstractBaseUser):
         return Who(rules.kind_of(self.role), str(self.pk), self.name, self.role)
 
 
+class WayIn(models.Model):
+    """How somebody comes to a password of their own: an administrator asks, a second person lets them in with a code that is
+    shown once, and they choose. Neither of the two can sign in as them alone. `hash` is empty until then, and once the code
+    was typed."""
+
+    staff = models.ForeignKey("staff.Staff", models.PROTECT, related_name="ways_in")
+    asked_by = models.ForeignKey("staff.Staff", models.PROTECT, related_name="+")
+    asked_at = models.DateTimeField()
+    let_in_by = models.ForeignKey("staff.Staff", models.PROTECT, null=True, related_name="+")
+    hash = models.CharField(max_length=64, default="")
+    expires_at = models.DateTimeField(null=True)
+    tries = models.PositiveSmallIntegerField(default=0)
+    used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["staff"], condition=models.Q(used_at=None), name="one_open_way_in")
+        ]
+
+    def __str__(self) -> str:
+        return f"way in of {self.staff_id}"
+
+    def open_again(self, asked_by_id: int, at: datetime) -> None:
+        self.asked_by_id, self.asked_at = asked_by_id, at
+        self.let_in_by_id, self.hash, self.expires_at, self.tries = None, "", None, 0
+
+    def give(self, by_id: int, code_hash: str, until: datetime) -> None:
+        self.let_in_by_id, self.hash, self.expires_at, self.tries = by_id, code_hash, until, 0
+
+
 class Token(models.Model):
     """A bearer token, stored as its hash; `scope` lists the acts it may be used for (`*`: all of its owner's)."""
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import hmac
 import secrets
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from django.db import IntegrityError, transaction
 
-from careline.domain.staff import rules
-from careline.domain.staff.models import Spending, Staff, Team, Token
+from careline.domain.staff import queries, rules
+from careline.domain.staff.models import Spending, Staff, Team, Token, WayIn
 from careline.foundation.act import Act
 from careline.foundation.refusal import refuse
 
 
-def add(
-    *, act: Act, username: str, name: str, role: str, email: str = "", team: str = "", password_hash: str = ""
-) -> Staff:
-    """A new member of staff. Without a password hash they sign in by token only."""
+def add(*, act: Act, username: str, name: str, role: str, email: str = "", team: str = "") -> Staff:
+    """A new member of staff, without a password: a person whom an administrator adds waits to be let in."""
     if Staff.objects.filter(username__iexact=username).exists():
         raise refuse("CONFLICT", f"There is already somebody with the sign-in name {username}.", fields={"username": "Taken."})
     staff = Staff(
@@ -27,12 +26,19 @@ def add(
         since=act.at,
         team=Team.objects.get_or_create(name=team)[0] if team else None,
     )
-    if password_hash:
-        staff.password = password_hash
-    else:
-        staff.set_unusable_password()
+    staff.set_unusable_password()
     staff.save()
+    _open_way_in(act, staff)
     return staff
+
+
+def _open_way_in(act: Act, staff: Staff) -> None:
+    """Somebody waits to be let in. The command line sets passwords itself, and machines have none."""
+    if act.who.kind != "Staff" or rules.kind_of(staff.role) != "Staff":
+        return
+    way = WayIn.objects.filter(staff=staff, used_at=None).first() or WayIn(staff=staff)
+    way.open_again(int(act.who.id), act.at)
+    way.save()
 
 
 def _locked(staff_id: int) -> Staff:
@@ -49,8 +55,10 @@ def change_role(*, act: Act, staff_id: int, role: str) -> tuple[Staff, int]:
         raise refuse("CONFLICT", "Nobody changes their own role. Ask another administrator.")
     if rules.kind_of(staff.role) != rules.kind_of(role):
         raise refuse("CONFLICT", "A person stays a person and a machine a machine. Add a new one instead.")
-    staff.role = role
+    was, staff.role = staff.role, role
     staff.save(update_fields=["role"])
+    if was == rules.Role.ADMINISTRATOR and role != was:
+        _end_password(act, staff)  # who was let in to run the house was not let in to see customers
     living = Token.objects.filter(owner=staff, revoked_at=None, expires_at__gt=act.at)
     return staff, living.update(revoked_at=act.at)
 
@@ -65,10 +73,58 @@ def set_active(*, act: Act, staff_id: int, active: bool) -> Staff:
 
 
 def set_password(*, act: Act, staff_id: int, password_hash: str) -> Staff:
+    """A password set on the server; nobody has to let them in any more."""
     staff = _locked(staff_id)
     staff.password = password_hash
     staff.save(update_fields=["password"])
+    WayIn.objects.filter(staff=staff, used_at=None).update(used_at=act.at, hash="")
     return staff
+
+
+def reset_password(*, act: Act, staff_id: int) -> Staff:
+    """The password is gone, and with it what it signed in; they wait to be let in."""
+    staff = _locked(staff_id)
+    if str(staff.pk) == act.who.id:
+        raise refuse("CONFLICT", "Nobody resets their own password. Ask another administrator.")
+    if rules.kind_of(staff.role) != "Staff":
+        raise refuse("CONFLICT", "A machine has no password. Issue it a token.")
+    _end_password(act, staff)
+    return staff
+
+
+def _end_password(act: Act, staff: Staff) -> None:
+    if act.who.kind != "Staff":
+        return
+    staff.set_unusable_password()
+    staff.save(update_fields=["password"])
+    _open_way_in(act, staff)
+
+
+def _open_way(staff_id: int) -> WayIn | None:
+    _locked(staff_id)
+    return WayIn.objects.filter(staff_id=staff_id, used_at=None).first()
+
+
+def let_in(*, act: Act, staff_id: int, code: str, hours: int) -> WayIn:
+    """A second person lets somebody in with a code that is kept as a keyed hash. One that was given before ends."""
+    way = _open_way(staff_id)
+    if way is None:
+        raise refuse("CONFLICT", "They do not wait to be let in.")
+    way.give(int(act.who.id), queries.code_hash(staff_id, code), act.at + timedelta(hours=hours))
+    way.save()
+    return way
+
+
+def use_code(*, act: Act, staff_id: int, code: str, tries: int) -> bool:
+    """Type the code of a way in; it is spent by being right. False: wrong, and counted. After `tries` it opens nothing more."""
+    way = _open_way(staff_id)
+    if way is None or not way.hash or way.expires_at is None or way.expires_at <= act.at or way.tries >= tries:
+        return False
+    right = hmac.compare_digest(way.hash, queries.code_hash(staff_id, code))
+    way.tries += 1
+    way.hash = "" if right else way.hash
+    way.save(update_fields=["tries", "hash"])
+    return right
 
 
 def prefer(*, act: Act, staff_id: int, theme: str, keys_on: bool, palette_key: str) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+from django.conf import settings
 from django.db.models import QuerySet
 
-from careline.domain.staff.models import Spending, Staff, Team, Token
+from careline.domain.staff.models import Spending, Staff, Team, Token, WayIn
 from careline.foundation.act import Who
 from careline.prepared import prepared, whole
 
@@ -39,6 +42,23 @@ def everybody() -> list[Staff]:
 def colleagues(role_names: tuple[str, ...]) -> list[Staff]:
     """Active people with one of these roles, by name: who a contact can be handed to."""
     return list(Staff.objects.filter(is_active=True, role__in=role_names).order_by("name"))
+
+
+def waiting_to_be_let_in() -> list[WayIn]:
+    """Active people without a password whom a second person has to let in, longest waiting first."""
+    rows = WayIn.objects.filter(used_at=None, staff__is_active=True).select_related("staff", "asked_by", "let_in_by")
+    return list(rows.order_by("asked_at", "pk"))
+
+
+def way_in(staff_id: int) -> WayIn | None:
+    """The open way in of somebody who has to be let in."""
+    return WayIn.objects.filter(staff_id=staff_id, used_at=None).first()
+
+
+def code_hash(staff_id: int, code: str) -> str:
+    """The keyed hash of a way in's code, however it was spelled. The key is outside the database."""
+    typed = "".join(c for c in code.upper() if c.isalnum())
+    return hmac.new(settings.PEPPER, f"way-in:{staff_id}:{typed}".encode(), hashlib.sha256).hexdigest()
 
 
 def teams() -> list[Team]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 
@@ -36,6 +37,17 @@ ROLE_TITLES = {
 def kind_of(role: str) -> str:
     """The Cedar type of a principal with this role."""
     return KIND_OF_ROLE.get(Role(role), "Staff") if role in set(Role) else "Staff"
+
+
+# A code that is read aloud once: no letter that looks or sounds like a digit, 45 bits.
+CODE_LETTERS = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"
+CODE_LENGTH = 9
+
+
+def spelled(letters: Iterable[str]) -> str:
+    """A code as it is shown, in threes: `K7M-2QX-9RT`."""
+    text = "".join(letters)
+    return "-".join(text[i : i + 3] for i in range(0, len(text), 3))
 
 
 def initials(name: str) -> str:

@@ -17,6 +17,8 @@ from careline.domain.approvals.rules import Kind
 from careline.domain.contacts import queries as contacts
 from careline.domain.credits import queries as credits
 from careline.domain.customers import queries as customers
+from careline.domain.customers.queries import care
+from careline.domain.customers.rules.care import needs_of
 from careline.domain.ledger import queries as ledger
 from careline.domain.ledger import rules as ledger_rules
 from careline.foundation import phone
@@ -86,7 +88,7 @@ def contact(scene: Scene, at: datetime) -> dict[str, Any]:
         "account_reference": row.account.reference,
         "name": row.person.name if row.person and not seen else customer.name,
         "language": customer.language,
-        "needs": [n.strip() for n in customer.needs.split(";") if n.strip()],
+        "needs": needs_of(customer.needs),
         "person": key(row.person_id),
         "caller": scene.facts["caller"],
     }
@@ -194,6 +196,7 @@ def account(scene: Scene, at: datetime) -> dict[str, Any]:
         *customers.signals(lines=lines, at=at),
         *ledger.signals(bills=bills, standing=standing, charges=charges, entries=statement.entries, today=today, at=at),
         *contacts.signals(recent, at),
+        *care.signals(row, scene.contact.pin_set_at, at, int(scene.rulebook.care.get("credentials", {}).get("unlock_hours", 24))),
     ]
     return {
         "account": {
@@ -207,12 +210,18 @@ def account(scene: Scene, at: datetime) -> dict[str, Any]:
             "zone": row.zone,
             "autopay": row.autopay,
             "change_lock": row.change_lock,
+            "port_lock": row.port_lock,
+            "address": row.address,
+            "address_since": when(row.address_since),
         },
         "customer": {
             "name": row.customer.name,
             "since": day(row.customer.since),
             "language": row.customer.language,
-            "needs": [n.strip() for n in row.customer.needs.split(";") if n.strip()],
+            "email": row.customer.email,
+            "email_since": when(row.customer.email_since),
+            "phone": row.customer.phone,
+            "needs": needs_of(row.customer.needs),
         },
         "people": _people(id_),
         "standing": {
@@ -268,6 +277,10 @@ def account(scene: Scene, at: datetime) -> dict[str, Any]:
         "notes": [
             {"id": str(n.pk), "text": n.text, "pinned": n.pinned, "by": n.author.name, "at": when(n.at)}
             for n in contacts.notes_of(id_)
+        ],
+        "consents": [
+            {"topic": topic, "channel": channel, "yes": c.granted, "at": when(c.at), "source": c.source}
+            for (topic, channel), c in sorted(care.consents_of(id_).items())
         ],
         "signals": [
             {"code": s.code, "title": s.title, "say": s.say, "weight": s.weight, "act": s.act}

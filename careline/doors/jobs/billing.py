@@ -234,7 +234,7 @@ def _show(reference: str, start: date) -> int:
         raise Stop(f"There is no draft of {reference} for the cycle of {start}. Make them: careline bill --cycle {start} --draft")
     print(f"{reference}, {found.cycle_on} to {found.period_end}: {found.state}" + (f", bill {found.bill.number}" if found.bill else ""))
     if found.bill:
-        rows = [Made(n.kind, n.label, n.amount_minor, n.line_id, n.period_start, n.period_end) for n in ledger.bill_lines(found.bill.pk)]
+        rows = [Made(n.kind, n.label, n.amount_minor, n.line, n.start, n.end) for n in ledger.bill_charges(found.bill.pk)]
     else:
         rows = unpacked(found.lines) if found.lines else []
     for m in rows:

@@ -44,6 +44,8 @@ def around(fill: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Name
                 "Leave CARELINE_HOME and CARELINE_DATABASE_URL out, and the demo takes a folder of its own."
             )
         setup.migrate(say=print)
+        if digest := setup.newer_rulebook():
+            print(f"Rulebook: {digest[:12]} of this version is in force.")
         write_mark()
         code = fill(options)
         connection.close()

@@ -72,8 +72,10 @@ def read_anchors(path: Path) -> tuple[list[str], list[int]]:
 
 @contextmanager
 def snapshot() -> Iterator[None]:
-    """Read one moment of the database while the desk goes on writing; takes no write lock."""
-    if connection.vendor == "sqlite":
+    """Read one moment of the database while the desk goes on writing; takes no write lock. In a transaction it is that one's."""
+    if connection.in_atomic_block:
+        yield
+    elif connection.vendor == "sqlite":
         with connection.cursor() as cursor:
             cursor.execute("BEGIN DEFERRED")
         try:

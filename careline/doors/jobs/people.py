@@ -9,6 +9,8 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from careline.acts.declare import Outcome
@@ -62,6 +64,15 @@ def _ask_password(from_stdin: bool) -> str:
     return text
 
 
+def _strong(text: str) -> str:
+    """The password, if it is one: said before anybody is added."""
+    try:
+        validate_password(text)
+    except ValidationError as fault:
+        raise Stop("password: " + " ".join(fault.messages), 2) from None
+    return text
+
+
 def add(options: argparse.Namespace) -> int:
     houses.refuse_in_the_demo()
     role = _role(options.role)
@@ -70,15 +81,12 @@ def add(options: argparse.Namespace) -> int:
     by_token = options.no_password or kind_of(role) != "Staff"
     if by_token and options.password_stdin:
         raise Stop(f"A {ROLE_TITLES[role]} signs in by token only. Leave --password-stdin out.", 2)
+    password = "" if by_token else _strong(_ask_password(options.password_stdin))
     outcome = _do(
-        "staff.add",
-        username=options.username,
-        name=options.name,
-        role=role,
-        email=options.email,
-        team=options.team,
-        password="" if by_token else _ask_password(options.password_stdin),
+        "staff.add", username=options.username, name=options.name, role=role, email=options.email, team=options.team
     )
+    if password:
+        _do("staff.set_password", staff=outcome.show["staff"], password=password)
     print(f"{outcome.say}." + (f" Give them a token: careline token issue {options.username} --label …" if by_token else ""))
     return 0
 

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from django.conf import settings
 from django.db import connection
 
 from careline import carriers
-from careline.doors.jobs import houses, setup
+from careline.doors.jobs import houses, meters, setup
 from careline.doors.jobs.stop import Stop
 
 CORES = os.cpu_count() or 1
@@ -30,12 +31,14 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def main(options: argparse.Namespace) -> int:
-    return serve(host=options.host, port=options.port, workers=options.workers, with_worker=not options.no_worker)
+    return serve(host=options.host, port=options.port, workers=options.workers, with_worker=not options.no_worker, metrics=options.metrics)
 
 
-def serve(*, host: str, port: int, workers: int | None = None, with_worker: bool = True) -> int:
+def serve(*, host: str, port: int, workers: int | None = None, with_worker: bool = True, metrics: tuple[str, int] | None = None) -> int:
     """Run until a signal ends it. Raises Stop when something is missing first."""
     check_port(host, port)
+    if metrics is not None:
+        check_port(*metrics, another="--metrics {0}")
     houses.refuse_in_the_demo()
     found = setup.problems()
     if found:
@@ -53,6 +56,15 @@ def serve(*, host: str, port: int, workers: int | None = None, with_worker: bool
     commands: dict[str, list[str]] = {"web": web_command(host, port, count)}
     if with_worker:
         commands["worker"] = [sys.executable, "-m", "careline", "worker"]
+    if metrics is None:
+        return _family(commands, host, port)
+    commands["metrics"] = [sys.executable, "-m", "careline.doors.jobs.meters", f"{metrics[0]}:{metrics[1]}"]
+    with tempfile.TemporaryDirectory(prefix="careline-metrics-") as folder:  # of this family only: numbers begin anew with it
+        os.environ[meters.FOLDER] = folder
+        return _family(commands, host, port)
+
+
+def _family(commands: dict[str, list[str]], host: str, port: int) -> int:
     return Family(commands, lambda: _ready(host, port), lock=houses.move_in(port)).run()
 
 

@@ -107,16 +107,29 @@ def _has_rulebook() -> bool:
         return False
 
 
+def newer_rulebook() -> str | None:
+    """The demo's policy is the folder's: one that this house never knew, of a newer version, comes into force. Its digest."""
+    book = Rulebook.from_folder(settings.RULEBOOK_FOLDER)
+    if rulebooks.known(book.digest) is not None:
+        return None
+    book.check()
+    return _activate(book, "A newer version")
+
+
 def first_rulebook(book: Rulebook) -> str:
     """Take a rulebook into force in a house that has none; its digest."""
+    return _activate(book, "A new house", ", the first of this house")
+
+
+def _activate(book: Rulebook, why: str, what: str = "") -> str:
     now = timezone.now()
-    act = Act(SETUP, now, "A new house", uuid.uuid4().hex, NO_BASIS, rulebook=book.digest)
+    act = Act(SETUP, now, why, uuid.uuid4().hex, NO_BASIS, rulebook=book.digest)
     with transaction.atomic():
         digest = rulebook_operations.activate(act=act, rulebook=book, from_at=now, seconded_by=SETUP.key)
         journal.record(
             journal_rules.Entry(
                 journal_rules.HOUSE, act, "rulebook.activate", "done",
-                f"Rulebook {digest[:12]} in force, the first of this house", {"rulebook": digest},
+                f"Rulebook {digest[:12]} in force{what}", {"rulebook": digest},
             )
         )  # fmt: skip
     return digest

@@ -18,9 +18,11 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
+from django.core.cache import cache
 from django.db import close_old_connections, connection, transaction
 from django.utils import timezone
 
+from careline import telemetry
 from careline.carriers import messenger
 from careline.domain.approvals import operations as approvals
 from careline.domain.approvals import rules as approval_rules
@@ -33,9 +35,10 @@ from careline.domain.journal import queries as journal_queries
 from careline.domain.journal import rules as journal_rules
 from careline.domain.journal.ports import Messenger
 from careline.domain.rulebook import queries as rulebooks
-from careline.doors.jobs import books, charging, houses, night, papers, promises
+from careline.doors.jobs import books, charging, houses, meters, night, papers, promises
 from careline.doors.jobs.journals import write_anchor
 from careline.doors.jobs.reconcile import PATIENCE, reconcile
+from careline.doors.ready import PULSE
 from careline.foundation.act import NO_BASIS, Act, Basis, Who
 from careline.foundation.calendar import civil_date
 
@@ -45,6 +48,7 @@ PAPERS_EVERY = 1.0
 RECONCILE_EVERY = 30.0
 RELIEVE_EVERY = 5.0  # who paid has their lines back within a minute; this and the network is what it takes
 ANCHOR_EVERY = 300.0
+BEAT_EVERY = 10.0
 WORKER = Who("Job", "worker", "Worker", "job")
 
 
@@ -67,15 +71,19 @@ def send_due(*, at: datetime | None = None, through: Messenger | None = None) ->
         if not _may_go(message, reach, now):
             continue
         try:
-            mail: dict[str, Any] = {"subject": message.subject, "attachments": papers.attached(message.attachment)} if message.attachment else {}
+            mail: dict[str, Any] = {"subject": message.subject} if message.subject else {}
+            if message.attachment:
+                mail["attachments"] = papers.attached(message.attachment)
             through.send(
                 key=f"outbox:{message.pk}", channel=message.channel, to=message.to, body=message.body, topic=message.topic, **mail
             )
         except Exception as fault:  # whatever a carrier's client raises must not stop the messages behind it
             last = "; it is given up" if message.tries >= journal.TRIES else ""
             log.error("message %s could not be handed over (%s), try %s%s", message.pk, type(fault).__name__, message.tries, last)
+            telemetry.MESSAGES.labels(message.channel, "given-up" if last else "failed").inc()
             continue
         journal.mark_sent(message=message, at=at or timezone.now())
+        telemetry.MESSAGES.labels(message.channel, "sent").inc()
         sent += 1
         if message.account_id in reach:
             known = reach[message.account_id]
@@ -172,6 +180,15 @@ def relieve() -> bool:
     return night.relieve()
 
 
+def beat() -> bool:
+    """Say that the worker lives, where every process sees it (`/ready`), and how much waits to be told."""
+    now = timezone.now()
+    cache.set(PULSE, now.timestamp(), None)
+    telemetry.PULSE.set(now.timestamp())
+    telemetry.WAITING.set(journal_queries.outbox_backlog(now))
+    return False
+
+
 def settle_arrangements() -> bool:
     """Arrangements whose part's day is over; money that came at the desk has closed its arrangement already."""
     promises.settle_day(timezone.now())
@@ -188,6 +205,7 @@ def charge_saved() -> bool:
 
 # What is done besides the outbox: how often, and the deed (True: there is more, come back soon).
 CHORES: tuple[tuple[float, Callable[[], bool]], ...] = (
+    (BEAT_EVERY, beat),
     (RELIEVE_EVERY, relieve),
     (PAPERS_EVERY, make_papers),
     (RECONCILE_EVERY, finish_begun),
@@ -202,7 +220,8 @@ CHORES: tuple[tuple[float, Callable[[], bool]], ...] = (
 def _careful(deed: Callable[[], object]) -> object:
     """Run one deed; a fault is logged by its class (its text may be a customer's) and the connection made anew."""
     try:
-        return deed()
+        with telemetry.chore(deed.__name__):
+            return deed()
     except Exception as fault:
         log.error("%s failed (%s); it is tried again", deed.__name__, type(fault).__name__)
         connection.close()
@@ -232,6 +251,8 @@ def chores_until(stop: threading.Event) -> None:
 
 def main(options: argparse.Namespace) -> int:
     houses.move_in()
+    if options.metrics is not None:
+        meters.serve(*options.metrics)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

@@ -16,8 +16,6 @@ from careline.acts.declare import Scene
 from careline.acts.perform import refusal_of, resource, scene_for_page
 from careline.carriers import lacking
 from careline.domain.approvals import queries as approvals
-from careline.domain.approvals.rules import Kind as RequestKind
-from careline.domain.approvals.rules import State as RequestState
 from careline.domain.arrangements import queries as arrangements
 from careline.domain.arrangements.rules import State as PromiseState
 from careline.domain.contacts import queries as contacts
@@ -25,33 +23,28 @@ from careline.domain.contacts import rules as contact_rules
 from careline.domain.contacts.rules import DraftKind
 from careline.domain.credits import queries as credits
 from careline.domain.customers import queries as customers
-from careline.domain.customers.rules import FEATURE_TITLES
-from careline.domain.journal import queries as journal
-from careline.domain.journal import rules as journal_rules
+from careline.domain.customers.queries import care
+from careline.domain.customers.rules.care import LANGUAGES, needs_of
 from careline.domain.ledger import queries as ledger
 from careline.domain.ledger import rules as ledger_rules
 from careline.domain.rulebook import queries as rulebooks
 from careline.doors.web import forms
-from careline.doors.web.render import clock, digest, zone
-from careline.foundation import phone
+from careline.doors.web.render import clock, zone
 from careline.foundation.act import Level, Who
 from careline.foundation.authority import Question
 from careline.foundation.calendar import bill_period
-from careline.foundation.money import shown
 from careline.foundation.refusal import Refusal
 
-SECTIONS = (("cause", "Find the cause", "f"), ("money", "Money", "m"), ("lines", "Lines", "l"), ("time", "Timeline", "t"), ("notes", "Notes", "w"))
-LANGUAGES = {"en": "English", "es": "Spanish", "zh": "Chinese", "vi": "Vietnamese", "fr": "French", "ko": "Korean",
-             "tl": "Tagalog", "ar": "Arabic", "ru": "Russian", "de": "German", "pt": "Portuguese", "ht": "Haitian Creole"}
+SECTIONS = (("cause", "Find the cause", "f"), ("money", "Money", "m"), ("lines", "Lines", "l"), ("care", "Care", "j"), ("time", "Timeline", "t"), ("notes", "Notes", "w"))
+SHOWN = {code for code, _, _ in SECTIONS}
 GROUPS = (
     ("Money", ("credits.grant", "payments.take", "payments.send_link", "arrangements.agree", "credits.reverse", "billing.add_promotion")),
     ("Contact", ("contacts.note", "contacts.reason", "contacts.hand_over", "contacts.drop")),
     ("Lines", ("lines.add_data", "lines.change_plan", "lines.set_feature", "lines.refresh_provisioning", "lines.reset_registration", "lines.suspend", "lines.restore")),
+    ("Account care", ("customers.change_contact", "customers.change_address", "customers.set_pin", "customers.lock", "customers.unlock", "customers.add_person", "customers.set_preferences")),
 )
 # Of these the ones that need nobody proven: reached from the bottom bar before that.
 EARLY = ("contacts.reason", "contacts.hand_over", "contacts.drop")
-# Steps of a search for a cause: the timeline tells its beginning and its end, the search itself the rest.
-STEPS = ("diagnosis.answer", "diagnosis.undo")
 PAST_DUE = "past-due"  # the page of its own that a signal leads to
 # Letters of acts; they must not collide with the page's own (see the templates).
 KEYS = {"credits.grant": "c", "arrangements.agree": "a", "payments.take": "p", "payments.send_link": "k", "credits.reverse": "r",
@@ -88,6 +81,17 @@ LABELS = {
     "lines.reset_registration": "Reset registration",
     "lines.suspend": "Suspend a line",
     "lines.restore": "Restore a line",
+    "customers.change_contact": "Change contact details",
+    "customers.change_address": "Change the address",
+    "customers.set_pin": "Set the PIN",
+    "customers.clear_pin": "Take a forgotten PIN away",
+    "customers.lock": "Lock the account",
+    "customers.unlock": "Unlock the account",
+    "customers.add_person": "Add an authorized person",
+    "customers.change_person": "Change a person's rights",
+    "customers.end_person": "End a person's rights",
+    "customers.set_preferences": "Language and accessibility",
+    "customers.set_consent": "Consent",
 }
 
 
@@ -122,6 +126,11 @@ class ContactPage:
     @cached_property
     def bills(self) -> list[ledger.OpenBill]:
         return ledger.bills_of(self.account_id, 18)
+
+    @cached_property
+    def all_bills(self) -> list[ledger.OpenBill]:
+        """Every bill that stands, newest first: `bills` are what most pages need of them."""
+        return ledger.bills_of(self.account_id)
 
     @cached_property
     def statement(self) -> ledger.Statement:
@@ -171,6 +180,10 @@ class ContactPage:
     @cached_property
     def requests(self) -> list[Any]:
         return approvals.of_contact(self.row.pk, self.row.account_id)
+
+    @cached_property
+    def credited(self) -> dict[tuple[int, datetime], int]:
+        return credits.totals_of(self.row.pk)
 
     @cached_property
     def address(self) -> str:
@@ -241,7 +254,8 @@ class ContactPage:
     def never_strong(self) -> str:
         """Why this caller cannot be made strong by any factor, or nothing."""
         ages = [self.at - line.number_since for line in self.lines if line.status in ("active", "suspended")]
-        return contact_rules.never_strong(bool(self.row.has_pin), ages, self.scene.rulebook.verification["level"]["strong_number_hours"])
+        pin_age = self.at - self.row.pin_set_at if self.row.pin_set_at else None
+        return contact_rules.never_strong(pin_age, ages, self.scene.rulebook.verification["level"]["strong_number_hours"])
 
     def _strong(self, level: Level) -> dict[str, Any] | None:
         """The way from verified to strong, or why there is none."""
@@ -269,175 +283,13 @@ class ContactPage:
             "name": name,
             "account_reference": row.account.reference,
             "language": f"prefers {language}" if language else None,
-            "needs": [n.strip() for n in customer.needs.split(";") if n.strip()],
+            "needs": needs_of(customer.needs),
             "since": str(customer.since.year) if seen and customer.since else None,
             "caller_is": caller.get(self.scene.facts["caller"]) if seen else None,
             "lines_count": len(self.lines) if seen and "lines" in self.__dict__ else None,
-            "locks": ["locked against SIM change"] if seen and row.account.change_lock else [],
+            "locks": [said for on, said in ((row.account.change_lock, "locked against SIM change"), (row.account.port_lock, "locked against port-out")) if seen and on],
             "flags": flags,
         }
-
-    # -- before verification ------------------------------------------------------------------------------------
-
-    def verify(
-        self,
-        *,
-        results: dict[str, Any] | None = None,
-        query: str = "",
-        outcome: Any = None,
-        more: bool = False,
-        moving: bool = False,
-    ) -> dict[str, Any]:
-        """What stands instead of the account until somebody is proven: find it, verify, or another way."""
-        row = self.row
-        shape: dict[str, Any] = {"title": "", "text": None, "say_aloud": None, "find": None, "factors": [], "outcome": None, "dial": None, "ways": []}
-        if outcome is not None:
-            shape["outcome"] = {"say": outcome.say, "state": "ok" if outcome.ok else "bad"}
-        if row.state == "dropped":
-            return self._line_down(shape)
-        if row.account_id is None:
-            shape["title"] = "Which account?"
-            shape["text"] = "Find it by what the caller says. Somebody who is no customer yet can be helped without one."
-            shape["find"] = {"action": self.url(), "query": query, "results": results}
-            shape["ways"] = [
-                {"title": "Not a customer yet", "text": "Answer what is general; say the reason, then end the contact.", "href": self.url("?act=contacts.reason"), "form": None}
-            ]
-            return shape
-        if moving or results is not None:
-            shape["title"] = "Another account?"
-            shape["text"] = "The contact moves to the account you choose; nothing proven moves with it."
-            shape["find"] = {"action": self.url(), "query": query, "results": results}
-            shape["ways"] = [{"title": "Back", "text": "Stay with this account.", "href": self.url(), "form": None}]
-            return shape
-        policy = self.scene.rulebook.verification
-        stranger = self.scene.facts["caller"] == "stranger"
-        shape["title"] = "Who is speaking?" if stranger else ("Prove one more factor" if more else "Verify the caller")
-        shape["text"] = (
-            "Choose who is calling. Somebody who is not on the account can only pay by a link."
-            if stranger
-            else "One factor verifies. Two of different kinds, one of them a number of record, make it strong."
-        )
-        if more and self.never_strong:
-            shape["title"] = "This caller cannot be made strong"
-            shape["text"] = f"It takes two factors of different kinds, and {self.never_strong}. A store can check a government photo ID."
-        if not stranger:
-            shape["factors"] = self._factors(policy)
-            shape["say_aloud"] = policy["pin"]["say"] if any(f["code"] == "pin" and f["forms"] for f in shape["factors"]) else None
-        shape["ways"] = self._ways(stranger)
-        if more:
-            back = {"title": "Back to the account", "text": "The caller is verified already.", "href": self.url(), "form": None}
-            shape["ways"] = [back, *shape["ways"][:-1]]  # who is verified has proven it
-        return shape
-
-    def _line_down(self, shape: dict[str, Any]) -> dict[str, Any]:
-        """The line dropped, or was put down to call back: the one place where a whole number of record is shown to
-        somebody who has proven nothing, because this associate dials it now and the journal says so."""
-        row = self.row
-        back = self._way("The caller is back", "Same contact, same clock.", "contacts.reconnect", "Take it up")
-        under_way = contacts.call_back_open(contacts.codes_of(row.pk, row.account_id), self.at) if row.account_id else None
-        if under_way is not None:
-            account = forms.hidden("account", self.account_id)
-            policy = self.scene.rulebook.verification["callback"]
-            shape |= {
-                "title": "Call this number now",
-                "text": f"Let it ring. Ask who speaks before you say anybody's name. Report it by {clock(under_way.expires_at)}.",
-                "say_aloud": policy.get("ask"),
-                "dial": under_way.line.msisdn,
-                "ways": [
-                    self._way("They picked up", "Write the name as they say it. Whoever it is, is verified by this and nothing else.",
-                              "contacts.call_back_answered", "This is who picked up", [account, forms.field("name", "The name they gave", "text")]),
-                    self._way("It failed", "It counts as a try. The contact waits for the caller.", "contacts.call_back_failed", "Say so",
-                              [account, forms.field("why", "Why", "choice", choices=[("not_reached", "Nobody reached"), ("wrong_person", "Somebody else")])]),
-                    back,
-                ],
-            }
-            shape["ways"][0]["focus"] = True
-            return shape
-        shape["title"] = "The line dropped"
-        shape["text"] = "When the caller is back, take up this contact and verify again. Call back the number of record if they do not return."
-        shape["ways"] = [back]
-        if row.account_id and self.scene.facts["caller"] != "stranger" and self.refused("contacts.call_back") is None:
-            shape["factors"] = self._factors(self.scene.rulebook.verification, only=("callback",))
-        return shape
-
-    def _way(self, title: str, text: str, code: str, submit: str, fields: Any = ()) -> dict[str, Any]:
-        return {"title": title, "text": text, "href": None, "form": forms.form(code, title, submit, self.do_url(code), fields)}
-
-    def _ways(self, stranger: bool) -> list[dict[str, Any]]:
-        account, no_link = forms.hidden("account", self.account_id), self.not_set_up("payments.send_guest_link")
-        ways = [
-            self._way(
-                "Who is calling?" if stranger else "Somebody else is speaking",
-                "Ask for their name and write it as they say it. Nothing proven stays.",
-                "contacts.speaker",
-                "This is who speaks",
-                [account, forms.field("name", "Their name", "text")],
-            )
-        ]
-        ways += [
-            {"title": "Only wants to pay", "text": no_link.say if no_link else "Send a link for an amount they name to a number they give. Nothing of the account is said.",
-             "href": None if no_link else self.url("?act=payments.send_guest_link"), "form": None},
-            {"title": "Another account", "text": "Find the right one; nothing carries over.", "href": self.url("?move=1"), "form": None},
-            {"title": "Cannot prove it", "text": "A store can check a government photo ID. Say so kindly, and end the contact.",
-             "href": self.url("?act=contacts.end"), "form": None},
-        ]
-        return ways
-
-    def _factors(self, policy: dict[str, Any], only: tuple[str, ...] = ("pin", "code", "callback")) -> list[dict[str, Any]]:
-        left = contacts.lockouts(self.account_id, policy, self.at)
-        numbers = customers.numbers_of_record(self.account_id)
-        account = forms.hidden("account", self.account_id)
-        choices = [(n.pk, f"ends {phone.last_four(n.msisdn)}") for n in numbers]
-        texts = [(n.pk, f"ends {phone.last_four(n.msisdn)}") for n in numbers if n.can_text]
-        codes = contacts.codes_of(self.row.pk, self.account_id)
-        waiting = contacts.code_waiting(codes, self.at)
-        has_pin = customers.pin_hash(self.account_id) is not None
-        shapes = []
-        for factor in only:
-            rule, room = policy[factor], left[factor]
-            shape: dict[str, Any] = {
-                "code": factor, "title": rule["title"], "text": None, "state": "ready", "state_label": None,
-                "left": room.left, "left_of": rule["failures"], "forms": [], "refusal": None,
-            }
-            if factor in self.row.proven and self.scene.basis.level >= Level.VERIFIED:
-                shape |= {"state": "passed", "left": None}
-            elif room.is_locked(self.at):
-                until = room.locked_until
-                shape |= {"state": "locked", "left": None}
-                shape["refusal"] = {"say": f"{rule['locked']} It opens again {_when(until, self.at)}.", "rule": f"{factor}-locked", "cite": rule["cite"], "who_could": [], "way_on": []}
-            elif factor == "pin":
-                if has_pin:
-                    shape["text"] = "The PIN that the customer set."
-                    shape["forms"] = [forms.form("contacts.check_pin", "Account PIN", "Check", self.do_url("contacts.check_pin"),
-                                                 [account, forms.field("pin", "PIN, as the caller says it", "secret", inputmode="numeric")])]
-                else:
-                    shape |= {"state": "unavailable", "left": None, "text": "No PIN was ever set on this account."}
-            elif factor == "code":
-                if no := self.not_set_up("contacts.send_code"):
-                    shape |= {"state": "unavailable", "left": None, "text": no.say}
-                elif not texts:
-                    shape |= {"state": "unavailable", "left": None, "text": "No number of record takes texts."}
-                else:
-                    send = forms.form("contacts.send_code", "Send a code" if not waiting else "Send another", "Send the code" if not waiting else "Send another", self.do_url("contacts.send_code"),
-                                      [account, forms.field("line", "To the number that", "choice", texts[0][0], choices=texts)])
-                    if waiting:
-                        shape |= {"state": "waiting", "state_label": f"Sent to the number ending in {phone.last_four(waiting.line.msisdn)}, works until {clock(waiting.expires_at)}"}
-                        shape["focus"] = True
-                        shape["forms"] = [forms.form("contacts.check_code", "Enter the code", "Check", self.do_url("contacts.check_code"),
-                                                     [account, forms.field("code", "The digits they read out", "secret", inputmode="numeric")]), send]
-                    else:
-                        shape |= {"text": "A text to a number of record.", "left": None}
-                        shape["forms"] = [send]
-            elif not choices:
-                shape |= {"state": "unavailable", "left": None, "text": "There is no living number to call."}
-            else:
-                shape["text"] = "Puts the line down and shows you the number to dial. What was proven so far ends with the line."
-                shape["forms"] = [forms.form("contacts.call_back", "Call back", "I am calling back", self.do_url("contacts.call_back"),
-                                             [account, forms.field("line", "The number that", "choice", choices[0][0], choices=choices)])]
-            shapes.append(shape)
-        if not any(s.get("focus") for s in shapes):
-            next((s for s in shapes if s["forms"]), {})["focus"] = True
-        return shapes
 
     # -- the account --------------------------------------------------------------------------------------------
 
@@ -448,10 +300,11 @@ class ContactPage:
             bills=self.bills, standing=self.standing, charges=self.charges, entries=self.statement.entries, today=self.today, at=self.at
         )
         found += contacts.signals(recent, self.at)
+        found += care.signals(self.row.account, self.row.pin_set_at, self.at, int(self.scene.rulebook.care.get("credentials", {}).get("unlock_hours", 24)))
         if self.promised is not None and self.promised.progress.left_minor >= self.standing.past_due_minor:
             found = [s for s in found if s.code != "past_due"]  # it is arranged: nobody asks for it again
         found += arrangements.signals(self.arrangement, self.today)
-        states = {"arrangement_broken": "bad", "arrangement_due": "risk", "past_due": "bad", "line_suspended": "bad", "payment_failed": "bad", "payment_returned": "bad", "data_used_up": "risk", "repeat_contact": "risk", "sim_changed": "risk"}
+        states = {"arrangement_broken": "bad", "arrangement_due": "risk", "past_due": "bad", "line_suspended": "bad", "payment_failed": "bad", "payment_returned": "bad", "data_used_up": "risk", "repeat_contact": "risk", "sim_changed": "risk", "care_changed": "risk"}
         links = {"payments.take": "take a payment"}
         sections = {"money": "look", "lines": "look", "time": "read"}
         broken = {"line_suspended", "data_used_up"}  # something does not work: the cause is found from here
@@ -487,14 +340,13 @@ class ContactPage:
         standing = self.standing
         account = self.row.account
         next_bill = self.cycle[1] + timedelta(days=1)
-        about = sum(line.plan.price_minor for line in self.lines if line.status == "active")
         due = self.promised.progress.next if self.promised else None
         return {
             "balance": standing.balance_minor,
             "due": standing.next_due_on,
             "past_due": standing.past_due_minor,
             "past_due_since": standing.past_due_since,
-            "next_bill": {"on": next_bill, "about": about} if about else None,
+            "next_bill": {"on": next_bill, "href": self.url("?section=money&explain=next") if self.bills else None} if any(n.status != "cancelled" for n in self.lines) else None,
             "autopay": {"last4": self.row.card, "on": None if self.promised else standing.next_due_on, "waits": self.promised is not None} if account.autopay and self.row.card else None,
             "promise": {"amount": due.left_minor, "on": due.due_on, "state": None if due.due_on > self.today else "risk"} if due else None,
             "hold": None,
@@ -506,116 +358,6 @@ class ContactPage:
             + ([{"label": "arrange payment", "href": self.url("?act=arrangements.agree")}] if standing.past_due_minor and not self.promised else []),
             "explain": self.url(f"?section=money&explain={self.bills[0].id}") if len(self.bills) > 1 else None,
         }
-
-    def line_shapes(self) -> list[dict[str, Any]]:
-        shapes = []
-        for line in sorted(self.lines, key=lambda x: x.status == "cancelled"):
-            allowance = line.data_allowed_mb
-            usage = None
-            if allowance and line.status == "active":
-                percent = round(100 * line.data_used / allowance)
-                usage = {
-                    "used": f"{line.data_used / 1024:.1f}", "of": f"{allowance / 1024:g}", "unit": "GB", "percent": percent,
-                    "resets": self.cycle[1] + timedelta(days=1), "seen": None,
-                    "state": "bad" if percent >= 100 else "risk" if percent >= 90 else None,
-                }
-            reason = f": {line.status_reason}" if line.status_reason else ""
-            facts = []
-            if line.status_since and line.status != "active":
-                facts.append((f"{line.status} since", f"{line.status_since:%b} {line.status_since.day}"))
-            if line.device:
-                facts.append(("IMEI", line.device.imei))
-            if line.contract_ends_on:
-                facts.append(("contract until", f"{line.contract_ends_on:%b} {line.contract_ends_on.day}, {line.contract_ends_on.year}"))
-            if line.data_added:
-                facts.append(("data added", f"{line.data_added / 1024:g} GB"))
-            if on := [FEATURE_TITLES[f] for f in sorted(line.switched_on & set(FEATURE_TITLES))]:
-                facts.append(("switched on", ", ".join(on)))
-            shapes.append(
-                {
-                    "id": str(line.pk), "number": line.msisdn, "label": line.label or None, "plan": line.plan.name,
-                    "price": line.plan.price_minor, "status": f"{line.status}{reason}",
-                    "state": {"suspended": "bad", "cancelled": "quiet", "pending": "risk"}.get(line.status),
-                    "usage": usage, "device": f"{line.device.make} {line.device.model}" if line.device else None,
-                    "sim": f"{'eSIM' if line.sim_kind == 'esim' else 'SIM'}, ends {line.iccid[-4:]}" if line.iccid else None,
-                    "facts": facts, "moves": self._line_moves(line),
-                }
-            )
-        return shapes
-
-    def _line_moves(self, line: Any) -> list[dict[str, Any]]:
-        """What is done to a line as it stands; authority answers when it is done."""
-        codes = {"suspended": ["lines.restore"], "active": ["lines.change_plan", "lines.set_feature", "lines.refresh_provisioning"]}.get(line.status, [])
-        if line.status == "active" and line.plan.data_mb:
-            codes.insert(0, "lines.add_data")
-        moves = [{"label": LABELS[code].lower(), "href": self.url(f"?act={code}&line={line.pk}")} for code in codes]
-        return [*moves, {"label": "find the cause", "href": self.url(f"?section=cause&line={line.pk}")}] if line.status != "cancelled" else moves
-
-    def money(self) -> dict[str, Any]:
-        bills = []
-        for bill in self.bills[:8]:
-            late = bill.open_minor > 0 and bill.due_on < self.today
-            bills.append(
-                {
-                    "on": bill.issued_on, "label": f"{bill.issued_on:%b} {bill.issued_on.day}, {bill.issued_on.year}",
-                    "total": bill.total_minor, "open": bill.open_minor, "due": bill.due_on,
-                    "state": "bad" if late else None,
-                    "status": "past due" if late else "paid" if bill.open_minor <= 0 else "open",
-                    "href": self.url(f"?section=money&bill={bill.id}"),
-                }
-            )
-        moves = [
-            {"at": e.at, "label": e.label, "text": e.reference, "amount": e.amount_minor,
-             "href": self.url(f"?act=credits.reverse&credit={e.reference}") if e.kind == "credit" else None}
-            for e in self.statement.entries
-            if e.kind != "bill"
-        ]
-        return {"bills": bills, "moves": moves, "page_href": reverse("money", args=[self.row.reference])}
-
-    def bill(self, bill_id: int) -> dict[str, Any] | None:
-        """One bill opened: each charge with its arithmetic and a way to credit it."""
-        found = next((b for b in self.bills if b.id == bill_id), None)
-        if found is None:
-            return None
-        rows = []
-        for line in ledger.bill_lines(bill_id):
-            last = f" {phone.last_four(line.line.msisdn)}" if line.line else ""
-            how = []
-            if line.proration_den != line.proration_num:
-                how.append(f"{shown(line.unit_price_minor)} × {line.proration_num}/{line.proration_den} days")
-            elif line.quantity != 1:
-                how.append(f"{line.quantity.normalize():f} × {shown(line.unit_price_minor)}")
-            if line.tax_rate_ppm:
-                how.append(f"{line.tax_rate_ppm / 10000:g} %")
-            creditable = line.amount_minor > 0 and line.kind != "tax"
-            rows.append(
-                {
-                    "label": f"{line.label}{last}", "how": ", ".join(how), "amount": line.amount_minor, "tax": line.kind == "tax",
-                    "credit_href": self.url(f"?act=credits.grant&bill_line={line.pk}") if creditable else None,
-                }
-            )
-        explains = self.url(f"?section=money&explain={found.id}") if found != self.bills[-1] else None
-        return {"bill": found, "rows": rows, "explain_href": explains}
-
-    def timeline(self, before: int | None) -> dict[str, Any]:
-        lines = journal.timeline(journal_rules.account_chain(self.account_id), limit=40, before=before)
-        entries = []
-        settled: set[tuple[str, str]] = set()
-        for line in lines:  # newest first: what was begun says nothing more once its end stands above it
-            if line.outcome == "pending" and (line.code, line.basis) in settled:
-                settled.discard((line.code, line.basis))
-                continue
-            settled.add((line.code, line.basis))
-            if line.code in STEPS and line.outcome != "refused":
-                continue
-            words = (line.payload or {}).get("text") or (line.payload or {}).get("summary") or (line.payload or {}).get("words")
-            who = f"{line.who_name}" + (f", asked by {line.asked_by}" if line.asked_by else "")
-            entries.append(
-                {"at": line.at, "title": line.say, "text": words, "who": who,
-                 "amount": None, "state": "risk" if line.outcome == "refused" else None, "href": None, "link": None}
-            )
-        more = self.url(f"?section=time&before={lines[-1].id}") if len(lines) == 40 else None
-        return {"entries": entries, "more_href": more}
 
     def notes_shape(self, wide: bool, form: dict[str, Any] | None = None) -> dict[str, Any]:
         notes = [{"text": n.text, "by": n.author.name, "at": n.at, "pinned": n.pinned,
@@ -643,40 +385,6 @@ class ContactPage:
     def draft_url(self, kind: DraftKind) -> str:
         """Where typed words are kept: with the account on whose page they were typed, wherever the contact moves."""
         return reverse("draft", args=[self.row.reference, kind, self.row.account_id or 0])
-
-    def request_shapes(self) -> list[dict[str, Any]]:
-        """What was asked, as far as it may be shown: of the account's money nothing before somebody is verified."""
-        seen = self.scene.basis.level >= Level.WRAP_UP
-        return [self.request_shape(r) for r in self.requests if r.put_away_at is None and (seen or r.kind == RequestKind.ADMIT)]
-
-    @cached_property
-    def credited(self) -> dict[tuple[int, datetime], int]:
-        return credits.totals_of(self.row.pk)
-
-    def request_shape(self, row: Any) -> dict[str, Any]:
-        state = approvals.state_now(row, self.at)
-        asked_of = "a " + " or ".join(row.role_list)
-        waiting = state == RequestState.WAITING
-        decided = row.granted_minor is not None and row.code == "credits.grant"
-        total = self.credited.get((row.decided_by_id, row.decided_at)) if decided else None
-        say = {"waiting": "My lead is looking at it right now. It takes about a minute."}.get(state)
-        return {
-            "id": str(row.pk), "title": row.title, "why": row.words or None, "asked_of": asked_of,
-            "since_seconds": int((self.at - row.asked_at).total_seconds()), "state": state,
-            "amount": row.granted_minor, "total": total, "by": row.decided_by.name if row.decided_by else None, "word": row.answer or None,
-            "say_aloud": say,
-            "fallback": self.scene.rulebook.limits["approval"]["fallback"] if state == RequestState.EXPIRED else None,
-            "withdraw": {"label": "Take it back", "action": self.do_url("approvals.withdraw"), "key": forms.new_key(), "hidden": {"request": row.pk}} if waiting else None,
-            "away": None if waiting else {"label": "Put away", "action": reverse("request-away", args=[row.pk])}, "look_href": self.url() if waiting else None,
-            "next": self._admitted(row) if state == RequestState.APPROVED and row.kind == "admit" else [], "poll_url": reverse("request-part", args=[row.pk]) + "?seen=" + digest((state, row.pk)) if waiting else None,
-        }
-
-    def _admitted(self, row: Any) -> list[dict[str, Any]]:
-        """A second person said yes: open the account that they admitted to, unless it is open already."""
-        if row.account_id == self.row.account_id:
-            return []
-        given = row.input_data
-        return [forms.button("Open the account", self.do_url("contacts.identify"), account=given["account"], person=given.get("person") or "")]
 
     def may(self) -> dict[str, Any]:
         """What is possible now and why the rest is not, asked of authority in one batch."""
@@ -718,14 +426,6 @@ class ContactPage:
         ]
 
 
-def _when(until: datetime | None, now: datetime) -> str:
-    if until is None:
-        return "later"
-    local = until.astimezone(zone())
-    day = "today" if local.date() == now.astimezone(zone()).date() else "tomorrow" if (local.date() - now.astimezone(zone()).date()).days == 1 else f"on {local:%b} {local.day}"
-    return f"{day} at {clock(until)}"
-
-
 def page_of(row: Any, who: Who, rulebook: Any) -> ContactPage:
     """The page of a contact for a principal, now."""
     now = timezone.now()
@@ -748,17 +448,3 @@ def opened(request: HttpRequest, reference: str, *, with_account: bool = False) 
         raise Http404
     request.careline_contact = row if str(row.holder_id) == request.user.who.id else None
     return page_of(row, request.user.who, rulebooks.current())
-
-
-def credit_choices(account_id: int, months: int = 4) -> list[tuple[int, str]]:
-    """The charges that a credit can start from, with what of each is left."""
-    found = []
-    lines = ledger.creditable_lines(account_id, months)
-    credited = credits.credited_on_lines([line.pk for line in lines])
-    for line in lines:
-        left = line.amount_minor - credited.get(line.pk, 0)
-        if left > 0:
-            found.append((line.pk, f"{line.bill.issued_on:%b} {line.bill.issued_on.day}: {line.label}, {shown(left)}"))
-    return found
-
-

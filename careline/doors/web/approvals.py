@@ -22,6 +22,7 @@ from careline.domain.customers import queries as customers
 from careline.domain.ledger import queries as ledger
 from careline.domain.ledger import rules as ledger_rules
 from careline.domain.rulebook import queries as rulebooks
+from careline.domain.staff import queries as staff
 from careline.domain.staff.rules import ROLE_TITLES
 from careline.doors.web import forms
 from careline.doors.web.render import day, digest, page, part, zone
@@ -62,7 +63,7 @@ def inbox(request: HttpRequest) -> HttpResponse:
     now = timezone.now()
     rows = waiting(request, now)
     shows = [r["id"] for r in rows]
-    context = {"inbox": {"poll_url": reverse("approvals-part") + "?seen=" + digest(shows), "rows": rows, "decided": _decided(request)}}
+    context = {"inbox": {"poll_url": reverse("approvals-part") + "?seen=" + digest(shows), "rows": rows, "decided": _decided(request), "let_in": len(staff.waiting_to_be_let_in())}}
     return page(request, "approvals.html", context)
 
 

@@ -43,6 +43,7 @@ KINDS: dict[str, dict[str, str]] = {
     "diagnosis.start": {"account": "id", "line": "id", "guide": "text", "words": "text", "complaint": "text"},
     "diagnosis.answer": {"account": "id", "walk": "id"},
     "diagnosis.undo": {"account": "id", "walk": "id"},
+    "diagnosis.read_again": {"account": "id", "walk": "id"},
     "diagnosis.close": {"account": "id", "walk": "id"},
     "diagnosis.leave": {"account": "id", "walk": "id"},
     "diagnosis.tell": {"account": "id", "walk": "id", "text": "text"},
@@ -250,6 +251,8 @@ def panel(
     if row.state != "open":
         return shape | {"closed": _closed(desk, row, now, area)}
     step = now.walk.shown
+    if step.step.kind != "done" and (old := queries.stale(now, desk.at, desk.scene.rulebook.limits["device"]["stale_minutes"])):
+        return shape | {"step": _old(desk, row, now, old)}
     if step.step.kind in ("done", "handover"):
         return shape | {"end": _end(desk, row, now, step, area, given if code == "diagnosis.tell" else {})}
     return shape | {"step": _step(desk, row, now, step, act, ways)}
@@ -294,6 +297,7 @@ def _head(desk: ContactPage, row: Any, now: queries.Standing) -> dict[str, Any]:
         "count": asked + 1,
         "undo": forms.button("Undo", desk.do_url("diagnosis.undo"), account=desk.account_id, walk=row.pk) if is_open and asked and not stays else None,
         "works": _works_now(desk, row, now) if is_open and asked else None,
+        "again": forms.button("Read again", desk.do_url("diagnosis.read_again"), account=desk.account_id, walk=row.pk) if is_open and queries.stale(now, desk.at, -1) else None,
         "leave": forms.button("Leave it", desk.do_url("diagnosis.leave"), account=desk.account_id, walk=row.pk) if is_open else None,
         "know": {"action": desk.do_url("diagnosis.answer"), "key": forms.new_key(), "hidden": {"account": desk.account_id, "walk": row.pk, "turn": _turn(now)}, "titles": titles}
         if is_open
@@ -486,6 +490,15 @@ def _step(desk: ContactPage, row: Any, now: queries.Standing, shown: Shown, act:
         {"name": SAID + q.check, "say": q.say, "expect": q.expect, "options": _numbered(q.options)} for q in shown.questions
     ]  # fmt: skip
     return shape
+
+
+def _old(desk: ContactPage, row: Any, now: queries.Standing, old: tuple[str, ...]) -> dict[str, Any]:
+    """What was known is too old to go by: it is read again before anything is asked."""
+    since = min(x.at for x in now.said if x.what.get("check") in old)
+    return {
+        "kind": "old", "tag": "Read first", "title": "Read the account and the network again", "say": f"They were last read {_near(since)}, and may have changed since.",
+        "action": desk.do_url("diagnosis.read_again"), "key": forms.new_key(), "hidden": {"account": desk.account_id, "walk": row.pk}, "why": "",
+    }  # fmt: skip
 
 
 def _numbered(options: tuple[tuple[str, str], ...], first: int = 1) -> list[dict[str, Any]]:

@@ -67,7 +67,7 @@ def panel(desk: ContactPage, code: str, given: Mapping[str, Any]) -> dict[str, A
     here = {"section": "money", "explain": NEXT if found.now.estimated else found.now.id, "against": "" if found.now.estimated else found.was.id}
     credited = credits.credited_on_lines([] if found.now.estimated else [n for d in found.differences for n in d.charges])
     charges = {n.id: n for n in found.now.lines}
-    choices = [(b.id, f"{b.issued_on:%b} {b.issued_on.day}, {b.issued_on.year}: {shown(b.total_minor)}") for b in desk.bills]
+    choices = [(b.id, f"{b.issued_on:%b} {b.issued_on.day}, {b.issued_on.year}: {shown(b.total_minor)}") for b in desk.all_bills]
 
     def grant(n: charges.Charged, title: str) -> dict[str, Any]:
         left = n.amount_minor - credited.get(n.id, 0)
@@ -89,7 +89,7 @@ def panel(desk: ContactPage, code: str, given: Mapping[str, Any]) -> dict[str, A
             for d in found.differences
         ],
         "choices": choices,
-        "earlier": [c for c, b in zip(choices, desk.bills, strict=True) if found.now.estimated or (b.issued_on, b.id) < (found.now.issued_on, found.now.id)],
+        "earlier": [c for c, b in zip(choices, desk.all_bills, strict=True) if found.now.estimated or (b.issued_on, b.id) < (found.now.issued_on, found.now.id)],
         "action": desk.url(),
         "next_href": desk.url(f"?section=money&explain={NEXT}"),
         "last_href": desk.url(f"?section=money&explain={desk.bills[0].id}") if desk.bills else None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from django.http import HttpRequest, QueryDict
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.urls import reverse
 
 from careline.acts.declare import BasisRef, Outcome
@@ -88,7 +88,8 @@ def refilled(shape: dict[str, Any], data: Mapping[str, Any], outcome: Outcome, w
     for item in shape["fields"]:
         if item["kind"] != "secret" and item["name"] in data:
             typed = data[item["name"]]
-            item["value"] = typed in ("on", "true") if item["kind"] == "checkbox" else without_cards(typed)
+            if item["kind"] != "many":  # of those the form has read all that were ticked
+                item["value"] = typed in ("on", "true") if item["kind"] == "checkbox" else without_cards(typed)
         item["error"] = errors.pop(item["name"], None)
     # A field that is not on the form (a hidden one, a whole-form rule) says it at the top.
     rest = " ".join(errors.values())
@@ -135,6 +136,10 @@ def read(data: QueryDict, kinds: Mapping[str, str]) -> dict[str, Any]:
         text = data.get(name, "")
         if kind == "checkbox":
             found[name] = text in ("on", "true", "1")
+        elif kind == "many":
+            found[name] = data.getlist(name)
+        elif kind == "kept":  # empty says something here: it is taken away
+            found[name] = text
         elif not text.strip():
             continue
         elif kind == "money":
@@ -176,3 +181,13 @@ def dollars(minor: int) -> str:
 
 def contact_address(reference: str, query: str = "") -> str:
     return reverse("contact", args=[reference]) + query
+
+
+def titled(group: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The choices of a field from a table of the rulebook: code and title."""
+    return [(code, item["title"]) for code, item in group.items()]
+
+
+def see_other(address: str) -> HttpResponse:
+    """What a form that did something is answered with."""
+    return HttpResponseRedirect(address, status=303)

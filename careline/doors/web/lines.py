@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from careline.domain.activations import queries, rules
 from careline.domain.customers import queries as customers
 from careline.domain.customers.rules import FEATURE_TITLES
 from careline.doors.web import forms
-from careline.doors.web.account import ContactPage
+from careline.doors.web.account import LABELS, ContactPage
 from careline.foundation import phone
 from careline.foundation.money import share, shown
 
@@ -181,3 +182,49 @@ FORMS: dict[str, Callable[[ContactPage, Any], dict[str, Any]]] = {
     "lines.suspend": _suspend_form,
     "lines.restore": _restore_form,
 }
+
+
+def shapes(desk: ContactPage) -> list[dict[str, Any]]:
+    shapes = []
+    for line in sorted(desk.lines, key=lambda x: x.status == "cancelled"):
+        allowance = line.data_allowed_mb
+        usage = None
+        if allowance and line.status == "active":
+            percent = round(100 * line.data_used / allowance)
+            usage = {
+                "used": f"{line.data_used / 1024:.1f}", "of": f"{allowance / 1024:g}", "unit": "GB", "percent": percent,
+                "resets": desk.cycle[1] + timedelta(days=1), "seen": None,
+                "state": "bad" if percent >= 100 else "risk" if percent >= 90 else None,
+            }
+        reason = f": {line.status_reason}" if line.status_reason else ""
+        facts = []
+        if line.status_since and line.status != "active":
+            facts.append((f"{line.status} since", f"{line.status_since:%b} {line.status_since.day}"))
+        if line.device:
+            facts.append(("IMEI", line.device.imei))
+        if line.contract_ends_on:
+            facts.append(("contract until", f"{line.contract_ends_on:%b} {line.contract_ends_on.day}, {line.contract_ends_on.year}"))
+        if line.data_added:
+            facts.append(("data added", f"{line.data_added / 1024:g} GB"))
+        if on := [FEATURE_TITLES[f] for f in sorted(line.switched_on & set(FEATURE_TITLES))]:
+            facts.append(("switched on", ", ".join(on)))
+        shapes.append(
+            {
+                "id": str(line.pk), "number": line.msisdn, "label": line.label or None, "plan": line.plan.name,
+                "price": line.plan.price_minor, "status": f"{line.status}{reason}",
+                "state": {"suspended": "bad", "cancelled": "quiet", "pending": "risk"}.get(line.status),
+                "usage": usage, "device": f"{line.device.make} {line.device.model}" if line.device else None,
+                "sim": f"{'eSIM' if line.sim_kind == 'esim' else 'SIM'}, ends {line.iccid[-4:]}" if line.iccid else None,
+                "facts": facts, "moves": _moves(desk, line),
+            }
+        )
+    return shapes
+
+
+def _moves(desk: ContactPage, line: Any) -> list[dict[str, Any]]:
+    """What is done to a line as it stands; authority answers when it is done."""
+    codes = {"suspended": ["lines.restore"], "active": ["lines.change_plan", "lines.set_feature", "lines.refresh_provisioning"]}.get(line.status, [])
+    if line.status == "active" and line.plan.data_mb:
+        codes.insert(0, "lines.add_data")
+    moves = [{"label": LABELS[code].lower(), "href": desk.url(f"?act={code}&line={line.pk}")} for code in codes]
+    return [*moves, {"label": "find the cause", "href": desk.url(f"?section=cause&line={line.pk}")}] if line.status != "cancelled" else moves

@@ -79,7 +79,7 @@ def shape(desk: ContactPage, first: date, last: date) -> dict[str, Any]:
     pk, standing = desk.account_id, desk.standing
     items = ledger.open_items(desk.bills)
     book = ledger.extract(pk, first, last)
-    paid = ledger.applied(pk, [r.entry.pk for r in book.rows], [b.id for b in desk.bills])
+    paid = ledger.applied(pk, [r.entry.pk for r in book.rows], [b.id for b in desk.all_bills])
     by_entry: dict[int, list[ledger.Applied]] = defaultdict(list)
     by_bill: dict[int, list[ledger.Applied]] = defaultdict(list)
     for a in paid:
@@ -88,6 +88,7 @@ def shape(desk: ContactPage, first: date, last: date) -> dict[str, Any]:
             by_bill[a.bill_id].append(a)
     loose = ledger.open_of_many([pk]).get(pk) or ledger.Open()
     free = dict(loose.credits)
+    replaced = ledger.replaced(pk)
     may = {code: desk.refused(code) is None for code in (*KINDS, "credits.reverse")}
     back = {p.number for p, _ in ledger.refundable(pk)} if may[REFUND] else set()
     given_up = {e.pk: left for e, left in ledger.written_off_of(pk)}
@@ -116,8 +117,9 @@ def shape(desk: ContactPage, first: date, last: date) -> dict[str, Any]:
         "opening": book.opening_minor,
         "closing": book.closing_minor,
         "more": book.more,
-        "rows": [_entry(desk, r, by_entry[r.entry.pk], free.get(r.entry.pk, 0), given_up.get(r.entry.pk, 0), back, may) for r in book.rows],
-        "bills": [_bill(desk, b, by_bill[b.id], may) for b in desk.bills],
+        "rows": [_entry(desk, r, by_entry[r.entry.pk], free.get(r.entry.pk, 0), given_up.get(r.entry.pk, 0), back, may) | {"replaced": r.entry.bill_id in replaced and r.entry.kind == rules.EntryKind.BILL}
+                 for r in book.rows],
+        "bills": [_bill(desk, b, by_bill[b.id], may) for b in desk.all_bills],
         "monthly": [
             {"label": a.label, "amount": _monthly(a), "since": a.starts_on, "until": a.ends_on, "line": phone.last_four(a.line.msisdn) if a.line else None,
              "end_href": desk.url(f"?act={END}&agreed={a.reference}") if may[END] else None}
@@ -180,7 +182,7 @@ def _bill(desk: ContactPage, bill: ledger.OpenBill, paid: list[ledger.Applied], 
         "state": "bad" if late else None, "status": "past due" if late else "paid" if bill.open_minor <= 0 else "open",
         "paid": [{"what": f"{a.label} {a.reference}" if a.reference not in a.label else a.label, "amount": a.amount_minor} for a in paid],
         "href": desk.url(f"?section=money&bill={bill.id}"),
-        "explain_href": desk.url(f"?section=money&explain={bill.id}") if bill != desk.bills[-1] else None,
+        "explain_href": desk.url(f"?section=money&explain={bill.id}") if bill != desk.all_bills[-1] else None,
     }  # fmt: skip
 
 
@@ -223,7 +225,8 @@ def chart(months: list[ledger.Month], desk: ContactPage) -> dict[str, Any] | Non
             bar["mark"] = len(marks) + 1
             marks.append({"n": bar["mark"], "on": m.bill.issued_on, "title": m.change.title, "amount": m.change_minor, "href": bar["href"]})
         bars.append(bar)
-    return {"wide": WIDE, "high": HIGH, "zero": round(zero, 1), "foot": HIGH - 8, "bars": bars, "marks": marks}
+    legend = [(late, words) for late, words in ((False, "open, not yet due"), (True, "open and past due")) if any(b["open"] and b["late"] is late for b in bars)]
+    return {"wide": WIDE, "high": HIGH, "zero": round(zero, 1), "foot": HIGH - 8, "bars": bars, "marks": marks, "legend": legend}
 
 
 # ---------------------------------------------------------------- the forms
@@ -236,7 +239,7 @@ def _place_form(desk: ContactPage, given: Any) -> dict[str, Any]:
     held = {bill.pk: minor for bill, minor in ledger.paid_by(entry_id)} if entry else {}
     there = held.get(source, 0) if source else dict(loose.credits).get(entry_id or 0, 0)
     bills = [(b.id, f"{b.number} of {day(b.issued_on)}, {shown(b.open_minor)} open") for b in desk.bills if b.open_minor > 0 and b.id != source]
-    number = next((b.number for b in desk.bills if b.id == source), "")
+    number = ledger.numbers_of(desk.account_id, (source,)).get(source, "") if source else ""
     what = f"{entry.reference}, {shown(there)} " + (f"that pays bill {number}" if source else "that no bill has") if entry else ""
     first = next((b.open_minor for b in desk.bills if bills and b.id == bills[-1][0]), 0)
     return forms.form(

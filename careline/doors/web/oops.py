@@ -8,10 +8,10 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from django.db import DatabaseError, connection
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from careline import telemetry
 from careline.doors.web import forms
 from careline.foundation.refusal import Refusal
 
@@ -19,7 +19,7 @@ log = logging.getLogger("careline.web")
 
 
 def page(request: HttpRequest, status: int, title: str, say: str, do: str = "") -> HttpResponse:
-    error = {"title": title, "say": say, "what_to_do": do or None, "refusal": None, "reference": None,
+    error = {"title": title, "say": say, "what_to_do": do or None, "refusal": None, "reference": telemetry.request_id() if status == 500 else None,
              "way_on": [{"label": "Back to the desk", "href": "/"}]}
     response = render(request, "error.html", {"error": error}, status=status)
     response["Cache-Control"] = "no-store"
@@ -56,13 +56,3 @@ def broken(request: HttpRequest) -> HttpResponse:
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     return page(request, 403, "This form is too old", "Nothing was done.", "Reload the page and send it again.")
-
-
-def health(request: HttpRequest) -> HttpResponse:
-    """For a supervisor of processes, by any Host and without TLS: 200 when the database answers, else 503."""
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-    except DatabaseError:
-        return JsonResponse({"status": "the database does not answer"}, status=503)
-    return JsonResponse({"status": "ok"})

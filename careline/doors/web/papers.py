@@ -48,7 +48,7 @@ def of_bill(desk: ContactPage, bill: ledger.OpenBill) -> dict[str, Any]:
 
 def _send_form(desk: ContactPage, given: Mapping[str, Any]) -> dict[str, Any]:
     bill_id = forms.whole(given.get("bill"))
-    bill = next((b for b in desk.bills if b.id == bill_id), None)
+    bill = ledger.bill_of(desk.account_id, bill_id) if bill_id else None
     to = desk.row.account.customer.email
     missing = [] if bill and to else [
         forms.field("bill", "Which bill", "choice", hint="There is no e-mail address of record for this customer." if bill else "Choose a bill of the list first.")

@@ -18,10 +18,11 @@ from careline.domain.activations import queries as orders
 from careline.domain.collections import queries, rules
 from careline.domain.contacts import queries as contacts
 from careline.domain.contacts.rules import may_touch
+from careline.domain.customers.rules.care import LANGUAGES
 from careline.domain.journal import queries as journal
 from careline.domain.rulebook import queries as rulebooks
 from careline.doors.web import forms, oops
-from careline.doors.web.account import LANGUAGES, ContactPage, opened
+from careline.doors.web.account import ContactPage, opened
 from careline.doors.web.render import day, page, zone
 from careline.foundation import phone
 from careline.foundation.ladder import HoldKind, Ladder

@@ -1,4 +1,4 @@
-"""People and tokens: the administrator's page. It shows no customer and no account."""
+"""People and tokens: the administrator's page, which shows no customer and no account; and the lead's, who lets people in."""
 
 from __future__ import annotations
 
@@ -12,15 +12,18 @@ from django.utils import timezone
 
 from careline.acts.declare import Outcome
 from careline.acts.look import look
+from careline.domain.rulebook import queries as rulebooks
 from careline.domain.staff import queries as staff
 from careline.domain.staff.rules import ROLE_TITLES, Role
 from careline.doors.web import forms
 from careline.doors.web.render import page
 
+MACHINES = ("agent", "service")
 KINDS = {
-    "staff.add": {"username": "text", "name": "text", "role": "text", "email": "text", "team": "text", "password": "text"},
+    "staff.add": {"username": "text", "name": "text", "role": "text", "email": "text", "team": "text"},
     "staff.change_role": {"staff": "id", "role": "text"},
     "staff.set_active": {"staff": "id", "active": "checkbox"},
+    "staff.reset_password": {"staff": "id"},
     "staff.issue_token": {"staff": "id", "label": "text", "scope": "text", "days": "whole"},
     "staff.revoke_token": {"token": "id"},
 }
@@ -60,26 +63,28 @@ def _draw(request: HttpRequest, code: str = "", outcome: Outcome | None = None, 
 
     def row(person: Any) -> dict[str, Any]:
         me = str(person.pk) == request.user.who.id
-        same_kind = [(v, t) for v, t in roles if (v in ("agent", "service")) == (person.role in ("agent", "service"))]
+        same_kind = [(v, t) for v, t in roles if (v in MACHINES) == (person.role in MACHINES)]
         return {
             "name": person.name, "username": person.username, "role": ROLE_TITLES.get(person.role, person.role), "active": person.is_active,
             "last_seen": person.last_login,
-            "role_form": None if me else forms.form(f"staff.change_role-{person.pk}", f"Role of {person.name}", "Save", action,
-                [forms.hidden("code", "staff.change_role"), forms.hidden("staff", person.pk), forms.field("role", "Role", "choice", person.role, choices=same_kind)]),
-            "disable": None if me else forms.button("Switch off" if person.is_active else "Switch on", action, code="staff.set_active", staff=person.pk, active="" if person.is_active else "on"),
+            "state": _state(ways.get(person.pk), person),
+            "moves": [] if me else _moves(person, ways, action, same_kind),
+            "on": None if person.is_active else forms.button("Switch on", action, code="staff.set_active", staff=person.pk, active="on"),
         }
 
-    people = staff.everybody()
+    people, ways = staff.everybody(), {w.staff_id: w for w in staff.waiting_to_be_let_in()}
+    can = rulebooks.current().authority.roles_with("staff.let_in")
+    if ways and not any(p.is_active and p.role in can and p.has_usable_password() for p in people):
+        messages.info(request, "Nobody here can let people in yet. On the server: careline user password NAME.")
     shape = {
         "new_token": token,
         "add": answered(forms.form("staff.add", "Add somebody", "Add", action, [
             forms.hidden("code", "staff.add"), forms.field("name", "Name"), forms.field("username", "Sign-in name", autocomplete="off"),
             forms.field("role", "Role", "choice", choices=roles), forms.field("team", "Team", required=False),
-            forms.field("password", "First password", "secret", required=False, autocomplete="new-password", hint="At least 12 characters. Leave it empty for an AI agent or a service: they sign in by token."),
-        ])),
+        ], consequence="A lead lets a person in with a code, and they choose their own password. An AI agent or a service signs in by token.")),
         "rows": [row(p) for p in people],
         "tokens": [
-            {"name": f"{t.label} ({t.hint}…)", "owner": t.owner.name, "may": "all that the role has" if t.scope == "*" else t.scope, "created": t.created_at, "last_used": None,
+            {"name": f"{t.label} ({t.hint}…)", "owner": t.owner.name, "may": "all that the role has" if t.scope == "*" else t.scope, "until": t.expires_at,
              "revoke": forms.button("Revoke", action, code="staff.revoke_token", token=t.pk) if t.alive(now) else None}
             for t in staff.all_tokens()
         ],
@@ -92,3 +97,52 @@ def _draw(request: HttpRequest, code: str = "", outcome: Outcome | None = None, 
     if outcome is not None and code not in ("staff.add", "staff.issue_token"):
         messages.error(request, outcome.say)
     return page(request, "person.html", {"staff_page": shape}, status)
+
+
+def _moves(person: Any, ways: dict[int, Any], action: str, roles: list[tuple[str, str]]) -> list[tuple[str, dict[str, Any]]]:
+    """What is done to a colleague, each behind a second click: it meets them in the middle of a call."""
+
+    def move(code: str, title: str, submit: str, consequence: str, *fields: Any) -> tuple[str, dict[str, Any]]:
+        common = [forms.hidden("code", code), forms.hidden("staff", person.pk)]
+        return title, forms.form(f"{code}-{person.pk}", f"{title} of {person.name}", submit, action, [*common, *fields], consequence=consequence)
+
+    first = person.name.split()[0]
+    found = []
+    if person.role not in MACHINES:
+        found.append(move("staff.change_role", "Change role", "Save", "", forms.field("role", "Role", "choice", person.role, choices=roles)))
+        if person.pk not in ways:
+            found.append(move("staff.reset_password", "Reset password", "Reset it", f"{first} is signed out at once. A lead lets them in with a code."))
+    if person.is_active:
+        found.append(move("staff.set_active", "Switch off", "Switch off", f"{first}'s sessions and tokens end at once."))
+    return found
+
+
+def _state(way: Any, person: Any) -> tuple[str, str] | None:
+    """What stands beside a name, and its colour."""
+    if not person.is_active:
+        return "switched off", "quiet"
+    return ("waits for a lead to let them in" if not way.hash else "has a code to choose a password with", "risk") if way else None
+
+
+def let_in(request: HttpRequest) -> HttpResponse:
+    """Who waits for a second person, and the code that lets one of them in, shown once."""
+    given: dict[str, Any] | None = None
+    no: dict[str, Any] | None = None
+    status = 200
+    if request.method == "POST":
+        outcome = forms.do(request, "staff.let_in", {"staff": request.POST.get("staff", "")})
+        person = staff.person(outcome.show["staff"]) if outcome.ok else None
+        if person is not None and "code" in outcome.show:
+            given = {"name": person.name, "username": person.username, "code": outcome.show["code"], "address": request.build_absolute_uri(reverse("welcome"))}
+        elif outcome.refusal is not None:
+            no, status = forms.shown_refusal(outcome.refusal, []), 422
+        else:
+            messages.info(request, f"{outcome.say}. The code was shown once; let them in again for a new one.")
+    rows = [
+        {"name": w.staff.name, "username": w.staff.username, "role": ROLE_TITLES.get(w.staff.role, w.staff.role), "asked_by": w.asked_by.name, "since": w.asked_at,
+         "given_by": w.let_in_by.name if w.let_in_by and w.hash else None,
+         "let_in": forms.button("Let in again" if w.hash else "Let in", reverse("let-in"), staff=w.staff_id) if str(w.staff_id) != request.user.who.id else None}
+        for w in staff.waiting_to_be_let_in()
+    ]
+    hours = rulebooks.current().limits["way_in"]["hours"]
+    return page(request, "letin.html", {"letin": {"given": given, "refusal": no, "rows": rows, "hours": hours}}, status)

@@ -31,6 +31,7 @@ NAV = (
     ("Network", "network", "view.contact"),
     ("Guides", "guides", "view.guides"),
     ("Books", "books", "view.books"),
+    ("Rulebook", "rulebook", "view.rulebook"),
     ("People", "staff", "view.staff"),
 )
 DEMO_NAV = (("Messages", "messages"), ("Make it ring", "ring"))

@@ -7,17 +7,22 @@ from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.views import LoginView, LogoutView
+from allauth.core import ratelimit
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.http import urlencode
 
+from careline.acts.declare import Outcome
 from careline.acts.perform import perform
+from careline.acts.staff import WRONG_CODE
 from careline.domain.rulebook import queries as rulebooks
 from careline.domain.staff import queries as staff
 from careline.domain.staff.rules import ROLE_TITLES
-from careline.doors.web import forms
+from careline.doors.web import forms, oops
+from careline.doors.web.render import page
+from careline.foundation.refusal import Refusal
 
 
 class Adapter(DefaultAccountAdapter):
@@ -64,7 +69,10 @@ class SignIn(LoginView):
             key=None,
             cursor="password" if errors and login else None,
         )
-        why = {"idle": "You were away for a while, so the desk closed. Sign in again; nothing is lost."}
+        why = {
+            "chosen": "Your password is set. Sign in with it.",
+            "idle": "You were away for a while, so the desk closed. Sign in again; nothing is lost.",
+        }
         return context | {
             "signin": {
                 "title": "Sign in",
@@ -72,6 +80,7 @@ class SignIn(LoginView):
                 "error": " ".join(errors) or None,
                 "forms": [shape],
                 "demo": _demo() if settings.DEMO else None,
+                "way_on": {"label": "I was given a code", "href": reverse("welcome")},
             }
         }
 
@@ -84,6 +93,44 @@ def _demo() -> dict[str, Any]:
         if p.is_active and p.role not in ("agent", "service")
     ]
     return {"hint": f"Everybody's password is “{settings.DEMO_PASSWORD}”.", "people": people, "form": None}
+
+
+def welcome(request: HttpRequest) -> HttpResponse:
+    """Whom a lead let in chooses a password. Nobody is signed in here: the code says who may."""
+    login, outcome = request.POST.get("login", "").strip(), None
+    if request.method == "POST":
+        if not ratelimit.consume(request, action="login"):
+            return oops.page(request, 429, "Too many tries", "Too many codes were typed from here.", "Wait a minute, then try again.")
+        outcome = _choose(request, login)
+        if outcome.ok:
+            return redirect(reverse("signin") + "?why=chosen")
+    shape = forms.form(
+        "welcome", "Choose a password", "Choose it", reverse("welcome"),
+        [
+            forms.field("login", "Sign-in name", value=login, autocomplete="username"),
+            forms.field("code", "Code", "secret", autocomplete="one-time-code", hint="Nine letters and digits, from your lead."),
+            forms.field("password", "New password", "secret", autocomplete="new-password", hint="At least 12 characters: a sentence that only you know."),
+            forms.field("again", "Once more", "secret", autocomplete="new-password"),
+        ],
+    )
+    if outcome is not None:
+        shape = forms.refilled(shape, {"login": login}, outcome, [])
+        shape["error"], shape["refusal"] = shape["error"] or (outcome.say if shape["refusal"] else None), None
+    text = "Your lead let you in. Choose a password that only you know."
+    card = {"title": "Welcome", "text": text, "error": None, "forms": [shape], "demo": None, "way_on": {"label": "Sign in", "href": reverse("signin")}}
+    return page(request, "signin.html", {"signin": card}, 200 if outcome is None else 422)
+
+
+def _choose(request: HttpRequest, login: str) -> Outcome:
+    """Perform the choice as the person who was let in. A name that nobody waits under is told the same as a wrong code."""
+    if request.POST.get("password") != request.POST.get("again"):
+        return Outcome("invalid", "", refusal=Refusal("INVALID", "", fields={"again": "The two are not the same."}))
+    person = staff.by_username(login) if login.isprintable() else None
+    way = staff.way_in(person.pk) if person is not None and person.is_active else None
+    if person is None or way is None or not way.hash:
+        return Outcome("refused", WRONG_CODE, refusal=Refusal("NOT_PROVEN", WRONG_CODE, rule="way-in"))
+    given = {"code": request.POST.get("code", ""), "password": request.POST.get("password", "")}
+    return perform("staff.choose_password", given, who=person.who, key=request.POST.get("request_key", ""))
 
 
 def sign_out(request: HttpRequest) -> HttpResponse:

@@ -27,7 +27,7 @@ def misled(walk: Walk) -> tuple[str, ...]:
     return tuple(wrong)
 
 
-def _changes(guide: Guide, event: object, check: Check) -> bool:
+def changes(guide: Guide, event: object, check: Check) -> bool:
     """This remedy may have changed what the check shows."""
     if not isinstance(event, Tried) or event.outcome not in ("done", "claimed", "failed"):
         return False
@@ -42,7 +42,7 @@ def _said_otherwise(walk: Walk, n: int, check: Check) -> bool:
     assert isinstance(said, Reading)
     last = said.outcome
     for event in walk.events[n + 1 :]:
-        if _changes(walk.guide, event, check):
+        if changes(walk.guide, event, check):
             break
         if not isinstance(event, Reading) or event.outcome == CANNOT_TELL:
             continue
@@ -87,6 +87,6 @@ def _hid(walk: Walk, n: int, check: Check, there: dict[str, int]) -> bool:
     above = {cause for row in check.outcomes[:given] for cause, chance in row.when if chance >= 1}
     held = {cause for cause, _ in check.outcomes[given].when}
     return any(
-        cause in above and cause not in held and n < at and not any(_changes(walk.guide, x, check) for x in walk.events[:at])
+        cause in above and cause not in held and n < at and not any(changes(walk.guide, x, check) for x in walk.events[:at])
         for cause, at in there.items()
     )  # fmt: skip

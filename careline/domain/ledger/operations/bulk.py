@@ -75,6 +75,13 @@ def post_payments_many(payments: Sequence[Payment], at: datetime) -> None:
     apply_unapplied_many(sorted({p.account_id for p in payments}), at)
 
 
+def receive_payments_many(rows: Sequence[Mapping[str, Any]], at: datetime) -> None:
+    """Payments as columns with their entries, in bulk, allocated oldest bill first."""
+    ids = write_rows(Payment, rows)
+    _enter_payments((pk, p["number"], p["account_id"], p["received_at"], p["amount_minor"], p["method"]) for pk, p in zip(ids, rows, strict=True))
+    apply_unapplied_many(sorted({p["account_id"] for p in rows}), at)
+
+
 def _enter_payments(payments: Iterable[tuple[int, str, int, datetime, int, str]]) -> None:
     """The entry of each new payment: its id, number, account, moment, amount and method."""
     closed = closed_through()
@@ -166,11 +173,7 @@ def post_history_many(
     write_rows(PaymentMethod, methods)
     issue_bills_many(act=act, rows=bills)
     received = sorted(payments, key=lambda p: p["received_at"])
-    ids = write_rows(Payment, received)
-    _enter_payments(
-        (pk, p["number"], p["account_id"], p["received_at"], p["amount_minor"], p["method"]) for pk, p in zip(ids, received, strict=True)
-    )
-    apply_unapplied_many(sorted({p["account_id"] for p in received}), act.at)
+    receive_payments_many(received, act.at)
 
 
 def issue_bills_many(*, act: Act, rows: Sequence[Mapping[str, Any]]) -> list[int]:
@@ -232,10 +235,12 @@ def return_payments_many(payments: Sequence[Payment], at: datetime) -> None:
 def reverse_bills_many(bills: Sequence[Bill], at: datetime) -> None:
     """Take whole bills back: the opposite entry; what paid them is free again, and what a bill in the customer's favour
     paid is open again."""
+    if not bills:
+        return
     ids = [b.pk for b in bills]
     entries = {e.bill_id: e for e in Entry.objects.filter(bill_id__in=ids, kind=rules.EntryKind.BILL)}
     day = carrier_day(at)
-    booked = rules.booked_on(day, closed_through()) if bills else day
+    booked = rules.booked_on(day, closed_through())
     Entry.objects.bulk_create(
         Entry(account_id=b.account_id, kind=rules.EntryKind.BILL_CORRECTED, day=day, booked_on=booked, at=at, amount_minor=-b.total_minor,
               bill=b, reference=b.number, label=f"Bill {b.number} corrected", reverses=entries[b.pk])

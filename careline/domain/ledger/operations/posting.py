@@ -186,7 +186,7 @@ def settle_refund(*, act: Act, key: str, done: bool | None, reason: str, provide
         payment = refund.payment
         refund.entry = _entry(act, refund.account_id, rules.EntryKind.REFUND, refund.amount_minor, refund.number, f"Given back, {payment.method}", payment=payment)
         paid = queries.payment_entry(payment.pk)
-        if paid is not None:
+        if paid is not None and not queries.was_returned(payment.pk):  # what came back meanwhile covers nothing
             found = queries.open_of_many([refund.account_id]).get(refund.account_id)
             free = dict(found.credits).get(paid.pk, 0) if found else 0
             if free < refund.amount_minor:

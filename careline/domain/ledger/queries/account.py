@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Subquery, Sum, Window
+from django.db.models import Exists, F, OuterRef, Q, Subquery, Sum, Window
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Coalesce
 from django.db.models.query import QuerySet
@@ -32,7 +32,7 @@ from careline.prepared import moment, prepared, whole, wholes
 
 @dataclass(frozen=True)
 class OpenBill:
-    """A bill with what of it is still open (minor units)."""
+    """A bill with what of it is still open (minor units). `replaced_by`: the number of the bill that stands in its place."""
 
     id: int
     number: str
@@ -42,25 +42,39 @@ class OpenBill:
     period_end: date
     total_minor: int
     open_minor: int
+    replaced_by: str = ""
+
+
+FIELDS = ("pk", "number", "issued_on", "due_on", "period_start", "period_end", "total_minor")
 
 
 def bills_of(account_id: int, limit: int | None = None) -> list[OpenBill]:
-    """The account's bills, newest first, each with its open amount; corrected ones are left out."""
+    """The account's bills, newest first, each with its open amount; corrected ones are left out. `limit`: the newest so many,
+    and whatever older one is open still, so that what is past due is all that is."""
     return [OpenBill(*row, row[-1] - paid) for *row, paid in _bills(limit, account=account_id)]
 
 
 @prepared
 def _bills(limit: int | None) -> QuerySet[Bill, tuple[Any, ...]]:
-    paid = (
-        Allocation.objects.filter(bill=OuterRef("pk")).values("bill").annotate(s=Sum("amount_minor")).values("s")
-    )
-    rows = (
-        Bill.objects.filter(account_id=whole("account"), corrected_by=None)
-        .annotate(paid=Coalesce(Subquery(paid), 0))
-        .order_by("-issued_on", "-pk")
-        .values_list("pk", "number", "issued_on", "due_on", "period_start", "period_end", "total_minor", "paid")
-    )
-    return rows[:limit] if limit else rows
+    standing = Bill.objects.filter(account_id=whole("account"), corrected_by=None).order_by("-issued_on", "-pk")
+    rows = standing.annotate(paid=_paid())
+    if limit:
+        rows = rows.filter(Q(pk__in=standing.values("pk")[:limit]) | Q(total_minor__gt=F("paid")))
+    return rows.values_list(*FIELDS, "paid")
+
+
+def _paid() -> Combinable:
+    """What pays a bill of a queryset."""
+    return Coalesce(Subquery(Allocation.objects.filter(bill=OuterRef("pk")).values("bill").annotate(s=Sum("amount_minor")).values("s")), 0)
+
+
+def bill_of(account_id: int, bill_id: int) -> OpenBill | None:
+    """One bill of the account, also one that another replaced: nothing of that is open."""
+    row = Bill.objects.filter(account_id=account_id, pk=bill_id).annotate(paid=_paid()).values_list(*FIELDS, "paid", "corrected_by__number").first()
+    if row is None:
+        return None
+    *known, total, paid, by = row
+    return OpenBill(*known, total, 0 if by else total - paid, by or "")
 
 
 def balance(account_id: int) -> int:
@@ -147,10 +161,6 @@ def charged_beyond_plan(line_id: int, since: date) -> int:
     return UnbilledCharge.objects.filter(line_id=line_id, day__gte=since).aggregate(s=Sum("amount_minor"))["s"] or 0
 
 
-def bill_lines(bill_id: int) -> list[BillLine]:
-    return list(BillLine.objects.filter(bill_id=bill_id).select_related("line").order_by("pk"))
-
-
 def bill_line(bill_line_id: int) -> BillLine | None:
     return BillLine.objects.select_related("bill", "line").filter(pk=bill_line_id).first()
 
@@ -163,6 +173,11 @@ def numbers_of(account_id: int, bill_ids: Sequence[int]) -> dict[int, str]:
 def issued_on(bill_id: int) -> date:
     """The day on which a bill was made. Raises Bill.DoesNotExist when there is none."""
     return Bill.objects.values_list("issued_on", flat=True).get(pk=bill_id)
+
+
+def replaced(account_id: int) -> set[int]:
+    """The bills of an account that another stands in for."""
+    return set(Bill.objects.filter(account_id=account_id, corrected_by__isnull=False).values_list("pk", flat=True))
 
 
 def was_corrected(bill_id: int) -> bool:

@@ -210,19 +210,29 @@ def paid_of(account_id: int, limit: int = 12) -> list[Paid]:
 def refund_room(found: Payment) -> int:
     """How much of a payment can still be given back: what of it was not, and no more than the account is in credit (minor
     units). A payment that came back, or is itself a return, has none."""
-    if found.returns_id is not None or Payment.objects.filter(returns=found).exists():
-        return 0
-    begun = Refund.objects.filter(payment__account_id=found.account_id).exclude(state="refused")
-    used = begun.filter(payment=found).aggregate(s=Sum("amount_minor"))["s"] or 0
-    waiting = begun.filter(state="pending").aggregate(s=Sum("amount_minor"))["s"] or 0
-    balance = Entry.objects.filter(account_id=found.account_id).aggregate(s=Sum("amount_minor"))["s"] or 0
-    return max(min(found.amount_minor - used, -balance - waiting), 0)
+    return 0 if found.returns_id is not None or was_returned(found.pk) else _refund_rooms(found.account_id, [found])[0]
+
+
+def refunded_of(payment_id: int) -> int:
+    """What of a payment went back, or is on its way (minor units)."""
+    return Refund.objects.filter(payment_id=payment_id).exclude(state="refused").aggregate(s=Sum("amount_minor"))["s"] or 0
 
 
 def refundable(account_id: int) -> list[tuple[Payment, int]]:
-    """The payments of an account of which something can be given back the way it came, newest first."""
+    """The payments of an account of which something can be given back the way it came, newest first. Three questions."""
     rows = Payment.objects.filter(account_id=account_id, returns=None, returned_by=None).exclude(provider_reference="")
-    return [(p, room) for p in rows.order_by("-received_at", "-pk")[:12] if (room := refund_room(p)) > 0]
+    found = list(rows.order_by("-received_at", "-pk")[:12])
+    return [(p, room) for p, room in zip(found, _refund_rooms(account_id, found), strict=True) if room > 0]
+
+
+def _refund_rooms(account_id: int, payments: Sequence[Payment]) -> list[int]:
+    used: dict[int, int] = defaultdict(int)
+    waiting = 0
+    for payment_id, state, minor in Refund.objects.filter(account_id=account_id).exclude(state="refused").values_list("payment_id", "state", "amount_minor"):
+        used[payment_id] += minor
+        waiting += minor if state == "pending" else 0
+    balance = Entry.objects.filter(account_id=account_id).aggregate(s=Sum("amount_minor"))["s"] or 0
+    return [max(min(p.amount_minor - used[p.pk], -balance - waiting), 0) for p in payments]
 
 
 def refund(key: str) -> Refund | None:

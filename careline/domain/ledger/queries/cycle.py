@@ -10,6 +10,7 @@ from django.db.models.functions import Coalesce
 
 from careline.domain.ledger import rules
 from careline.domain.ledger.models import Allocation, Bill, BillLine, Payment, UnbilledCharge
+from careline.foundation.tariff import MILLION
 from careline.prepared import day as given_day
 from careline.prepared import prepared, wholes
 
@@ -21,13 +22,15 @@ def covered_to(account_ids: Sequence[int]) -> dict[int, tuple[date, bool]]:
     return {pk: (last, bool(imported)) for pk, last, imported in found}
 
 
-def charged_in_advance(account_ids: Sequence[int], period_end: date) -> list[tuple[int, str, str, int]]:
-    """What standing bills charged for the whole of a period that ends on a day: line, kind (plan or discount), label, amount."""
+def charged_in_advance(account_ids: Sequence[int], period_end: date) -> list[tuple[int, int | None, str, str, int, int]]:
+    """What standing bills charged for the whole of a period that ends on a day: account, line (None: the whole account), kind
+    (plan or discount), label, amount, and of a discount that is a share the parts per million (else 0)."""
     rows = BillLine.objects.filter(
         bill__account_id__in=account_ids, bill__period_end=period_end, bill__corrected_by=None, period_end=period_end,
-        kind__in=(rules.LineKind.PLAN, rules.LineKind.DISCOUNT), line__isnull=False,
+        kind__in=(rules.LineKind.PLAN, rules.LineKind.DISCOUNT),
     )  # fmt: skip
-    return list(rows.order_by("pk").values_list("line_id", "kind", "label", "amount_minor"))  # type: ignore[arg-type]
+    found = rows.order_by("pk").values_list("bill__account_id", "line_id", "kind", "label", "amount_minor", "proration_num", "proration_den")
+    return [(*row, num if den == MILLION else 0) for *row, num, den in found]
 
 
 def unbilled_of_many(account_ids: Sequence[int]) -> list[UnbilledCharge]:

@@ -15,14 +15,16 @@ from django.db.models.functions import Coalesce
 from careline.domain.journal import queries as journal
 from careline.domain.journal.rules import account_chain
 from careline.domain.ledger import rules
-from careline.domain.ledger.models import Allocation, Bill, BillLine, UnbilledCharge
+from careline.domain.ledger.models import Allocation, Bill, BillLine, Payment, UnbilledCharge
 from careline.domain.ledger.queries.account import unbilled_of
 from careline.domain.ledger.rules import charges, estimate, explain
 from careline.foundation import phone
 from careline.foundation.money import shown
 
 # What is done at the desk and shows on a bill.
-BILLED_ACTS = ("lines.add_data", "lines.restore", "lines.suspend", "lines.set_feature", "lines.change_plan")
+BILLED_ACTS = (
+    "lines.add_data", "lines.restore", "lines.suspend", "lines.set_feature", "lines.change_plan", "billing.add_promotion", "billing.end_agreed",
+)  # fmt: skip
 
 
 def explained(
@@ -110,17 +112,25 @@ def billed(bills: Sequence[Bill]) -> list[charges.Billed]:
     """Bills with their lines as frozen facts, in the order given. One question."""
     lines: dict[int, list[charges.Charged]] = {b.pk: [] for b in bills}
     for n in BillLine.objects.filter(bill_id__in=list(lines)).select_related("line"):
-        lines[n.bill_id].append(
-            charges.Charged(
-                n.pk, n.kind, n.label, n.amount_minor, n.line_id, _name(n.line), n.source_key or "", n.period_start, n.period_end,
-                n.quantity, n.unit_price_minor, n.proration_num, n.proration_den, n.tax_rate_ppm, n.taxed_line_id,
-            )
-        )  # fmt: skip
+        lines[n.bill_id].append(_charged(n))
     return [charges.Billed(b.pk, b.number, b.issued_on, b.total_minor, tuple(lines[b.pk])) for b in bills]
 
 
+def bill_charges(bill_id: int) -> list[charges.Charged]:
+    """The lines of one bill, in its own order. One question."""
+    return [_charged(n) for n in BillLine.objects.filter(bill_id=bill_id).select_related("line").order_by("pk")]
+
+
+def _charged(n: BillLine) -> charges.Charged:
+    return charges.Charged(
+        n.pk, n.kind, n.label, n.amount_minor, n.line_id, _name(n.line), n.source_key or "", n.period_start, n.period_end,
+        n.quantity, n.unit_price_minor, n.proration_num, n.proration_den, n.tax_rate_ppm, n.taxed_line_id,
+    )  # fmt: skip
+
+
 def events_between(account_id: int, now: charges.Billed, since: date, until: date) -> list[explain.Event]:
-    """What happened between two bills that can stand behind a difference: deeds in the journal, and the bill that was late."""
+    """What happened between two bills that can stand behind a difference: deeds in the journal, the bill that was late, and the
+    payment that came back."""
     sources = [n.source for n in now.lines if n.source]
     numbers = dict(UnbilledCharge.objects.filter(account_id=account_id, number__in=sources).values_list("reference", "number"))
     zone = ZoneInfo(settings.CARRIER_ZONE)
@@ -133,11 +143,29 @@ def events_between(account_id: int, now: charges.Billed, since: date, until: dat
         if entry.outcome == "done":
             line = str(first.data.get("line", ""))
             events.append(
-                explain.Event(entry.code, first.at.astimezone(zone).date(), entry.say, first.asked_by or first.who_name, numbers.get(order, ""), int(line) if line.isdigit() else None)
-            )
+                explain.Event(
+                    entry.code, first.at.astimezone(zone).date(), entry.say, first.asked_by or first.who_name, numbers.get(order, ""),
+                    int(line) if line.isdigit() else None, str(first.data.get("label", "")),
+                )
+            )  # fmt: skip
     if any(n.kind == rules.LineKind.FEE and charges.is_late_fee(n) for n in now.lines):
         events += _late(account_id, until)
+    if any(n.kind == rules.LineKind.FEE and charges.RETURNED.search(n.label) for n in now.lines):
+        events += _returned(account_id, begin, end)
     return events
+
+
+def _returned(account_id: int, begin: datetime, end: datetime) -> list[explain.Event]:
+    """Payments that came back between two moments: what a fee that names one of them is for."""
+    rows = Payment.objects.filter(account_id=account_id, returns__isnull=False, received_at__gte=begin, received_at__lt=end)
+    zone = ZoneInfo(settings.CARRIER_ZONE)
+    found = []
+    for p in rows.select_related("returns").order_by("received_at", "pk"):
+        day = p.received_at.astimezone(zone).date()
+        assert p.returns is not None
+        what = f"The payment of {shown(p.amount_minor)} by {p.returns.method} came back on {day:%b} {day.day}"
+        found.append(explain.Event("payment.returned", day, what, about=p.number))
+    return found
 
 
 def _late(account_id: int, until: date) -> list[explain.Event]:

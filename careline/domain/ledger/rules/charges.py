@@ -12,8 +12,8 @@ from fractions import Fraction
 
 from careline.domain.ledger.rules import LineKind
 from careline.foundation.money import rounded, shown
+from careline.foundation.tariff import MB_IN_GB, MILLION
 
-MILLION = 1_000_000
 RETURNED = re.compile(r"\breturn", re.I)
 NTH = re.compile(r",?\s*\(?\b(?:instal?lment|payment)?\s*(\d+)\s+of\s+(\d+)(?:\s+days?)?\b\)?", re.I)
 UNTIL = re.compile(r",?\s*\(?\buntil\s+(?:([A-Z][a-z]{2})[a-z]*\.?\s+(\d{1,2}),?\s+(\d{4})|(\d{4})-(\d{2})-(\d{2}))\)?")
@@ -81,10 +81,12 @@ def is_credit(n: Charged) -> bool:
 
 
 def how(n: Charged) -> str:
-    """The arithmetic behind an amount, where the line has it: `11 of 30 days at $55.00`, `0.84 × $10.00`."""
+    """The arithmetic behind an amount, where the line has it: `11 of 30 days at $55.00`, `0.84 × $10.00`, `512 MB at $10.00 a GB`."""
     if not n.unit_minor:
         return ""
     many = "" if n.quantity == 1 else f"{n.quantity.normalize():f} × "
+    if n.kind == LineKind.USAGE and n.den == MB_IN_GB:
+        return f"{n.num:,} MB at {shown(n.unit_minor)} a GB"
     if n.den == MILLION and n.num != n.den:  # a part of an amount, in parts per million: a late fee in percent
         return f"{percent(n.num)} of {shown(n.unit_minor)}"
     if n.num != n.den:

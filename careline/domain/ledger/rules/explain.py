@@ -75,7 +75,8 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What somebody did, or what happened, between two bills. `charge`: the number of the charge that came of it."""
+    """What somebody did, or what happened, between two bills. `charge`: the number of the charge that came of it; `about`: words
+    that the label of a charge must have for it to come of this."""
 
     code: str
     day: date
@@ -83,6 +84,7 @@ class Event:
     who: str = ""
     charge: str = ""
     line: int | None = None
+    about: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -430,8 +432,8 @@ def _event(cause: Cause, olds: list[Charged], news: list[Charged], events: Seque
     if by_charge is not None:
         return by_charge
     codes = _EVENTS.get(cause, ())
-    lines = {n.line for n in [*olds, *news]}
-    fits = [e for e in events if e.code in codes and (e.line is None or e.line in lines)]
+    lines, labels = {n.line for n in [*olds, *news]}, [n.label.casefold() for n in [*olds, *news]]
+    fits = [e for e in events if e.code in codes and (e.line is None or e.line in lines) and any(e.about.casefold() in label for label in labels)]
     return max(fits, key=lambda e: (e.day, e.code, e.what), default=None)
 
 
@@ -440,7 +442,12 @@ _EVENTS: dict[Cause, tuple[str, ...]] = {
     Cause.LINE_ADDED: ("lines.add", "lines.restore"),
     Cause.LINE_ENDED: ("lines.cancel", "lines.suspend"),
     Cause.PART_MONTH: ("lines.change_plan", "lines.suspend", "lines.restore"),
+    Cause.DISCOUNT_BEGAN: ("billing.add_promotion",),
+    Cause.DISCOUNT_ENDED: ("billing.end_agreed",),
+    Cause.FEE_ENDED: ("billing.end_agreed",),
+    Cause.OTHER_OVER: ("billing.end_agreed",),
     Cause.LATE_FEE: ("bill.late",),
+    Cause.ONE_OFF: ("payment.returned",),
 }
 
 

@@ -29,6 +29,7 @@ MONTHS = 18
 DUE_DAYS = 21
 OVERAGE_MINOR = 1000
 LATE_FEE_MINOR = 500
+LATE_FEE = "Late payment fee"
 REGULATORY_MINOR = 199
 PINS = 6  # how many PINs the ordinary accounts share
 FEATURES = customers.FROM_THE_START | {customers.Feature.INTERNATIONAL_CALLING}  # what this carrier switches on for a new line
@@ -295,21 +296,13 @@ def _bill(house: House, k: int, issued: date, tax_ppm: int, first: bool) -> Bill
     start, end = bill_period(house.bill_day, issued)
     lines: list[dict[str, Any]] = []
     before: list[dict[str, Any]] = []
-    taxes: list[dict[str, Any]] = []
     living = [i for i, n in enumerate(house.lines) if n.activated_on <= issued and n.status != "cancelled"]
     for i in living:
         draft = house.lines[i]
         plan = names.PLAN[draft.before[0] if draft.before and issued <= draft.before[1] else draft.plan]
         price = int(str(plan["price_minor"]))
         lines.append(_charge(LineKind.PLAN, str(plan["name"]), i, price, price, start, end))
-        taxed = len(lines) - 1
-        tax = share(price, tax_ppm, 1_000_000)
-        label = f"State and local tax, {house.state}"
-        taxes.append({"kind": LineKind.TAX, "label": label, "line": i, "tax_rate_ppm": tax_ppm, "taxes": taxed, "amount_minor": tax})
-        for charge in _mid_month(draft, i, start):
-            tax = share(charge["amount_minor"], tax_ppm, 1_000_000)
-            taxes.append({"kind": LineKind.TAX, "label": label, "line": i, "tax_rate_ppm": tax_ppm, "taxes": len(lines), "amount_minor": tax})
-            lines.append(charge)
+        lines += _mid_month(draft, i, start)
         if first and draft.activated_on == house.opened_on:
             before += _first_days(draft, i, str(plan["name"]), price, start)
         if draft.protection:
@@ -327,14 +320,23 @@ def _bill(house: House, k: int, issued: date, tax_ppm: int, first: bool) -> Bill
         charge = _charge(LineKind.USAGE, f"Extra data, {gb.normalize():f} GB", 0, OVERAGE_MINOR, amount, add_months(start, -1), start - timedelta(days=1))
         lines.append(charge | {"quantity": gb})
     if k in house.late_fees:
-        lines.append(_charge(LineKind.FEE, "Late payment fee", None, LATE_FEE_MINOR, LATE_FEE_MINOR))
+        lines.append(_charge(LineKind.FEE, LATE_FEE, None, LATE_FEE_MINOR, LATE_FEE_MINOR))
     count = len(living)
     if count:
         fee = _charge(LineKind.FEE, f"Regulatory recovery, {count} line{'s' if count > 1 else ''}", None, REGULATORY_MINOR, count * REGULATORY_MINOR)
         lines.append(fee | {"quantity": count})
     if first:
         before.append(_charge(LineKind.ONE_OFF, "Activation", None, 1000, 1000))
-    return BillDraft(issued, issued + timedelta(days=DUE_DAYS), end, lines + before + taxes)
+    return BillDraft(issued, issued + timedelta(days=DUE_DAYS), end, [*lines, *before, *_taxes(house.state, tax_ppm, lines + before)])
+
+
+def _taxes(state: str, tax_ppm: int, charges: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What the rulebook taxes: not equipment, and no fee for being late."""
+    return [
+        {"kind": LineKind.TAX, "label": f"State and local tax, {state}", "line": n["line"], "tax_rate_ppm": tax_ppm, "taxes": place, "amount_minor": tax}
+        for place, n in enumerate(charges)
+        if n["kind"] != LineKind.EQUIPMENT and n["label"] != LATE_FEE and (tax := share(n["amount_minor"], tax_ppm, 1_000_000))
+    ]
 
 
 def _first_days(draft: LineDraft, i: int, plan: str, price: int, start: date) -> list[dict[str, Any]]:

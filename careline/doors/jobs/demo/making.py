@@ -110,8 +110,9 @@ def _hire(run: Run) -> None:
     for k, (username, name, role, team) in enumerate(PEOPLE):
         at = run.now - timedelta(days=40 if role == "trainee" else 900 - 60 * k)
         machine = role in ("agent", "service")
-        password = {} if machine else {"password": settings.DEMO_PASSWORD}
-        added = run.must(DEMO, "staff.add", at, username=username, name=name, role=role, team=team, **password)
+        added = run.must(DEMO, "staff.add", at, username=username, name=name, role=role, team=team)
+        if not machine:
+            run.must(DEMO, "staff.set_password", at, staff=added.show["staff"], password=settings.DEMO_PASSWORD)
         person = staff.person(added.show["staff"])
         assert person is not None
         run.staff[username] = person.who

@@ -6,7 +6,7 @@ A value that cannot be read is a Fault with the field and a sentence that says w
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -41,14 +41,13 @@ class Field:
     most: int = 160
 
 
+DIGIT = re.compile(r"\d")
+
+
 def text(raw: str, form: str) -> str:
-    if cards.card_numbers(raw):
+    if len(raw) > 12 and len(DIGIT.findall(raw)) > 12 and cards.card_numbers(raw):  # a card number has 13 digits or more
         raise ValueError("a payment card number: exports must carry tokens only")
-    return re.sub(r"\s+", " ", raw).strip()
-
-
-def key(raw: str, form: str) -> str:
-    return text(raw, form)
+    return " ".join(raw.split())
 
 
 def money(raw: str, form: str) -> int:
@@ -163,7 +162,7 @@ def one_of(*words: str) -> Callable[[str, str], str]:
 COUNT = r"([0-9]{1,12}|[0-9]{1,3}(,[0-9]{3}){1,3})"
 
 READERS: dict[str, Callable[[str, str], Any]] = {
-    "text": text, "key": key, "money": money, "minor": minor, "whole": whole, "decimal": decimal, "boolean": boolean,
+    "text": text, "key": text, "money": money, "minor": minor, "whole": whole, "decimal": decimal, "boolean": boolean,
     "day": day, "moment": moment, "zone": zone, "number": number, "imei": imei, "iccid": iccid, "pin": pin_hash,
     "line_status": one_of("active", "suspended", "cancelled", "pending"),
     "account_status": one_of("active", "suspended", "closed"),
@@ -215,34 +214,74 @@ ENTITIES: dict[str, dict[str, Field]] = {
     "payments": {"key": Field("key", most=80), "account": Field("key", most=80), "number": Field("text", most=40), "amount": Field("money"), "method": Field("text", most=60),
                  "received_at": Field("moment"), "provider_reference": Field("text", False, "", most=120), "returns": Field("key", **optional, most=80)},
 }
-# The names that our columns have where they differ from the import's field names.
-COLUMNS = {"price": "price_minor", "data_gb_price": "data_gb_price_minor", "spending_limit": "spending_limit_minor", "number": "msisdn", "total": "total_minor", "amount": "amount_minor", "unit_price": "unit_price_minor"}
+# What makes a row one of its kind, where it is not a key of its own.
+IDENTITY = {"people": ("account", "person"), "usage": ("line", "kind", "day"), "pins": ("account",)}
+
+
+def column(entity: str, name: str) -> str:
+    """What a field is called in our tables."""
+    kind = ENTITIES[entity][name].kind
+    return {"key": "source_key"}.get(name) or {"money": f"{name}_minor", "number": "msisdn"}.get(kind, name)
+
+
+class Cell(dict[str, Any]):
+    """What the values of one field are read as; each is read once while it is remembered, for exports repeat themselves.
+
+    `words` are the source's words for ours, `empty` those that say nothing (compared in lower case).
+    """
+
+    def __init__(self, name: str, field: Field, form: str = "", words: Mapping[str, str] | None = None, empty: Collection[str] = EMPTY, guarded: bool = False) -> None:
+        super().__init__()
+        self._name, self._field, self._form, self._words, self._empty = name, field, form, words or {}, empty
+        self._reader, self._guarded = READERS[field.kind], guarded and field.kind in ("text", "key")
+
+    def __missing__(self, raw: str) -> Any:
+        if len(self) >= REMEMBERED:
+            self.clear()
+        self[raw] = found = self.read(raw)
+        return found
+
+    def read(self, raw: str) -> Any:
+        """Raises Fault for a value that cannot be read."""
+        field = self._field
+        value = raw.strip()
+        value = self._words.get(value, value).strip()
+        if value.lower() in self._empty:
+            if field.needed:
+                raise Fault(self._name, "this is needed and is empty")
+            return field.default
+        if self._guarded and value[0] == "'" and GUARD.match(value):
+            value = value[1:]
+        try:
+            found = self._reader(value, self._form)
+        except ValueError as fault:
+            raise Fault(self._name, f"{fault}") from None
+        if isinstance(found, str) and len(found) > field.most and field.kind != "pin":
+            raise Fault(self._name, f"longer than {field.most} characters")
+        if field.kind == "whole" and found > (limit := MOST_COUNT if field.most == 160 else field.most):
+            raise Fault(self._name, f"above {limit}")
+        return found
+
+
+REMEMBERED = 10_000  # values of a field
+GUARD = re.compile(r"'+[=+\-@\t\r]")  # what an export puts an apostrophe in front of
+
+
+def cells(entity: str, forms: Mapping[str, str], words: Mapping[str, Mapping[str, str]] = {}, empty: Collection[str] = EMPTY, guarded: bool = False) -> dict[str, Cell]:
+    """A reader for each field of an entity, by its name, in the order in which faults are told."""
+    return {name: Cell(name, field, forms.get(name, ""), words.get(name), empty, guarded) for name, field in ENTITIES[entity].items()}
 
 
 def read_row(entity: str, raw: Mapping[str, str], forms: Mapping[str, str]) -> dict[str, Any]:
-    """A row of an entity from its source values by field name. Raises Fault for the first that cannot be read."""
-    found: dict[str, Any] = {}
-    for name, field in ENTITIES[entity].items():
-        value = (raw.get(name) or "").strip()
-        if value.lower() in EMPTY:
-            if field.needed:
-                raise Fault(name, "this is needed and is empty")
-            found[name] = field.default
-            continue
-        try:
-            found[name] = READERS[field.kind](value, forms.get(name, ""))
-        except ValueError as fault:
-            raise Fault(name, f"{fault}") from None
-        if isinstance(found[name], str) and len(found[name]) > field.most and field.kind != "pin":
-            raise Fault(name, f"longer than {field.most} characters")
-        if field.kind == "whole" and found[name] > (limit := MOST_COUNT if field.most == 160 else field.most):
-            raise Fault(name, f"above {limit}")
-    _together(entity, found)
-    return found
+    """A row of an entity, as our tables call its columns, from its source values by field name. Raises Fault for the first that
+    cannot be read."""
+    row = {column(entity, name): cell[raw.get(name) or ""] for name, cell in cells(entity, forms).items()}
+    together(entity, row)
+    return row
 
 
-def _together(entity: str, row: dict[str, Any]) -> None:
-    """Rules about several fields of one row."""
+def together(entity: str, row: dict[str, Any]) -> None:
+    """Rules about what a row says as a whole."""
     if entity == "methods" and not re.fullmatch(r"\d{4}", row["last_four"]):
         raise Fault("last_four", "not four digits")
     if entity == "accounts" and not 1 <= row["bill_day"] <= 31:
@@ -250,11 +289,11 @@ def _together(entity: str, row: dict[str, Any]) -> None:
     if entity == "accounts" and row["currency"] != "USD":
         raise Fault("currency", f"this house keeps USD, not {row['currency']}")
     for name in ("data_gb_price", "spending_limit"):
-        if (row.get(name) or 0) < 0:
+        if (row.get(f"{name}_minor") or 0) < 0:
             raise Fault(name, "below zero")
     if entity == "bills" and row["period_end"] < row["period_start"]:
         raise Fault("period_end", "before period_start")
     if entity == "bill_lines" and row["proration_den"] < 1:
         raise Fault("proration_den", "below 1")
-    if entity == "payments" and row["amount"] <= 0:
+    if entity == "payments" and row["amount_minor"] <= 0:
         raise Fault("amount", "not above zero; a returned payment has `returns` and its own positive amount")

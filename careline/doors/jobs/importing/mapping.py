@@ -1,7 +1,8 @@
 """The mapping file: which source column is which field of ours.
 
     [lines]
-    file = "subscribers.csv"            # or .jsonl
+    file = "subscribers.csv"            # or .jsonl or .parquet
+    empty = ["", "null"]                # the words that say nothing (without it: these and a few like them)
     [lines.columns]                     # our field = their column
     key = "SUBSCRIBER_ID"
     [lines.constants]                   # our field = one value for all
@@ -20,32 +21,35 @@ import csv
 import json
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date
+from functools import cached_property
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from careline.doors.jobs.importing.fields import ENTITIES
+from careline.doors.jobs.importing.fields import EMPTY, ENTITIES, Fault, cells, column, together
 from careline.doors.jobs.stop import Stop
 
 FIRST_SERIAL = 2_000_000
 IN_PATTERN = re.compile(r"\{([^{}]+)\}")
+LONGEST = 1_000_000  # characters of a line; what is longer is no row of an export, and is never held whole
+SUFFIXES = (".csv", ".jsonl", ".parquet")
+# How files begin that are not what their name says, and what to do about it.
+PACKED = {b"PK\x03\x04": "a ZIP archive (or a spreadsheet). Unpack it, or save it as CSV in UTF-8", b"\x1f\x8b": "packed by gzip. Unpack it first",
+          b"BZh": "packed by bzip2. Unpack it first", b"\xfd7zXZ": "packed by xz. Unpack it first", b"(\xb5/\xfd": "packed by zstd. Unpack it first",
+          b"\xd0\xcf\x11\xe0": "an old spreadsheet. Save it as CSV in UTF-8"}  # fmt: skip
+LARGEST_GROUP = 1 << 30  # bytes of a Parquet row group when unpacked
 
-
-@dataclass(frozen=True)
-class Row:
-    """One row of a file: its number, its values by column or None and why it could not be read, and its text as it was."""
-
-    n: int
-    values: dict[str, str] | None
-    why: str
-    text: str
+# A row of a file: its number; its cells (CSV, Parquet) or its values by name (JSON Lines), or None; why it could not be read; its text then.
+Row = tuple[int, "list[str] | dict[str, str] | None", str, str]
 
 
 @dataclass(frozen=True)
 class Source:
-    """One entity's file and how to read it."""
+    """One entity's file and how to read it. `empty`: the words that say nothing, in lower case; `guarded`: texts that a spreadsheet
+    would take for a formula have an apostrophe in front, as our own export writes them."""
 
     entity: str
     path: Path
@@ -54,72 +58,125 @@ class Source:
     formats: Mapping[str, str] = field(default_factory=dict)
     values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     synthesise: Mapping[str, str] = field(default_factory=dict)
+    empty: tuple[str, ...] = tuple(sorted(EMPTY))
+    guarded: bool = False
 
     def rows(self) -> Iterator[Row]:
         """Every row of the file that is not empty."""
-        return self._json_lines() if self.path.suffix == ".jsonl" else self._csv()
+        return {".jsonl": self._json_lines, ".parquet": self._parquet}.get(self.path.suffix, self._csv)()
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The names of the file's columns, as a row's cells stand in their order; none of JSON Lines, whose rows name their own."""
+        if self.path.suffix == ".jsonl":
+            return []
+        if self.path.suffix == ".parquet":
+            return list(parquet(self.path).schema_arrow.names)
+        with open(self.path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            lines = Lines(file)
+            found = [h.strip() for h in next(csv.reader(lines), [])]
+            if len(lines.seen) == 1 and lines.why.startswith("longer"):
+                raise csv.Error
+            return found
 
     def _csv(self) -> Iterator[Row]:
         with open(self.path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            seen: list[str] = []  # the lines that the reader took for this row
-            reader = csv.reader(_noting(file, seen))
-            header = [h.strip() for h in next(reader, [])]
+            lines = Lines(file)
+            reader = csv.reader(lines)
+            width = len(next(reader, []))
             for n in count(2):
-                seen.clear()
+                lines.begin()
                 try:
                     cells = next(reader)
                 except StopIteration:
                     return
                 except csv.Error:
-                    yield Row(n, None, f"a cell is longer than {csv.field_size_limit():,} characters: look for a quotation mark that is not closed", text_of(seen))
+                    yield n, None, lines.why or f"a cell is longer than {csv.field_size_limit():,} characters: look for a quotation mark that is not closed", text_of(lines.seen)
                     continue
-                if not any(c.strip() for c in cells):
-                    continue
-                why = not_text(cells)
-                if not why and len(cells) != len(header):
-                    why = f"{len(cells)} {'cell' if len(cells) == 1 else 'cells'} where the header has {len(header)}"
-                yield Row(n, None if why else dict(zip(header, cells, strict=True)), why, text_of(seen))
+                if lines.why:
+                    yield n, None, lines.why, text_of(lines.seen)
+                elif len(cells) == width and any(map(str.strip, cells)):
+                    yield n, cells, "", ""
+                elif any(map(str.strip, cells)):
+                    yield n, None, f"{len(cells)} {'cell' if len(cells) == 1 else 'cells'} where the header has {width}", text_of(lines.seen)
 
     def _json_lines(self) -> Iterator[Row]:
         with open(self.path, encoding="utf-8-sig", errors="surrogateescape") as file:
-            for n, line in enumerate(file, 1):
-                if not line.strip():
+            lines = Lines(file)
+            for n in count(1):
+                lines.begin()
+                line = next(lines, None)
+                if line is None:
+                    return
+                if not line.strip() and not lines.why:
                     continue
-                found, why = _json_object(line)
-                why = not_text([line]) or why or not_text(found.values())
-                yield Row(n, None if why else found, why, text_of([line]))
+                found, why = ({}, "") if lines.why else _json_object(line)
+                why = lines.why or why or not_text(found.values())
+                yield n, None if why else found, why, text_of(lines.seen) if why else ""
 
-    def fields_of(self, n: int, raw: Mapping[str, str]) -> dict[str, str]:
-        """Our fields from a source row, as text still."""
-        found = dict(self.constants)
-        for name, column in self.columns.items():
-            value = raw.get(column, "")
-            found[name] = self.values.get(name, {}).get(value.strip(), value)
-        said = {**raw, "serial": str(FIRST_SERIAL + n)}
-        for name, pattern in self.synthesise.items():
-            found[name] = IN_PATTERN.sub(lambda part: said[part[1]], pattern)
-        return found
+    def _parquet(self) -> Iterator[Row]:
+        n = 1
+        for batch in parquet(self.path).iter_batches(batch_size=2000):
+            for found in zip(*([_word(v) for v in values.to_pylist()] for values in batch.columns), strict=True):
+                n += 1
+                why = not_text(found)
+                yield n, None if why else list(found), why, text_of([",".join(found)]) if why else ""
+
+    def named(self, raw: list[str] | dict[str, str]) -> dict[str, str]:
+        """A row's values by the names of its columns."""
+        return raw if isinstance(raw, dict) else dict(zip(self.names, raw, strict=True))
+
+
+class Lines:
+    """The lines of a file, none longer than LONGEST: what of a line is more is passed over in pieces. `seen`: those taken since
+    `begin`; `why`: what keeps one of these from being read as text."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._read = file.readline
+        self.begin()
+
+    def begin(self) -> None:
+        self.seen: list[str] = []
+        self.why = ""
+
+    def __iter__(self) -> Lines:
+        return self
+
+    def __next__(self) -> str:
+        line = self._read(LONGEST)
+        if not line:
+            raise StopIteration
+        if len(line) == LONGEST and not line.endswith(("\n", "\r")):
+            self.why = f"longer than {LONGEST:,} characters: no row of an export is"
+            self.seen.append(line[:KEPT])
+            while (more := self._read(LONGEST)) and not more.endswith(("\n", "\r")):
+                pass
+            return "\n"
+        if not line.isascii() or "\0" in line:
+            self.why = self.why or not_text([line])
+        self.seen.append(line)
+        return line
+
+
+KEPT = 2000  # characters of a line that is far too long
 
 
 def not_text(cells: Iterable[str]) -> str:
     """Why these values can be kept by no database, or nothing."""
     for cell in cells:
-        if any("\ud800" <= ch <= "\udfff" for ch in cell):
+        if not cell.isascii() and SURROGATE.search(cell):
             return "not UTF-8: export it again as UTF-8"
         if "\0" in cell:
             return "not text: there is a NUL character in it"
     return ""
 
 
+SURROGATE = re.compile("[\ud800-\udfff]")
+
+
 def text_of(lines: Iterable[str]) -> str:
     """The text of a row as it was; bytes that are no UTF-8 as \\xff."""
     return "".join(lines).rstrip("\r\n").encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-
-def _noting(file: Iterable[str], seen: list[str]) -> Iterator[str]:
-    for line in file:
-        seen.append(line)
-        yield line
 
 
 def _json_object(line: str) -> tuple[dict[str, str], str]:
@@ -134,6 +191,87 @@ def _json_object(line: str) -> tuple[dict[str, str], str]:
     if not isinstance(found, dict):
         return {}, "not a JSON object: each line must be one, in {} with names"
     return {k: "" if v is None else v if isinstance(v, str) else json.dumps(v, ensure_ascii=False) for k, v in found.items()}, ""
+
+
+def _word(value: Any) -> str:
+    """A value of a Parquet file as a text file would say it."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, date):  # a moment too
+        return value.isoformat()
+    return value if isinstance(value, str) else str(value)
+
+
+def parquet(path: Path) -> Any:
+    """A Parquet file, opened. Raises Stop in one sentence when it is none, or would take too much memory."""
+    arrow = pyarrow()
+    try:
+        file = arrow.parquet.ParquetFile(path)
+        groups = [file.metadata.row_group(n) for n in range(file.metadata.num_row_groups)]
+    except (arrow.ArrowException, OSError) as fault:
+        raise Stop(f"{path.name} is no Parquet file that can be read ({type(fault).__name__}). Export it again.", 2) from None
+    if any(group.total_byte_size > LARGEST_GROUP for group in groups):
+        raise Stop(f"{path.name} has a row group of more than {LARGEST_GROUP >> 30} GB unpacked. Write it with smaller row groups.", 2)
+    return file
+
+
+def pyarrow() -> Any:
+    """The library behind Parquet. Raises Stop where it is not installed."""
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise Stop("Parquet needs pyarrow, which is not installed here. Run: make setup-parquet", 2) from None
+    return pyarrow
+
+
+class Reader:
+    """Reads the rows of one source: which cell is which field, worked out once."""
+
+    def __init__(self, source: Source, forms: Mapping[str, str]) -> None:
+        self._source, self._entity = source, source.entity
+        known = cells(source.entity, forms, source.values, source.empty, source.guarded)
+        header = {name: place for place, name in enumerate(source.names)}
+        self._taken = [(column(source.entity, f), known[f], header.get(c, 0), c) for f, c in source.columns.items() if f not in source.synthesise]
+        order = list(known)
+        self._taken.sort(key=lambda t: order.index(next(f for f in order if column(source.entity, f) == t[0])))
+        self._rest = {column(source.entity, f): (cell, source.constants.get(f, "")) for f, cell in known.items() if f not in source.columns and f not in source.synthesise}
+        self._made = {column(source.entity, f): (known[f], pattern) for f, pattern in source.synthesise.items()}
+        self._same: dict[str, Any] | None = None
+
+    def __call__(self, n: int, raw: list[str] | dict[str, str]) -> dict[str, Any]:
+        """A row as our tables call its columns. Raises Fault for the first field that cannot be read."""
+        if self._same is None:
+            self._same = {name: cell[given] for name, (cell, given) in self._rest.items()}
+        row = self._same.copy()
+        if isinstance(raw, dict):
+            for name, cell, _, theirs in self._taken:
+                row[name] = cell[raw.get(theirs, "")]
+        else:
+            for name, cell, place, _ in self._taken:
+                row[name] = cell[raw[place]]
+        if self._made:
+            said = {**self._source.named(raw), "serial": str(FIRST_SERIAL + n)}
+            for name, (cell, pattern) in self._made.items():
+                try:
+                    row[name] = cell[IN_PATTERN.sub(lambda part: said[part[1]], pattern)]
+                except KeyError as fault:
+                    raise Fault("row", f"a pattern names the column {fault.args[0]}, which this row lacks") from None
+        if self._entity in RULED:
+            together(self._entity, row)
+        return row
+
+    def only(self, name: str) -> Callable[[int, list[str] | dict[str, str]], Any]:
+        """A reader of one field."""
+        for mine, cell, place, theirs in self._taken:
+            if mine == name:
+                return lambda n, raw: cell[raw.get(theirs, "") if isinstance(raw, dict) else raw[place]]
+        return lambda n, raw: self(n, raw)[name]
+
+
+RULED = {"methods", "accounts", "plans", "lines", "bills", "bill_lines", "payments"}
 
 
 def load(path: Path, folder: Path | None) -> list[Source]:
@@ -157,6 +295,7 @@ def load(path: Path, folder: Path | None) -> list[Source]:
         source = Source(
             entity, (folder or path.parent) / part.get("file", f"{entity}.csv"), _words(part, "columns"), _words(part, "constants"), _words(part, "formats"),
             {k: {theirs: str(ours) for theirs, ours in v.items()} for k, v in part.get("values", {}).items()}, _words(part, "synthesise"),
+            tuple(str(word).lower() for word in part.get("empty", sorted(EMPTY))), part.get("guarded", False),
         )  # fmt: skip
         _check(source, path)
         sources.append(source)
@@ -176,8 +315,12 @@ def _part(known: Mapping[str, Any], entity: str) -> dict[str, Any]:
     for name, given in part.items():
         if name == "file" and not isinstance(given, str):
             raise Stop(f"[{entity}]: file must be the name of a file in quotation marks.", 2)
-        if name not in ("file", *PARTS):
-            raise Stop(f"[{entity}] has {name}, which is not known; it may have file, {', '.join(PARTS)}.", 2)
+        if name == "empty" and not isinstance(given, list):
+            raise Stop(f'[{entity}]: empty must be a list of words, such as empty = ["", "null"].', 2)
+        if name == "guarded" and not isinstance(given, bool):
+            raise Stop(f"[{entity}]: guarded must be true or false.", 2)
+        if name not in ("file", "empty", "guarded", *PARTS):
+            raise Stop(f"[{entity}] has {name}, which is not known; it may have file, empty, guarded, {', '.join(PARTS)}.", 2)
         if name in PARTS and not isinstance(given, dict):
             raise Stop(f"[{entity}] {name} must be a table: start it with [{entity}.{name}].", 2)
         for field_, value in given.items() if name in PARTS else ():
@@ -202,10 +345,18 @@ def _check(source: Source, mapping: Path) -> None:
         raise Stop(f"[{source.entity}] in {mapping.name} maps nothing to {missing[0]}, which every row needs.", 2)
     if not source.path.is_file():
         raise Stop(f"[{source.entity}]: there is no file {source.path}.", 2)
+    with open(source.path, "rb") as file:
+        begins = file.read(8)
+    for mark, what in PACKED.items():
+        if begins.startswith(mark):
+            raise Stop(f"{source.path.name} is {what}.", 2)
+    if source.path.suffix not in SUFFIXES:
+        raise Stop(f"{source.path.name}: a file is .csv, .jsonl or .parquet.", 2)
+    if source.path.suffix == ".jsonl" and begins.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise Stop(f"{source.path.name} is not UTF-8 text. Export it again in UTF-8.", 2)
     if source.path.suffix != ".jsonl":
         try:
-            with open(source.path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-                header = [h.strip() for h in next(csv.reader(file), [])]
+            header = source.names
         except csv.Error:
             raise Stop(f"{source.path.name} is no CSV file: its first line is too long.", 2) from None
         if not_text(header):

@@ -1,21 +1,23 @@
-"""Running an import: batches in short transactions, each row written, unchanged, or rejected with its reason.
+"""Running an import: parts in short transactions, each row written, unchanged, or rejected with its reason.
 
-It is safe to repeat and to resume after a kill: rows are found by the carrier's own keys, so what was written before is
-unchanged. Bill lines are staged in a temporary file database, so that memory stays flat.
+It is safe to repeat, for rows are found by the carrier's own keys, and it goes on after a kill: how far it came is written in the very
+transaction that wrote the rows. What it must remember of the files themselves (which keys came, rejected rows, the lines of bills that
+have not come yet) lies in a work file beside the report, so that memory stays flat; an import whose work file or files are gone starts
+from the first row, where all that was written is unchanged.
 """
 
 from __future__ import annotations
 
 import csv
 import json
-import pickle
+import marshal
 import sqlite3
-import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +26,12 @@ from django.db import transaction
 from careline.acts.perform import bare_facts
 from careline.domain.customers import operations as customers
 from careline.domain.journal import operations as journal
+from careline.domain.journal import queries as journal_queries
 from careline.domain.journal import rules as journal_rules
 from careline.domain.ledger import operations as ledger
 from careline.domain.rulebook import queries as rulebooks
-from careline.doors.jobs.importing.fields import COLUMNS, Fault, read_row
-from careline.doors.jobs.importing.mapping import Source
+from careline.doors.jobs.importing.fields import IDENTITY, Fault, column
+from careline.doors.jobs.importing.mapping import Reader, Row, Source
 from careline.doors.jobs.pace import Pace
 from careline.doors.jobs.stop import Stop
 from careline.foundation.act import NO_BASIS, Act, Who
@@ -36,9 +39,8 @@ from careline.foundation.authority import Question
 from careline.foundation.cards import card_numbers
 
 IMPORTER = Who("Job", "import", "Import", "job")
-SMALLEST, LARGEST = 20, 2000  # rows in a write transaction
-# What makes a row one of its kind, where it is not a key of its own.
-IDENTITY = {"people": ("account", "person"), "usage": ("line", "kind", "day"), "pins": ("account",)}
+SMALLEST, LARGEST = 200, 5000  # rows in a write transaction
+STAGED = 5000  # lines of bills that are put aside at once
 
 
 @dataclass
@@ -54,52 +56,133 @@ class Tally:
 
 
 @dataclass
-class Run:
-    """One import under way: where rejects go, and what was counted so far."""
+class Place:
+    """How far an import came: the last row of each entity's file that is settled, and what was counted until then."""
 
-    out: Path
-    at: datetime
-    check: bool = False
-    say: Callable[[str], None] = lambda _: None
+    done: dict[str, int] = field(default_factory=dict)
     tallies: dict[str, Tally] = field(default_factory=dict)
-    pace: Pace = field(default_factory=lambda: Pace(SMALLEST, LARGEST))
-    _rejects: sqlite3.Connection | None = None
-
-    def start(self) -> Act:
-        rulebook = rulebooks.current()
-        verdict = rulebook.authority.decide(Question(IMPORTER, "imports.run", ("House", "house"), {"basis": bare_facts(kind="job", level=3)}))
-        if not verdict.allowed:
-            raise Stop("The rulebook does not let the import job run (imports.run).", 1)
-        return Act(IMPORTER, self.at, "", uuid.uuid4().hex, NO_BASIS, rulebook=rulebook.digest)
 
     def tally(self, entity: str) -> Tally:
         return self.tallies.setdefault(entity, Tally())
 
-    def reject(self, entity: str, n: int, name: str, reason: str, raw: Mapping[str, str] | str) -> None:
-        """Keep a rejected row: its number, the field, the reason, and the row as it was (card numbers masked)."""
-        self.tally(entity).rejected += 1
-        if self._rejects is None:
-            self._rejects = sqlite3.connect("")  # in a file of its own that goes with it
-            self._rejects.execute("CREATE TABLE reject (entity TEXT, n INTEGER, field TEXT, reason TEXT, row TEXT)")
-        text = raw if isinstance(raw, str) else json.dumps(raw, ensure_ascii=False)
-        self._rejects.execute("INSERT INTO reject VALUES (?, ?, ?, ?, ?)", (entity, n, name, _masked(reason), _masked(text)))
+    def said(self) -> dict[str, Any]:
+        return {"done": self.done, "tallies": {e: vars(t) for e, t in self.tallies.items()}}
 
-    def close(self) -> None:
-        """Write the rejected rows, each entity's in the order of its file."""
-        if self._rejects is None:
+    @classmethod
+    def read(cls, said: dict[str, Any]) -> Place:
+        return cls(dict(said["done"]), {e: Tally(**t) for e, t in said["tallies"].items()})
+
+
+class Work:
+    """The work file: keys that came, rejected rows, and lines that wait for their bill. What is noted names the part of which file it
+    was noted in (`during`, `until` its last row), so that what was never settled can be forgotten."""
+
+    during, until = "", 0
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.link = sqlite3.connect(path, isolation_level=None)
+        try:
+            self.link.execute("PRAGMA locking_mode=EXCLUSIVE")
+            self.link.execute("PRAGMA synchronous=OFF")
+            self.link.execute("CREATE TABLE IF NOT EXISTS seen (entity TEXT, key TEXT, n INTEGER, during TEXT, until INTEGER, PRIMARY KEY (entity, key)) WITHOUT ROWID")
+            self.link.execute("CREATE TABLE IF NOT EXISTS reject (entity TEXT, n INTEGER, field TEXT, reason TEXT, row TEXT, during TEXT, until INTEGER)")
+            self.link.execute("CREATE TABLE IF NOT EXISTS line (bill TEXT, n INTEGER, cells BLOB)")
+        except sqlite3.OperationalError:
+            raise Stop(f"Another import works in {path.parent}. Wait for it, or name another folder with --out.", 1) from None
+
+    def back_to(self, during: str, until: int) -> None:
+        """Forget what was noted in later parts: it was never settled."""
+        self.link.execute("DELETE FROM seen WHERE during = ? AND until > ?", (during, until))
+        self.link.execute("DELETE FROM reject WHERE during = ? AND until > ?", (during, until))
+
+    def twice(self, entity: str, rows: Sequence[tuple[str, int]]) -> dict[int, int]:
+        """Note the keys of rows. Returns those whose key came before, with the row in which it did."""
+        before = self.link.total_changes
+        self.link.executemany("INSERT OR IGNORE INTO seen VALUES (?, ?, ?, ?, ?)", [(entity, key, n, self.during, self.until) for key, n in rows])
+        if self.link.total_changes - before == len(rows):
+            return {}
+        found = {n: self.link.execute("SELECT n FROM seen WHERE entity = ? AND key = ?", (entity, key)).fetchone()[0] for key, n in rows}
+        return {n: first for n, first in found.items() if first != n}
+
+    def reject(self, entity: str, n: int, name: str, reason: str, text: str) -> None:
+        self.link.execute("INSERT INTO reject VALUES (?, ?, ?, ?, ?, ?, ?)", (entity, n, name, _masked(reason), _masked(text), self.during, self.until))
+
+    def rejected(self) -> Iterator[tuple[str, Iterator[tuple[int, str, str, str]]]]:
+        """The rejected rows of each entity in the order of its file."""
+        for (entity,) in self.link.execute("SELECT DISTINCT entity FROM reject").fetchall():
+            yield entity, self.link.execute("SELECT n, field, reason, row FROM reject WHERE entity = ? ORDER BY n, rowid", (entity,))
+
+    def put_aside(self, lines: Iterator[tuple[str, int, bytes]]) -> None:
+        """Put lines into the file by their bill, unless a run before this one did."""
+        if self.link.execute("SELECT 1 FROM sqlite_master WHERE name = 'by_bill'").fetchone():
             return
-        for (entity,) in self._rejects.execute("SELECT DISTINCT entity FROM reject").fetchall():
-            with open(self.out / f"rejected-{entity}.csv", "w", encoding="utf-8", newline="") as file:
-                out = csv.writer(file)
-                out.writerow(["row", "field", "reason", "as_it_was"])
-                out.writerows(self._rejects.execute("SELECT n, field, reason, row FROM reject WHERE entity = ? ORDER BY n, rowid", (entity,)))
-        self._rejects.close()
+        self.link.execute("BEGIN")
+        self.link.execute("DELETE FROM line")
+        self.link.executemany("INSERT INTO line VALUES (?, ?, ?)", lines)
+        self.link.execute("CREATE INDEX by_bill ON line (bill, n)")
+        self.link.execute("COMMIT")
+
+    def lines_of(self, bills: Sequence[str]) -> list[Row]:
+        """The lines of these bills in the order of their file."""
+        asked = "SELECT n, cells FROM json_each(?) k JOIN line ON line.bill = k.value ORDER BY n"
+        return [(n, *marshal.loads(held)) for n, held in self.link.execute(asked, (json.dumps(bills),))]
+
+    def left_over(self) -> Iterator[Row]:
+        """Lines of bills that did not come."""
+        asked = "SELECT n, cells FROM line WHERE NOT EXISTS (SELECT 1 FROM seen WHERE entity = 'bills' AND key = bill) ORDER BY n"
+        return ((n, *marshal.loads(held)) for n, held in self.link.execute(asked))
+
+    def close(self, keep: bool) -> None:
+        self.link.close()
+        if not keep:
+            for end in ("", "-journal"):
+                self.path.with_name(self.path.name + end).unlink(missing_ok=True)
 
 
 def _masked(text: str) -> str:
     for begin, end in reversed(card_numbers(text)):
         text = text[:begin] + "•" * (end - begin) + text[end:]
     return text
+
+
+@dataclass
+class Run:
+    """One import under way."""
+
+    act: Act
+    work: Work
+    place: Place
+    files: str
+    check: bool
+    say: Callable[[str], None]
+    pace: Pace
+    forms: dict[str, dict[str, str]]
+    shown: float = 0.0
+
+    def reject(self, source: Source, n: int, name: str, reason: str, raw: Any) -> None:
+        """Keep a rejected row: its number, the field, the reason, and the row as it was (card numbers masked)."""
+        self.place.tally(source.entity).rejected += 1
+        self.work.reject(source.entity, n, name, reason, raw if isinstance(raw, str) else json.dumps(source.named(raw), ensure_ascii=False))
+
+    def keep_place(self) -> None:
+        """Write how far the import came; in the transaction that writes the rows."""
+        journal.keep_place(act=self.act, code="imports.run", digest=self.files, place=self.place.said())
+
+    def parts(self, source: Source) -> Iterator[list[Row]]:
+        """The rows of a file that are not settled yet, in parts for one transaction each."""
+        done = self.place.done.get(source.entity, 0)
+        self.work.back_to(source.entity, done)
+        for part in self.pace.parts(row for row in source.rows() if row[0] > done):
+            self.work.during, self.work.until = source.entity, part[-1][0]
+            self.work.link.execute("BEGIN")
+            yield part
+            if self.work.link.in_transaction:
+                self.work.link.execute("COMMIT")
+            if time.monotonic() - self.shown > 2:
+                self.shown = time.monotonic()
+                tally = self.place.tally(source.entity)
+                self.say(f"  {source.entity}: {tally.read:,} read, {tally.rejected:,} rejected …")
 
 
 def run(sources: Sequence[Source], *, out: Path, at: datetime, check: bool = False, say: Callable[[str], None] = lambda _: None) -> dict[str, Tally]:
@@ -110,27 +193,57 @@ def run(sources: Sequence[Source], *, out: Path, at: datetime, check: bool = Fal
     out.mkdir(parents=True, exist_ok=True)
     for old in out.glob("rejected-*.csv"):
         old.unlink()
-    now = Run(out, at, check, say)
-    act = now.start()
+    rulebook = rulebooks.current()
+    verdict = rulebook.authority.decide(Question(IMPORTER, "imports.run", ("House", "house"), {"basis": bare_facts(kind="job", level=3)}))
+    if not verdict.allowed:
+        raise Stop("The rulebook does not let the import job run (imports.run).", 1)
+    forms = {s.entity: {k: (f"{v}:{at.date().isoformat()}" if v == "months_ago" else v) for k, v in s.formats.items()} for s in sources}
+    files = _files(sources, forms)
+    path = out / (".check.sqlite3" if check else f".work-{files[:12]}.sqlite3")
+    known = journal_queries.place(who=IMPORTER, digest=files) if path.exists() and not check else None
+    for old in (*out.glob(".check.sqlite3*"), *out.glob(".work-*")):
+        if known is None or not old.name.startswith(path.name):
+            old.unlink()
+    act = Act(IMPORTER, at, "", known.key if known else uuid.uuid4().hex, NO_BASIS, rulebook=rulebook.digest)
+    now = Run(act, Work(path), Place.read(known.said) if known else Place(), files, check, say, Pace(SMALLEST, LARGEST), forms)
     if not check:
-        _line(act, "Import started", {"entities": [s.entity for s in sources]})
+        _line(act, "Import resumed" if known else "Import started", {"entities": [s.entity for s in sources]})
+    whole = False
     try:
         by_entity = {s.entity: s for s in sources}
         for source in sources:
             if source.entity == "bill_lines":
                 continue
-            now.tally(source.entity)
+            now.place.tally(source.entity)
             if source.entity == "bills":
-                _bills(now, act, source, by_entity.get("bill_lines"))
+                _bills(now, source, by_entity.get("bill_lines"))
             else:
-                _plain(now, act, source)
+                _plain(now, source)
+        _write_rejects(now.work, out)
+        whole = True
     finally:
-        now.close()
-    report = {entity: vars(t) for entity, t in now.tallies.items()}
+        now.work.close(keep=not whole and not check)
+    report = {entity: vars(t) for entity, t in now.place.tallies.items()}
     (out / "report.json").write_text(json.dumps(report, indent=1) + "\n")
     if not check:
-        _line(act, "Import done: " + ", ".join(f"{t.written} {e} written" for e, t in now.tallies.items() if t.written), report)
-    return now.tallies
+        with transaction.atomic():
+            journal.leave_place(act=act, digest=files)
+        _line(act, "Import done: " + ", ".join(f"{t.written} {e} written" for e, t in now.place.tallies.items() if t.written), report)
+    return now.place.tallies
+
+
+def _files(sources: Sequence[Source], forms: dict[str, dict[str, str]]) -> str:
+    """What tells these files and this way to read them from any others."""
+    told = [(repr(s), s.path.stat().st_size, s.path.stat().st_mtime_ns, sorted(forms[s.entity].items())) for s in sources]
+    return sha256(repr(told).encode()).hexdigest()
+
+
+def _write_rejects(work: Work, out: Path) -> None:
+    for entity, rows in work.rejected():
+        with open(out / f"rejected-{entity}.csv", "w", encoding="utf-8", newline="") as file:
+            to = csv.writer(file)
+            to.writerow(["row", "field", "reason", "as_it_was"])
+            to.writerows(rows)
 
 
 def _line(act: Act, say: str, data: dict[str, Any]) -> None:
@@ -138,81 +251,77 @@ def _line(act: Act, say: str, data: dict[str, Any]) -> None:
         journal.record(journal_rules.Entry(journal_rules.HOUSE, act, "imports.run", "done", say, data))
 
 
-def _read(now: Run, source: Source) -> Iterator[tuple[int, dict[str, str], dict[str, Any]]]:
-    """The rows that can be read by themselves; the others are rejected here."""
-    tally = now.tally(source.entity)
-    last = time.monotonic()
-    forms = {k: (f"{v}:{now.at.date().isoformat()}" if v == "months_ago" else v) for k, v in source.formats.items()}
-    seen = sqlite3.connect("")  # in a file of its own that goes with it: a key twice in a file is the same in every batch
-    seen.execute("CREATE TABLE seen (key TEXT PRIMARY KEY, n INTEGER) WITHOUT ROWID")
-    identity = IDENTITY.get(source.entity, ("key",))
-    for found in source.rows():
-        n, raw = found.n, found.values
-        tally.read += 1
-        if time.monotonic() - last > 2:
-            last = time.monotonic()
-            now.say(f"  {source.entity}: {tally.read} read, {tally.rejected} rejected …")
+Found = tuple[int, Any, dict[str, Any]]  # a row's number, the row as it was, and what it says
+
+
+def _read(now: Run, source: Source, reader: Reader, part: Sequence[Row]) -> list[Found]:
+    """Of a part the rows that can be read by themselves; the others are rejected here."""
+    entity, found = source.entity, []
+    now.place.tally(entity).read += len(part)
+    for n, raw, why, text in part:
         if raw is None:
-            now.reject(source.entity, n, "row", found.why, found.text)
+            now.reject(source, n, "row", why, text)
             continue
         try:
-            row = read_row(source.entity, source.fields_of(n, raw), forms)
+            found.append((n, raw, reader(n, raw)))
         except Fault as fault:
-            now.reject(source.entity, n, fault.field, fault.reason, raw)
-            continue
-        except KeyError as fault:
-            now.reject(source.entity, n, "row", f"a pattern names the column {fault.args[0]}, which this row lacks", raw)
-            continue
-        mine = json.dumps([str(row[name]) for name in identity])
-        if seen.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (mine, n)).rowcount == 0:
-            (first,) = seen.execute("SELECT n FROM seen WHERE key = ?", (mine,)).fetchone()
-            now.reject(source.entity, n, identity[0], f"the same {' and '.join(identity)} came before, in row {first}", raw)
-            continue
-        yield n, raw, row
-    seen.close()
+            now.reject(source, n, fault.field, fault.reason, raw)
+    if entity == "bill_lines":  # they are told apart within their bill
+        return _once(now, source, found)
+    names = IDENTITY.get(entity, ("key",))
+    if len(names) == 1:
+        key = column(entity, names[0])
+        keys = [(row[key], n) for n, _, row in found]
+    else:
+        columns = [column(entity, name) for name in names]
+        keys = [("\x1f".join(str(row[c]) for c in columns), n) for n, _, row in found]
+    twice = now.work.twice(entity, keys)
+    if not twice:
+        return found
+    for n, raw, _ in found:
+        if n in twice:
+            now.reject(source, n, names[0], f"the same {' and '.join(names)} came before, in row {twice[n]}", raw)
+    return [f for f in found if f[0] not in twice]
 
 
-def _columns(row: dict[str, Any], money: tuple[str, ...]) -> dict[str, Any]:
-    """Our field names as the tables call them."""
-    named = {COLUMNS[k] if k in money else k: v for k, v in row.items()}
-    if "key" in named:
-        named["source_key"] = named.pop("key")
-    return named
-
-
-MONEY = {"plans": ("price", "data_gb_price"), "lines": ("number", "spending_limit"), "payments": ("amount",), "bills": ("total",), "bill_lines": ("unit_price", "amount")}
-
-
-def _plain(now: Run, act: Act, source: Source) -> None:
-    entity, tally = source.entity, now.tally(source.entity)
-
-    def write(batch: list[tuple[int, dict[str, str], dict[str, Any]]]) -> None:
+def _plain(now: Run, source: Source) -> None:
+    entity, reader = source.entity, Reader(source, now.forms[source.entity])
+    for part in now.parts(source):
+        found = _read(now, source, reader, part)
         if now.check:
-            tally.written += len(batch)
-            return
-        rows = [_columns(row, MONEY.get(entity, ())) for _, _, row in batch]
-        with transaction.atomic():
+            now.place.tally(entity).written += len(found)
+            continue
+        rows = [row for _, _, row in found]
+        with now.pace.transaction(), transaction.atomic():
             if entity == "methods":
-                fates = ledger.import_methods_many(act=act, rows=rows)
+                fates = ledger.import_methods_many(act=now.act, rows=rows)
             elif entity == "payments":
-                fates = ledger.import_payments_many(act=act, rows=rows)
-                _journal(act, [r["account"] for r, fate in zip(rows, fates, strict=True) if fate == "written"], "payments")
+                fates = ledger.import_payments_many(act=now.act, rows=rows)
+                _journal(now.act, [r["account"] for r, fate in zip(rows, fates, strict=True) if fate == "written"], "payments")
             else:
-                fates = customers.upsert_many(act=act, entity=entity, rows=rows)
-        _count(now, entity, [(n, raw) for n, raw, _ in batch], fates)
-
-    for part in now.pace.parts(_read(now, source)):
-        write(part)
+                fates = customers.upsert_many(act=now.act, entity=entity, rows=rows)
+            _count(now, source, [(n, raw) for n, raw, _ in found], fates)
+            _settle(now, entity, part[-1][0])
 
 
-def _count(now: Run, entity: str, rows: Sequence[tuple[int, Any]], fates: Sequence[str]) -> None:
-    tally = now.tally(entity)
+def _settle(now: Run, entity: str, n: int) -> None:
+    """Everything up to this row is settled once the transaction commits. What was noted of it is kept first: what is not settled in
+    the end is forgotten when the import goes on."""
+    now.place.done[entity] = n
+    now.work.link.execute("COMMIT")
+    now.keep_place()
+
+
+def _count(now: Run, source: Source, rows: Sequence[tuple[int, Any]], fates: Sequence[str]) -> None:
+    tally = now.place.tally(source.entity)
     for (n, raw), fate in zip(rows, fates, strict=True):
-        if fate in ("written", "unchanged"):
-            setattr(tally, fate, getattr(tally, fate) + 1)
+        if fate == "written":
+            tally.written += 1
+        elif fate == "unchanged":
+            tally.unchanged += 1
         else:
             name, _, reason = fate.partition(": ")
-            now.reject(entity, n, name if reason else "row", reason or fate, raw)
+            now.reject(source, n, name if reason else "row", reason or fate, raw)
 
 
 def _journal(act: Act, accounts: Sequence[str], what: str) -> None:
@@ -229,40 +338,67 @@ def _journal(act: Act, accounts: Sequence[str], what: str) -> None:
     )
 
 
-def _bills(now: Run, act: Act, bills: Source, lines: Source | None) -> None:
-    """Bills with their lines. The lines are staged by bill in a file of their own, then taken as their bill comes."""
-    with tempfile.TemporaryDirectory() as folder:
-        stage = sqlite3.connect(Path(folder) / "lines.sqlite3")
-        stage.execute("PRAGMA synchronous=OFF")
-        stage.execute("CREATE TABLE line (bill TEXT, n INTEGER, raw TEXT, row BLOB)")
+def _once(now: Run, lines: Source, found: Sequence[Found]) -> list[Found]:
+    """Lines of bills without those whose key came before on their bill."""
+    seen: dict[tuple[str, str], int] = {}
+    kept = []
+    for n, raw, row in found:
+        if (first := seen.setdefault((row["bill"], row["source_key"]), n)) == n:
+            kept.append((n, raw, row))
+        else:
+            now.reject(lines, n, "key", f"the same key came before, in row {first}", raw)
+    return kept
+
+
+def _by_bill(now: Run, lines: Source) -> Iterator[tuple[str, int, bytes]]:
+    """Every row of the lines' file with the key of its bill, if it can be read that far."""
+    bill_of = Reader(lines, now.forms["bill_lines"]).only("bill")
+    for taken, (n, raw, why, text) in enumerate(lines.rows(), 1):
+        try:
+            bill = "" if raw is None else bill_of(n, raw)
+        except Fault:
+            bill = ""
+        yield bill, n, marshal.dumps((raw, why, text))
+        if taken % 100_000 == 0 and time.monotonic() - now.shown > 2:
+            now.shown = time.monotonic()
+            now.say(f"  bill_lines: {taken:,} put aside until their bill comes …")
+
+
+def _bills(now: Run, bills: Source, lines: Source | None) -> None:
+    """Bills with their lines, whatever order the two files are in."""
+    reader = Reader(bills, now.forms["bills"])
+    if lines is not None:
+        line_reader = Reader(lines, now.forms["bill_lines"])
+        now.place.tally("bill_lines")
+        now.work.put_aside(_by_bill(now, lines))
+    for part in now.parts(bills):
+        found = _read(now, bills, reader, part)
+        theirs: dict[str, list[Found]] = {}
         if lines is not None:
-            now.tally("bill_lines")
-            stage.executemany(
-                "INSERT INTO line VALUES (?, ?, ?, ?)",
-                ((row["bill"], n, json.dumps(raw, ensure_ascii=False), pickle.dumps(_columns(row, MONEY["bill_lines"]))) for n, raw, row in _read(now, lines)),
-            )
-        stage.execute("CREATE INDEX by_bill ON line (bill)")
-        def with_lines() -> Iterator[tuple[int, Any, dict[str, Any], list[tuple[int, Any]], list[dict[str, Any]]]]:
-            for n, raw, row in _read(now, bills):
-                found = stage.execute("SELECT n, raw, row FROM line WHERE bill = ? ORDER BY n", (row["key"],)).fetchall()
-                stage.execute("DELETE FROM line WHERE bill = ?", (row["key"],))
-                yield n, raw, _columns(row, MONEY["bills"]), [(m, json.loads(r)) for m, r, _ in found], [pickle.loads(b) for _, _, b in found]
+            for one in _read(now, lines, line_reader, now.work.lines_of([row["source_key"] for _, _, row in found])):
+                theirs.setdefault(one[2]["bill"], []).append(one)
+        if now.check:
+            _count_bills(now, bills, lines, found, theirs, ["written"] * len(found))
+            continue
+        rows = [(row, [line for _, _, line in theirs.get(row["source_key"], ())]) for _, _, row in found]
+        with now.pace.transaction(), transaction.atomic():
+            fates = ledger.import_bills_many(act=now.act, rows=rows)
+            _journal(now.act, [row["account"] for (row, _), fate in zip(rows, fates, strict=True) if fate == "written"], "bills")
+            _count_bills(now, bills, lines, found, theirs, fates)
+            _settle(now, "bills", part[-1][0])
+    if lines is not None and not now.place.done.get("bill_lines"):
+        now.work.back_to("bill_lines", -1)
+        now.place.done["bill_lines"] = 1
+        now.work.during, now.work.until = "bill_lines", 0
+        for n, raw, row in _read(now, lines, line_reader, list(now.work.left_over())):
+            now.reject(lines, n, "bill", f"its bill {row['bill']} is not in the files, or was rejected", raw)
 
-        def write(batch: list[tuple[int, Any, dict[str, Any], list[tuple[int, Any]], list[dict[str, Any]]]]) -> None:
-            if now.check:
-                fates = ["written"] * len(batch)
-            else:
-                with transaction.atomic():
-                    fates = ledger.import_bills_many(act=act, rows=[(row, found) for _, _, row, _, found in batch])
-                    _journal(act, [row["account"] for (_, _, row, _, _), fate in zip(batch, fates, strict=True) if fate == "written"], "bills")
-            _count(now, "bills", [(n, raw) for n, raw, _, _, _ in batch], fates)
-            for (_, _, row, where, _), fate in zip(batch, fates, strict=True):
-                ok = fate if fate in ("written", "unchanged") else f"bill: its bill {row['source_key']} was rejected"
-                if where:
-                    _count(now, "bill_lines", where, [ok] * len(where))
 
-        for part in now.pace.parts(with_lines()):
-            write(part)
-        for bill, n, raw in stage.execute("SELECT bill, n, raw FROM line ORDER BY n"):
-            now.reject("bill_lines", n, "bill", f"its bill {bill} is not in the files, or was rejected", json.loads(raw))
-        stage.close()
+def _count_bills(now: Run, bills: Source, lines: Source | None, found: Sequence[Found], theirs: dict[str, list[Found]], fates: Sequence[str]) -> None:
+    _count(now, bills, [(n, raw) for n, raw, _ in found], fates)
+    if lines is None:
+        return
+    for (_, _, row), fate in zip(found, fates, strict=True):
+        if where := theirs.get(row["source_key"]):
+            ok = fate if fate in ("written", "unchanged") else f"bill: its bill {row['source_key']} was rejected"
+            _count(now, lines, [(n, raw) for n, raw, _ in where], [ok] * len(where))

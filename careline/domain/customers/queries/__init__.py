@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import Case, F, Model, OuterRef, Q, QuerySet, Subquery, Sum, TextField, Value, When
 from django.db.models.expressions import Combinable
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Cast, Coalesce, Concat
 
 from careline.domain.customers import rules
 from careline.domain.customers.models import (
@@ -17,9 +17,12 @@ from careline.domain.customers.models import (
     AccountPerson,
     AddedData,
     Consent,
+    Customer,
+    Device,
     Line,
     NameWord,
     NumberKey,
+    Person,
     Pin,
     Plan,
     PlanChange,
@@ -158,7 +161,7 @@ def ties_with(account_id: int, who: Who) -> str:
 
 def right_subquery(account: Combinable, person: Combinable, column: str) -> Subquery:
     """For a query of a room above: one column of a person's right on an account."""
-    return Subquery(AccountPerson.objects.filter(account=account, person=person).values(column)[:1])
+    return Subquery(AccountPerson.objects.filter(account=account, person=person, ended_at=None).values(column)[:1])
 
 
 def people_of(account_id: int) -> list[AccountPerson]:
@@ -168,7 +171,7 @@ def people_of(account_id: int) -> list[AccountPerson]:
 
 @prepared
 def _people() -> QuerySet[AccountPerson]:
-    rows = AccountPerson.objects.filter(account_id=whole("account")).select_related("person")
+    rows = AccountPerson.objects.filter(account_id=whole("account"), ended_at=None).select_related("person")
     return rows.order_by("-right", "person__name")
 
 
@@ -369,15 +372,28 @@ def count_in_cycle(bill_days: Sequence[int], opened_by: date) -> int:
     return Account.objects.filter(bill_day__in=bill_days, opened_on__lte=opened_by).count()
 
 
-def lines_of_many(account_ids: Sequence[int]) -> list[Line]:
-    """The lines of many accounts with their plans, by id."""
-    return list(Line.objects.filter(account_id__in=account_ids).select_related("plan").order_by("pk"))
+class LineInCycle(NamedTuple):
+    """A line as a bill run meets it: `plan` by its id, `since`: the day from which it is in its state."""
+
+    id: int
+    account_id: int
+    plan: int
+    status: str
+    since: date | None
+    activated_on: date
+    limit_minor: int | None
 
 
-def plan_changes_since(line_ids: Sequence[int], since: date) -> list[PlanChange]:
-    """The changes of plan of these lines from a day on, in their order."""
-    rows = PlanChange.objects.filter(line_id__in=line_ids, on__gte=since).select_related("before", "after")
-    return list(rows.order_by("on", "pk"))
+def lines_in_cycle(account_ids: Sequence[int]) -> list[LineInCycle]:
+    """The lines of many accounts, by id."""
+    rows = Line.objects.filter(account_id__in=account_ids).order_by("pk")
+    return [LineInCycle(*row) for row in rows.values_list("pk", "account_id", "plan_id", "status", "status_since", "activated_on", "spending_limit_minor")]
+
+
+def plan_changes_since(line_ids: Sequence[int], since: date) -> list[tuple[int, date, int, int]]:
+    """The changes of plan of these lines from a day on, in their order: line, day, plan before and after (by id)."""
+    rows = PlanChange.objects.filter(line_id__in=line_ids, on__gte=since).order_by("on", "pk")
+    return list(rows.values_list("line_id", "on", "before_id", "after_id"))
 
 
 def data_used(line_ids: Sequence[int], first: date, last: date) -> list[tuple[int, date, int]]:
@@ -409,9 +425,9 @@ def language_of(account_id: int) -> str:
     return Account.objects.filter(pk=account_id).values_list("customer__language", flat=True).first() or "en"
 
 
-def pin_subquery(account: Combinable) -> Exists:
-    """For a query of a room above: whether a PIN was ever set."""
-    return Exists(Pin.objects.filter(account=account))
+def pin_subquery(account: Combinable) -> Subquery:
+    """For a query of a room above: when the PIN was set (NULL: there is none)."""
+    return Subquery(Pin.objects.filter(account=account).values("set_at")[:1])
 
 
 def plan(plan_id: int) -> Plan | None:
@@ -419,13 +435,8 @@ def plan(plan_id: int) -> Plan | None:
 
 
 def plans() -> list[Plan]:
+    """Every plan there is or was, the cheapest first."""
     return list(Plan.objects.order_by("price_minor"))
-
-
-def consent_now(account_id: int) -> dict[tuple[str, str], bool]:
-    """What the customer allows, by (topic, channel): the newest word holds."""
-    rows = Consent.objects.filter(account_id=account_id).order_by("at", "pk").values_list("topic", "channel", "granted")
-    return {(topic, channel): granted for topic, channel, granted in rows}
 
 
 @dataclass(frozen=True)
@@ -474,3 +485,52 @@ def _day(day: date | None) -> str:
 def counts() -> dict[str, Any]:
     """How much there is, for the command line."""
     return {"accounts": Account.objects.count(), "lines": Line.objects.count()}
+
+
+# ---------------------------------------------------------------- what an export says
+
+
+def said(path: str) -> Cast:
+    """A day, moment or number as text, as it stands in the database."""
+    return Cast(path, TextField())
+
+
+def yes_or_no(path: str) -> Case:
+    return Case(When(**{path: True}, then=Value("yes")), When(**{path: False}, then=Value("no")), default=None, output_field=TextField())
+
+
+def own_key(path: str = "") -> Case:
+    """The key by which the carrier's other systems know the row at this path (`account__`; empty: the row itself): theirs, or one made of
+    our id where it began here. NULL where there is no such row."""
+    there = {f"{path}pk__isnull": False}
+    return Case(When(**there, then=Coalesce(f"{path}source_key", Concat(Value(OWN), Cast(f"{path}pk", TextField())))), default=None, output_field=TextField())
+
+
+OWN = "careline-"  # begins a key that is ours
+_LIMITS = {"data_mb": said("data_mb"), "voice_minutes": said("voice_minutes"), "texts": said("texts")}
+EXPORTED: dict[str, tuple[type[Model], dict[str, str | Combinable]]] = {
+    "plans": (Plan, {"key": own_key(), "code": "code", "name": "name", "price": "price_minor", **_LIMITS, "data_gb_price": "data_gb_price_minor"}),
+    "devices": (Device, {"key": own_key(), "imei": "imei", "make": "make", "model": "model", "compatible": yes_or_no("compatible"), "blocked": "blocked"}),
+    "customers": (Customer, {"key": own_key(), "name": "name", "kind": "kind", "since": said("since"), "language": "language", "needs": "needs",
+                             "likes": "likes", "email": "email", "synthetic": yes_or_no("synthetic")}),
+    "persons": (Person, {"key": own_key(), "customer": own_key("customer__"), "name": "name", "email": "email"}),
+    "accounts": (Account, {"key": own_key(), "customer": own_key("customer__"), "reference": "reference", "currency": "currency", "status": "status",
+                           "opened_on": said("opened_on"), "bill_day": said("bill_day"), "state": "state", "zone": "zone", "postal_code": "postal_code",
+                           "autopay": yes_or_no("autopay"), "change_lock": yes_or_no("change_lock")}),
+    "people": (AccountPerson, {"account": own_key("account__"), "person": own_key("person__"), "right": "right", "may_money": yes_or_no("may_money"),
+                               "may_service": yes_or_no("may_service"), "until": said("until")}),
+    "lines": (Line, {"key": own_key(), "account": own_key("account__"), "number": "msisdn", "label": "label", "plan": own_key("plan__"), "status": "status",
+                     "status_reason": "status_reason", "status_since": said("status_since"), "number_since": said("number_since"),
+                     "activated_on": said("activated_on"), "device": own_key("device__"), "iccid": "iccid", "sim_kind": "sim_kind",
+                     "sim_since": said("sim_since"), "can_text": yes_or_no("can_text"), "contract_ends_on": said("contract_ends_on"),
+                     "sim_state": "sim_state", "spending_limit": "spending_limit_minor"}),
+    "usage": (Usage, {"line": own_key("line__"), "kind": "kind", "day": said("day"), "quantity": said("quantity")}),
+    "consents": (Consent, {"key": own_key(), "account": own_key("account__"), "topic": "topic", "channel": "channel", "granted": yes_or_no("granted"),
+                           "at": said("at"), "source": "source"}),
+}  # fmt: skip
+
+
+def exported(entity: str) -> tuple[list[str], QuerySet[Any, tuple[Any, ...]]]:
+    """The fields of an entity, as an import names them, and its rows in the order of their ids: text, whole minor units, or None."""
+    table, fields = EXPORTED[entity]
+    return list(fields), table.objects.order_by("pk").values_list(*fields.values())  # type: ignore[attr-defined]

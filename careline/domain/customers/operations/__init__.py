@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -26,10 +26,11 @@ from careline.domain.customers.models import (
     PlanChange,
     StaffTie,
     Usage,
+    first_features,
 )
 from careline.foundation import phone
 from careline.foundation.act import Act
-from careline.prepared import prepared, whole, wholes, write_many, write_rows
+from careline.prepared import prepared, rewrite_many, whole, wholes, write_many, write_rows
 
 
 def lock_accounts(ids: Iterable[int]) -> set[int]:
@@ -56,17 +57,18 @@ def index_many(*, accounts: Sequence[int] = (), lines: Sequence[int] = ()) -> No
         NameWord.objects.filter(account_id__in=accounts).delete()
         words = [
             {"word": word, "account_id": right.account_id, "person_id": right.person_id}
-            for right in AccountPerson.objects.filter(account_id__in=accounts).select_related("person")
+            for right in AccountPerson.objects.filter(account_id__in=accounts, ended_at=None).select_related("person")
             for word in rules.name_words(right.person.name)
         ]
         write_rows(NameWord, words)
     if lines:
         NumberKey.objects.filter(line_id__in=lines).delete()
-        keys = [
-            {"digits": phone.digits(msisdn), "reversed": phone.digits(msisdn)[::-1], "line_id": pk, "account_id": account_id}
-            for pk, msisdn, account_id in Line.objects.filter(pk__in=lines).values_list("pk", "msisdn", "account_id")
-        ]
-        write_rows(NumberKey, keys)
+        _index_numbers(Line.objects.filter(pk__in=lines).values_list("pk", "msisdn", "account_id"))
+
+
+def _index_numbers(lines: Iterable[tuple[int, str, int]]) -> None:
+    keys = ((pk, phone.digits(msisdn), account_id) for pk, msisdn, account_id in lines)
+    write_rows(NumberKey, [{"digits": digits, "reversed": digits[::-1], "line_id": pk, "account_id": account_id} for pk, digits, account_id in keys])
 
 
 def set_pin(*, act: Act, account_id: int, pin_hash: str) -> None:
@@ -229,6 +231,7 @@ class Imported:
     refers: Mapping[str, type[models.Model]] = field(default_factory=dict)
     own: tuple[str, ...] = ()
     identity: tuple[str, ...] = ("source_key",)
+    begins: Callable[[], dict[str, Any]] = dict  # what a new row has that no import says
 
 
 IMPORTED = {
@@ -238,7 +241,7 @@ IMPORTED = {
     "persons": Imported(Person, {"customer": Customer}),
     "accounts": Imported(Account, {"customer": Customer}, ("reference",)),
     "people": Imported(AccountPerson, {"account": Account, "person": Person}, (), ("account_id", "person_id")),
-    "lines": Imported(Line, {"account": Account, "plan": Plan, "device": Device}, ("msisdn",)),
+    "lines": Imported(Line, {"account": Account, "plan": Plan, "device": Device}, ("msisdn",), begins=lambda: {"features": first_features()}),
     "usage": Imported(Usage, {"line": Line}, (), ("line_id", "kind", "day")),
     "consents": Imported(Consent, {"account": Account}),
     "pins": Imported(Pin, {"account": Account}, (), ("account_id",)),
@@ -276,17 +279,17 @@ def upsert_many(*, act: Act, entity: str, rows: Sequence[Mapping[str, Any]]) -> 
             continue
         row = existing.get(identity)
         if row is None:
-            new.append(spec.table(**values))
+            new.append({**spec.begins(), **values})
         elif differs := [k for k, v in values.items() if getattr(row, k) != v]:
             for k in differs:
                 setattr(row, k, values[k])
             columns.update(differs)
             changed.append(row)
         fates[n] = "unchanged" if row is not None and not differs else "written"
-    spec.table.objects.bulk_create(new, batch_size=1000)  # type: ignore[attr-defined]
+    ids = write_rows(spec.table, new)
     if changed:
-        spec.table.objects.bulk_update(changed, sorted(columns), batch_size=500)  # type: ignore[attr-defined]
-    _index_touched(entity, [*new, *changed])
+        rewrite_many(changed, sorted(columns))
+    _index_touched(entity, ids, new, changed)
     return fates
 
 
@@ -315,14 +318,15 @@ def _reject_taken(
                 fates[n] = f"{'number' if column == 'msisdn' else column}: another row has it already"
 
 
-def _index_touched(entity: str, rows: Sequence[Any]) -> None:
+def _index_touched(entity: str, ids: Sequence[int], new: Sequence[Mapping[str, Any]], changed: Sequence[Any]) -> None:
     if entity == "lines":
-        index_many(lines=[r.pk for r in rows])
+        index_many(lines=[r.pk for r in changed])
+        _index_numbers((pk, row["msisdn"], row["account_id"]) for pk, row in zip(ids, new, strict=True))
     elif entity == "people":
-        index_many(accounts=sorted({r.account_id for r in rows}))
-    elif entity == "persons":
-        ids = [r.pk for r in rows]
-        index_many(accounts=sorted(set(AccountPerson.objects.filter(person_id__in=ids).values_list("account_id", flat=True))))
+        index_many(accounts=sorted({row["account_id"] for row in new} | {r.account_id for r in changed}))
+    elif entity == "persons" and changed:
+        theirs = AccountPerson.objects.filter(person_id__in=[r.pk for r in changed]).values_list("account_id", flat=True)
+        index_many(accounts=sorted(set(theirs)))
 
 
 def ids_by_key(entity: str, keys: Iterable[str]) -> dict[str, int]:

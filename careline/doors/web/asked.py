@@ -1,0 +1,104 @@
+"""What was asked of a lead in a contact: its state, its answer without reloading, and when it is dealt with."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_GET, require_POST
+
+from careline.acts.approvals import put_away, saw_answers
+from careline.acts.look import Looked
+from careline.domain.approvals import queries as approvals
+from careline.domain.approvals.rules import Kind as RequestKind
+from careline.domain.approvals.rules import State as RequestState
+from careline.domain.contacts import queries as contacts
+from careline.domain.rulebook import queries as rulebooks
+from careline.doors.web import forms, oops
+from careline.doors.web.account import ContactPage, page_of
+from careline.doors.web.render import digest, part
+from careline.foundation.act import Level
+
+
+def shapes(desk: ContactPage) -> list[dict[str, Any]]:
+    """What was asked, as far as it may be shown: of the account's money nothing before somebody is verified."""
+    seen = desk.scene.basis.level >= Level.WRAP_UP
+    return [shape(desk, r) for r in desk.requests if r.put_away_at is None and (seen or r.kind == RequestKind.ADMIT)]
+
+
+def shape(desk: ContactPage, row: Any) -> dict[str, Any]:
+    state = approvals.state_now(row, desk.at)
+    asked_of = "a " + " or ".join(row.role_list)
+    waiting = state == RequestState.WAITING
+    decided = row.granted_minor is not None and row.code == "credits.grant"
+    total = desk.credited.get((row.decided_by_id, row.decided_at)) if decided else None
+    say = {"waiting": "My lead is looking at it right now. It takes about a minute."}.get(state)
+    return {
+        "id": str(row.pk), "title": row.title, "why": row.words or None, "asked_of": asked_of,
+        "since_seconds": int((desk.at - row.asked_at).total_seconds()), "state": state,
+        "amount": row.granted_minor, "total": total, "by": row.decided_by.name if row.decided_by else None, "word": row.answer or None,
+        "say_aloud": say,
+        "fallback": desk.scene.rulebook.limits["approval"]["fallback"] if state == RequestState.EXPIRED else None,
+        "withdraw": {"label": "Take it back", "action": desk.do_url("approvals.withdraw"), "key": forms.new_key(), "hidden": {"request": row.pk}} if waiting else None,
+        "away": None if waiting else {"label": "Put away", "action": reverse("request-away", args=[row.pk])}, "look_href": desk.url() if waiting else None,
+        "next": _admitted(desk, row) if state == RequestState.APPROVED and row.kind == "admit" else [], "poll_url": reverse("request-part", args=[row.pk]) + "?seen=" + digest((state, row.pk)) if waiting else None,
+    }
+
+
+def _admitted(desk: ContactPage, row: Any) -> list[dict[str, Any]]:
+    """A second person said yes: open the account that they admitted to, unless it is open already."""
+    if row.account_id == desk.row.account_id:
+        return []
+    given = row.input_data
+    return [forms.button("Open the account", desk.do_url("contacts.identify"), account=given["account"], person=given.get("person") or "")]
+
+
+@require_GET
+def request_part(request: HttpRequest, request_id: int) -> HttpResponse:
+    """The poll of a request that I asked: 204 until it is answered."""
+    row = approvals.request(request_id)
+    if row is None or str(row.asker_id) != request.user.who.id:
+        raise Http404
+    contact = contacts.contact(row.contact_id)
+    desk = page_of(contact, request.user.who, rulebooks.current())
+    shown = shape(desk, row)
+    if shown["state"] != "waiting":
+        saw_answers(who=request.user.who, at=timezone.now(), contact_id=row.contact_id)
+    request.careline_no_desk = True
+    return part(request, "contact/_request.html", {"asked": shown}, (shown["state"], row.pk))
+
+
+@require_POST
+def request_away(request: HttpRequest, request_id: int) -> HttpResponse:
+    """An answer that is dealt with leaves the page; it stays in the journal and the timeline."""
+    row = approvals.request(request_id)
+    if row is None or str(row.asker_id) != request.user.who.id:
+        raise Http404
+    put_away(who=request.user.who, request_id=request_id, at=timezone.now())
+    here, back = forms.contact_address(row.contact.reference), request.META.get("HTTP_REFERER", "")
+    same = url_has_allowed_host_and_scheme(back, {request.get_host()}, require_https=request.is_secure())
+    return forms.see_other(back if same and urlsplit(back).path == here else here)
+
+
+def not_shown(request: HttpRequest, desk: ContactPage, looked: Looked) -> HttpResponse:
+    no = looked.refusal
+    assert no is not None
+    ways = []
+    if no.rule == "own-business" and desk.scene.facts["mine"]:
+        ways = [{"label": "Hand over", "href": desk.url("?act=contacts.hand_over")}]
+    elif no.rule == "own-business" and str(desk.row.offered_to_id) == desk.who.id:
+        ways = _ask_to_be_admitted(desk)
+    return oops.refused(request, no, ways)
+
+
+def _ask_to_be_admitted(desk: ContactPage) -> list[dict[str, Any]]:
+    """The way on of a colleague to whom this is offered: they cannot take it over before a second person admits them."""
+    waits = any(r.kind == "admit" and str(r.asker_id) == desk.who.id and approvals.state_now(r, desk.at) == "waiting" for r in desk.requests)
+    if waits:
+        return [{"label": "You asked to be admitted. Look again", "href": desk.url()}]
+    ask = forms.button("Ask a lead to admit you", desk.do_url("approvals.ask_admission"), account=desk.account_id, person=desk.row.person_id or "")
+    return [ask | {"prompt": "Why you, in a few words"}]

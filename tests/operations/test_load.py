@@ -1,0 +1,258 @@
+"""A carrier's files in and out at size: killed and taken up again, poisoned files, and exports that import as they were."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+import tracemalloc
+import zipfile
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.db import transaction
+
+from careline.domain.customers import queries as customers
+from careline.domain.customers.models import Customer, Person, Plan
+from careline.domain.journal import queries as journal
+from careline.domain.journal.models import RequestKey
+from careline.domain.ledger import queries as ledger
+from careline.domain.ledger.models import Allocation, Entry, Payment
+from careline.doors.jobs.exporting import files
+from careline.doors.jobs.exporting import run as exporting
+from careline.doors.jobs.importing import mapping, run
+from careline.doors.jobs.stop import Stop
+from tests.people import TUESDAY
+
+FERNLINE = Path(settings.ROOT) / "samples" / "fernline"
+
+
+@pytest.fixture
+def fernline(tmp_path):
+    shutil.copytree(FERNLINE, tmp_path / "fernline")
+    return tmp_path / "fernline"
+
+
+def bring_in(folder, out="out"):
+    return run.run(mapping.load(folder / "mapping.toml", None), out=folder / out, at=TUESDAY)
+
+
+def held() -> dict[str, list]:
+    """Everything an import writes, without the ids that depend on the order of things."""
+    found = {e: sorted((customers if e in customers.EXPORTED else ledger).exported(e)[1], key=repr) for e in exporting.KNOWN}
+    found["entries"] = sorted(Entry.objects.values_list("account__reference", "kind", "reference", "day", "booked_on", "amount_minor", "reverses__reference"), key=repr)
+    found["allocations"] = sorted(Allocation.objects.values_list("entry__reference", "bill__number", "debit__reference", "amount_minor"), key=repr)
+    return found
+
+
+def kept(folder) -> dict[str, str]:
+    return {p.name: p.read_text(encoding="utf-8") for p in sorted(folder.glob("rejected-*.csv"))}
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+class Undone(Exception):
+    pass
+
+
+# ---------------------------------------------------------------- killed
+
+
+@pytest.mark.parametrize("when", ["before the commit", "after the commit"])
+def test_an_import_that_is_killed_at_every_commit_ends_like_one_that_was_left_alone(house, fernline, monkeypatch, when):
+    monkeypatch.setattr(run, "SMALLEST", 60)
+    monkeypatch.setattr(run, "LARGEST", 60)
+    with pytest.raises(Undone), transaction.atomic():
+        alone = bring_in(fernline, "alone")
+        expected, rejected = held(), kept(fernline / "alone")
+        raise Undone
+    assert not Customer.objects.exists()
+
+    real = run._settle
+    settled: list[tuple[str, int]] = []
+
+    def dies(now, entity, n):
+        """The process ends at each part once: as its transaction is about to commit, or as the next begins."""
+        fresh = (entity, n) not in settled
+        if fresh:
+            settled.append((entity, n))
+        if when == "before the commit":
+            real(now, entity, n)
+            if fresh:
+                raise KeyboardInterrupt
+        elif fresh and len(settled) > 1:
+            raise KeyboardInterrupt
+        else:
+            real(now, entity, n)
+
+    monkeypatch.setattr(run, "_settle", dies)
+    for kills in range(200):  # noqa: B007
+        try:
+            tallies = bring_in(fernline, "out")
+            break
+        except KeyboardInterrupt:
+            continue
+    assert kills > 20
+    assert {e: vars(t) for e, t in tallies.items()} == {e: vars(t) for e, t in alone.items()}
+    assert held() == expected and kept(fernline / "out") == rejected
+    assert not list(fernline.glob("out/.work*")) and not RequestKey.objects.exists()
+    assert not list(journal.verify())
+
+
+def test_an_import_whose_file_changed_since_it_was_killed_begins_anew(house, fernline, monkeypatch):
+    real, calls = run._settle, []
+
+    def dies(now, entity, n):
+        calls.append(entity)
+        if entity == "lines":
+            raise KeyboardInterrupt
+        real(now, entity, n)
+
+    monkeypatch.setattr(run, "_settle", dies)
+    with pytest.raises(KeyboardInterrupt):
+        bring_in(fernline)
+    with open(fernline / "customers.csv", "a", encoding="utf-8") as file:
+        file.write("C900,Late Comer,01/02/2024,en,,\n")
+    monkeypatch.setattr(run, "_settle", real)
+    tallies = bring_in(fernline)
+    assert tallies["customers"].written == 1 and tallies["customers"].unchanged > 50 and Customer.objects.filter(name="Late Comer").exists()
+    assert all(t.holds for t in tallies.values())
+
+
+# ---------------------------------------------------------------- poisoned
+
+
+PLAN = "[plans]\nfile='p.{end}'\n[plans.columns]\nkey='k'\ncode='c'\nname='n'\nprice='p'\n"
+
+
+def plans(folder: Path, content: bytes, end: str = "csv"):
+    (folder / f"p.{end}").write_bytes(content)
+    (folder / "m.toml").write_text(PLAN.format(end=end))
+    return run.run(mapping.load(folder / "m.toml", None), out=folder / "out", at=TUESDAY)["plans"]
+
+
+@pytest.mark.parametrize("end", ["csv", "jsonl"])
+def test_a_line_of_hundreds_of_megabytes_is_rejected_without_being_held(house, tmp_path, end):
+    good = {"csv": b"k,c,n,p\nP1,A,One,5\n", "jsonl": b'{"k":"P1","c":"A","n":"One","p":5}\n'}[end]
+    more = {"csv": b"P2,B,Two,6\n", "jsonl": b'{"k":"P2","c":"B","n":"Two","p":6}\n'}[end]
+    with open(tmp_path / f"p.{end}", "wb") as file:
+        file.write(good)
+        for _ in range(60):
+            file.write(b"x" * 1_000_000)
+        file.write(b"\n" + more)
+    (tmp_path / "m.toml").write_text(PLAN.format(end=end))
+    tracemalloc.start()
+    try:
+        tally = run.run(mapping.load(tmp_path / "m.toml", None), out=tmp_path / "out", at=TUESDAY)["plans"]
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 25_000_000
+    assert tally.holds and (tally.written, tally.rejected) == (2, 1) and Plan.objects.get(code="B").price_minor == 600
+    (row,) = table(tmp_path / "out" / "rejected-plans.csv")
+    assert row["reason"].startswith("longer than 1,000,000 characters") and len(row["as_it_was"]) == mapping.KEPT
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(("begins", "says"), [
+    (b"PK\x03\x04", "a ZIP archive"), (b"\x1f\x8b\x08\x00", "packed by gzip. Unpack it first"), (b"BZh9", "packed by bzip2"), (b"\xfd7zXZ\x00", "packed by xz"),
+    (b"(\xb5/\xfd\x00", "packed by zstd"), (b"\xd0\xcf\x11\xe0", "an old spreadsheet"),
+])  # fmt: skip
+def test_a_packed_file_is_not_unpacked_but_named(tmp_path, begins, says):
+    with pytest.raises(Stop, match=says) as fault:
+        plans(tmp_path, begins + b"\0" * 1000)
+    assert "\n" not in str(fault.value) and not (tmp_path / "out").exists()
+
+
+@pytest.mark.once
+def test_a_zip_bomb_is_refused_by_its_first_bytes(tmp_path):
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as bomb:
+        bomb.writestr("p.csv", b"0" * 50_000_000)
+    with pytest.raises(Stop, match="a ZIP archive"):
+        plans(tmp_path, (tmp_path / "bomb.zip").read_bytes())
+
+
+def test_an_export_in_another_encoding_loses_no_row(house, tmp_path):
+    rows = ["P1,A,Plan one,5", "P2,B,Café,6", "P3,C,Plan three,7"]
+    tally = plans(tmp_path, ("k,c,n,p\n" + "\n".join(rows) + "\n").encode("latin-1"))
+    assert tally.holds and (tally.read, tally.written, tally.rejected) == (3, 2, 1)
+    (row,) = table(tmp_path / "out" / "rejected-plans.csv")
+    assert row["reason"] == "not UTF-8: export it again as UTF-8" and row["as_it_was"] == "P2,B,Caf\\xe9,6"
+
+
+@pytest.mark.once
+def test_a_file_that_is_no_parquet_and_one_with_a_huge_row_group_are_one_line(tmp_path, monkeypatch):
+    pytest.importorskip("pyarrow")
+    with pytest.raises(Stop, match="no Parquet file"):
+        plans(tmp_path, b"PAR1" + b"\0" * 100, "parquet")
+    out = files.sheet(tmp_path / "p.parquet", "plans", ["key", "code", "name", "price"])
+    out.write([("P1", "A", "One", 500)])
+    out.close()
+    monkeypatch.setattr(mapping, "LARGEST_GROUP", 10)
+    with pytest.raises(Stop, match="smaller row groups"):
+        mapping.parquet(tmp_path / "p.parquet")
+
+
+# ---------------------------------------------------------------- out, and in again
+
+
+@pytest.mark.parametrize("form", files.FORMATS)
+def test_what_is_exported_comes_in_again_as_it_was(house, fernline, form):
+    with pytest.raises(Undone), transaction.atomic():
+        bring_in(fernline)
+        Person.objects.filter(source_key="H001").update(name="=HYPERLINK(\"http://x\")")
+        Person.objects.filter(source_key="H002").update(name="'-quoted")
+        Customer.objects.filter(source_key="C003").update(name="Null", needs="N/A")
+        expected = held()
+        exporting.run(fernline / "exported", at=TUESDAY, form=form)
+        raise Undone
+    tallies = bring_in(fernline / "exported")
+    assert all(t.read == t.written for t in tallies.values()), kept(fernline / "exported" / "out")
+    assert held() == expected
+    assert all(t.read == t.unchanged for t in bring_in(fernline / "exported", "again").values())
+
+
+def test_a_name_that_a_spreadsheet_would_run_is_harmless_in_csv(house, fernline):
+    bring_in(fernline)
+    for key, name in (("H001", "=cmd|' /C calc'!A0"), ("H002", "@SUM(1)"), ("H003", "+1"), ("H004", "-1"), ("H005", "O'Neill")):
+        Person.objects.filter(source_key=key).update(name=name)
+    exporting.run(fernline / "exported", at=TUESDAY)
+    names = {r["key"]: r["name"] for r in table(fernline / "exported" / "persons.csv")}
+    assert [names[f"H00{n}"] for n in range(1, 6)] == ["'=cmd|' /C calc'!A0", "'@SUM(1)", "'+1", "'-1", "O'Neill"]
+    for path in (fernline / "exported").glob("*.csv"):
+        for row in table(path):
+            assert not [c for c in row.values() if c.startswith(("=", "@", "\t", "\r")) or (c[:1] in ("+", "-") and not c[1:].replace(".", "").isdecimal())]
+
+
+def test_of_two_exports_the_second_holds_what_changed_and_nothing_else(house, fernline):
+    bring_in(fernline)
+    exporting.run(fernline / "one", at=TUESDAY, memory=fernline / "memory")
+    Customer.objects.filter(source_key="C003").update(language="de")
+    told = exporting.run(fernline / "two", at=TUESDAY, memory=fernline / "memory")
+    assert told.looked["bills"] == 181 and {e: n for e, n in told.written.items() if n} == {"customers": 1}
+    tallies = bring_in(fernline / "two")
+    assert (tallies["customers"].read, tallies["customers"].unchanged) == (1, 1)
+
+
+def test_an_export_that_was_killed_sent_nothing_and_looks_like_nothing(house, fernline, monkeypatch):
+    bring_in(fernline)
+
+    def dies(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(exporting.Memory, "keep", dies)
+        with pytest.raises(KeyboardInterrupt):
+            exporting.run(fernline / "one", at=TUESDAY, memory=fernline / "memory")
+    told = exporting.run(fernline / "one", at=TUESDAY, memory=fernline / "memory")
+    assert told.written == told.looked and told.written["payments"] == Payment.objects.count() > 100
+
+
+def test_an_export_is_on_the_journal_before_its_first_row(house, fernline, monkeypatch):
+    bring_in(fernline)
+    monkeypatch.setattr(exporting, "_one", lambda *_: pytest.fail(journal.timeline("house")[0].say))
+    with pytest.raises(pytest.fail.Exception, match="Export started"):
+        exporting.run(fernline / "one", at=TUESDAY)
