@@ -25,6 +25,10 @@ import tempfile
 import time
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from django.db.models import Model
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -58,78 +62,76 @@ def noon(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, 17, tzinfo=UTC)
 
 
-def cast(day: date) -> str:
-    return f"CAST('{day}' AS date)"
-
-
 def make() -> None:
-    """The accounts with all that belongs to them, each table by one statement."""
+    """The accounts with all that belongs to them, each table by one statement; a column that is not named gets its field's default."""
     from django.db import connection, transaction
 
-    from careline.domain.customers.models import Customer, Plan
+    from careline.domain.billing.models import Agreed
+    from careline.domain.customers.models import Account, Customer, Line, Plan, PlanChange, Usage
+    from careline.domain.ledger.models import Allocation, Bill, BillLine, Entry, Payment
 
-    customer = Customer.objects.create(name="Bench")
+    on_server = connection.vendor == "postgresql"
+
+    def told(value: object) -> str:
+        if value is None:
+            return "NULL"
+        if isinstance(value, bool):
+            return str(value).upper() if on_server else str(int(value))
+        if isinstance(value, date):
+            return f"CAST('{value}' AS date)" if on_server else f"'{value}'"
+        return f"'{value}'" if isinstance(value, str) else str(value)
+
+    def insert(model: type[Model], source: str, **columns: object) -> None:
+        """Columns are SQL over the source; what is no text is told as it is."""
+        fields = [f for f in model._meta.concrete_fields if f.column in columns or not f.primary_key]
+        values = [c if isinstance(c := columns.get(f.column, f), str) else told(f.get_default() if c is f else c) for f in fields]
+        names = ", ".join(f'"{f.column}"' for f in fields)
+        numbers = f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {COUNT}), b(k) AS (SELECT 0 UNION ALL SELECT 1 UNION ALL SELECT 2)"
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(f"INSERT INTO {model._meta.db_table} ({names}) {numbers} SELECT {', '.join(values)} FROM {source}")
+            if on_server and "id" in columns:
+                cursor.execute(f"SELECT setval(pg_get_serial_sequence('{model._meta.db_table}', 'id'), (SELECT max(id) FROM {model._meta.db_table}))")
+
+    def by_bill(days: list[date]) -> str:
+        return "CASE k " + " ".join(f"WHEN {k} THEN {told(d)}" for k, d in enumerate(days)) + " END"
+
+    customer = Customer.objects.create(name="Bench").pk
     unlimited = Plan.objects.create(code="U", name="Unlimited", price_minor=6500).pk
     plus = Plan.objects.create(code="P15", name="Plus 15 GB", price_minor=4500, data_mb=15 * 1024).pk
     metered = Plan.objects.create(code="P5", name="Plus 5 GB", price_minor=3000, data_mb=5120, data_gb_price_minor=1000).pk
-    on_server = connection.vendor == "postgresql"
-    no, yes = ("FALSE", "TRUE") if on_server else ("0", "1")
-    day = cast if on_server else lambda d: f"'{d}'"
-    ends = [*BEFORE[1:], CYCLE]
-    first, last, due = (
-        "CASE k " + " ".join(f"WHEN {k} THEN {day(d)}" for k, d in enumerate(days)) + " END"
-        for days in (BEFORE, [d - timedelta(days=1) for d in ends], [d + timedelta(days=21) for d in BEFORE])
-    )
-    since = "2024-03-01 00:00:00+00:00"
-    numbers = f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {COUNT})"
-    bills = f"{numbers}, b(k) AS (SELECT 0 UNION ALL SELECT 1 UNION ALL SELECT 2)"
+    first, last = by_bill(BEFORE), by_bill([d - timedelta(days=1) for d in [*BEFORE[1:], CYCLE]])
+    due = by_bill([d + timedelta(days=21) for d in BEFORE])
+    opened, since = date(2024, 3, 1), "'2024-03-01 00:00:00+00:00'"
     had = "CASE WHEN i % 5 = 0 THEN {} WHEN i % 2 = 1 THEN {} ELSE {} END"  # metered, Plus or Unlimited
-    price, name = had.format(3000, 4500, 6500), had.format("'Plus 5 GB'", "'Plus 15 GB'", "'Unlimited'")
-    tax = had.format(288, 432, 624)
+    price, name, tax = had.format(3000, 4500, 6500), had.format("'Plus 5 GB'", "'Plus 15 GB'", "'Unlimited'"), had.format(288, 432, 624)
     total = f"({price} + {tax} + 199 + 19 + 900 + 86)"
-    changed = "i % 20 IN (2, 4)"
-    bill, paid = "(i * 3 + k - 2)", "(k < 2 OR i % 5 > 0)"
-    line_columns = """(id, account_id, msisdn, label, plan_id, status, status_reason, number_since, activated_on, iccid, sim_kind, can_text,
-        suspended_for, bar, features, sim_state)"""
-    living = f"'active', '', '{since}', {day(date(2024, 3, 1))}, '', 'sim', {yes}, '', '', '', 'active' FROM n"
-    charges = {  # place in the bill: kind, label, the phone line's or not, unit price and amount, tax rate, the place of what it taxes
-        1: ("'plan'", name, "i", price, 0, 0), 2: ("'fee'", "'Regulatory recovery, 1 line'", "NULL", "199", 0, 0),
-        3: ("'other'", "'Device protection'", "i", "900", 0, 0), 4: ("'tax'", "'State tax'", "i", tax, 96_000, 1),
-        5: ("'tax'", "'State tax'", "NULL", "19", 96_000, 2), 6: ("'tax'", "'State tax'", "i", "86", 96_000, 3),
-    }  # fmt: skip
-    statements = [
-        f"""INSERT INTO customers_account (id, reference, customer_id, currency, status, opened_on, bill_day, state, zone, postal_code, autopay,
-            change_lock, staff_marked) {numbers} SELECT i, 'A-' || i, {customer.pk}, 'USD', 'active', {day(date(2024, 3, 1))}, 4,
-            CASE i % 5 WHEN 0 THEN 'WA' WHEN 1 THEN 'CA' WHEN 2 THEN 'NY' WHEN 3 THEN 'TX' ELSE 'FL' END, 'America/Los_Angeles', '', {no}, {no}, {no} FROM n""",
-        f"""INSERT INTO customers_line {line_columns} {numbers} SELECT i, i, '+1' || (2000000000 + i), '',
-            CASE WHEN {changed} THEN {plus} ELSE {had.format(metered, plus, unlimited)} END, {living}""",
-        f"INSERT INTO customers_line {line_columns} {numbers} SELECT {COUNT} + i, i, '+1' || (3000000000 + i), '', {plus}, {living} WHERE i % 10 = 3",
-        f"""INSERT INTO customers_planchange (line_id, before_id, after_id, "on", at, reference) {numbers}
-            SELECT i, {unlimited}, {plus}, {day(date(2026, 10, 15))}, '{since}', 'OR-' || i FROM n WHERE {changed}""",
-        *(f"""INSERT INTO customers_usage (line_id, kind, day, quantity) {numbers}
-            SELECT i, 'data', {day(date(2026, 10, 10 + d))}, CASE WHEN i % 20 = 0 THEN 3000 ELSE 1000 END FROM n WHERE i % 5 = 0""" for d in range(3)),
-        f"""INSERT INTO billing_agreed (account_id, kind, label, amount_minor, share_ppm, starts_on, reference) {numbers}
-            SELECT i, 'discount', 'Welcome offer', -500, 0, {day(BEFORE[-1])}, 'E-' || i FROM n WHERE i % 10 = 4""",
-        f"""INSERT INTO ledger_bill (id, number, account_id, period_start, period_end, issued_on, due_on, total_minor) {bills}
-            SELECT {bill}, 'O-' || {bill}, i, {first}, {last}, {first}, {due}, {total} FROM n, b""",
-        *(f"""INSERT INTO ledger_billline (id, bill_id, kind, label, line_id, period_start, period_end, quantity, unit_price_minor, proration_num, proration_den,
-            tax_rate_ppm, taxed_line_id, amount_minor) {bills} SELECT {bill} * 6 + {place - 6}, {bill}, {kind}, {label}, {line}, {first}, {last}, 1, {amount}, 1, 1,
-            {ppm}, {f"{bill} * 6 + {on - 6}" if on else "NULL"}, {amount} FROM n, b""" for place, (kind, label, line, amount, ppm, on) in charges.items()),
-        f"""INSERT INTO ledger_entry (id, account_id, kind, day, at, amount_minor, bill_id, reference, label) {bills}
-            SELECT {bill}, i, 'bill', {first}, '{since}', {total}, {bill}, 'O-' || {bill}, 'Bill' FROM n, b""",
-        f"""INSERT INTO ledger_payment (id, number, account_id, amount_minor, method, received_at, provider_reference) {bills}
-            SELECT {bill}, 'Y-' || {bill}, i, {total}, 'Visa', '{since}', '' FROM n, b WHERE {paid}""",
-        f"""INSERT INTO ledger_entry (id, account_id, kind, day, at, amount_minor, payment_id, reference, label) {bills} SELECT {COUNT * 3} + {bill}, i, 'payment',
-            {due}, '{since}', -{total}, {bill}, 'Y-' || {bill}, 'Payment' FROM n, b WHERE {paid}""",
-        f"""INSERT INTO ledger_allocation (account_id, entry_id, bill_id, amount_minor, at) {bills} SELECT i, {COUNT * 3} + {bill}, {bill}, {total}, '{since}'
-            FROM n, b WHERE {paid}""",
-    ]  # fmt: skip
-    for sql in statements:
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(sql)
+    changed, bill, paid = "i % 20 IN (2, 4)", "(i * 3 + k - 2)", "n, b WHERE k < 2 OR i % 5 > 0"
+
+    state = "CASE i % 5 WHEN 0 THEN 'WA' WHEN 1 THEN 'CA' WHEN 2 THEN 'NY' WHEN 3 THEN 'TX' ELSE 'FL' END"
+    insert(Account, "n", id="i", reference="'A-' || i", customer_id=customer, opened_on=opened, bill_day=4, state=state)
+    living = {"number_since": since, "activated_on": opened}
+    insert(Line, "n", id="i", account_id="i", msisdn="'+1' || (2000000000 + i)",
+           plan_id=f"CASE WHEN {changed} THEN {plus} ELSE {had.format(metered, plus, unlimited)} END", **living)  # fmt: skip
+    insert(Line, "n WHERE i % 10 = 3", id=f"{COUNT} + i", account_id="i", msisdn="'+1' || (3000000000 + i)", plan_id=plus, **living)
+    insert(PlanChange, f"n WHERE {changed}", line_id="i", before_id=unlimited, after_id=plus, on=date(2026, 10, 15), at=since, reference="'OR-' || i")
+    for day in (10, 11, 12):
+        insert(Usage, "n WHERE i % 5 = 0", line_id="i", kind="'data'", day=date(2026, 10, day), quantity="CASE WHEN i % 20 = 0 THEN 3000 ELSE 1000 END")
+    insert(Agreed, "n WHERE i % 10 = 4", account_id="i", kind="'discount'", label="'Welcome offer'", amount_minor=-500, starts_on=BEFORE[-1], reference="'E-' || i")
+    insert(Bill, "n, b", id=bill, number=f"'O-' || {bill}", account_id="i", period_start=first, period_end=last, issued_on=first, due_on=due, total_minor=total)
+    for place, kind, label, line, amount, on in (
+        (1, "plan", name, "i", price, None), (2, "fee", "'Regulatory recovery, 1 line'", None, "199", None), (3, "other", "'Device protection'", "i", "900", None),
+        (4, "tax", "'State tax'", "i", tax, 1), (5, "tax", "'State tax'", None, "19", 2), (6, "tax", "'State tax'", "i", "86", 3),
+    ):  # fmt: skip
+        insert(
+            BillLine, "n, b", id=f"{bill} * 6 + {place - 6}", bill_id=bill, kind=f"'{kind}'", label=label, line_id=line, period_start=first, period_end=last,
+            unit_price_minor=amount, amount_minor=amount, tax_rate_ppm=96_000 if on else 0, taxed_line_id=f"{bill} * 6 + {on - 6}" if on else None,
+        )  # fmt: skip
+    insert(Entry, "n, b", id=bill, account_id="i", kind="'bill'", day=first, at=since, amount_minor=total, bill_id=bill, reference=f"'O-' || {bill}", label="'Bill'")
+    insert(Payment, paid, id=bill, number=f"'Y-' || {bill}", account_id="i", amount_minor=total, method="'Visa'", received_at=since)
+    insert(Entry, paid, id=f"{COUNT * 3} + {bill}", account_id="i", kind="'payment'", day=due, at=since, amount_minor=f"-{total}", payment_id=bill,
+           reference=f"'Y-' || {bill}", label="'Payment'")  # fmt: skip
+    insert(Allocation, paid, account_id="i", entry_id=f"{COUNT * 3} + {bill}", bill_id=bill, amount_minor=total, at=since)
     with connection.cursor() as cursor:
-        for table in ("customers_account", "customers_line", "ledger_bill", "ledger_billline", "ledger_entry", "ledger_payment") if on_server else ():
-            cursor.execute(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), (SELECT max(id) FROM {table}))")
         cursor.execute("ANALYZE")
 
 

@@ -202,9 +202,9 @@ def saw_answers(*, who: Who, at: datetime, contact_id: int | None = None) -> Non
     operations.mark_seen(asker_id=int(who.id), at=at, contact_id=contact_id)
 
 
-def put_away(*, who: Who, request_id: int, at: datetime) -> None:
-    """The asker needs an answer no longer on their page: a mark too."""
-    operations.put_away(asker_id=int(who.id), request_id=request_id, at=at)
+def put_away(*, request_id: int, at: datetime) -> None:
+    """An answer is needed no longer on the page of its contact: a mark too. The door knows whose page it is."""
+    operations.put_away(request_id=request_id, at=at)
 
 
 ACTS = [

@@ -190,3 +190,42 @@ def test_the_drafted_summary_tells_what_was_done_noted_and_decided(house, ana, m
     assert re.fullmatch(
         r"Account PIN: caller verified\. Credit CR-\S+: \$30\.00, retention\. "
         r"Lena Park granted \$30\.00 of the \$40\.00 that were asked \(Thirty is fair\)\. Noted: Moves in March\.", draft), draft
+
+
+# ---------------------------------------------------------------- and a hand-over in between
+
+
+def hand_over(ana, to) -> Browser:
+    assert ana.do(ana.contact, "contacts.hand_over", to=to.pk, words="").status_code == 303
+    taker = Browser(to)
+    assert taker.do(ana.contact, "contacts.accept").status_code == 303
+    return taker
+
+
+def test_whoever_took_the_call_over_sees_the_answer_without_reloading_and_puts_it_away(house, ana, maria):
+    """Ana asked, Eva has the caller now: Eva's page waits for the answer, and Ben, who holds nothing, sees none of it."""
+    asked = ask(ana, maria)
+    eva = hand_over(ana, house["eva"])
+    poll = re.search(r'data-poll="(/requests/[^"]+)"', text_of(eva.get(ana.here))).group(1).replace("&amp;", "&")
+    assert eva.get(poll, X_Careline_Poll="1").status_code == 204
+    Browser(house["lena"]).post(f"/approvals/{asked.pk}", decision="approve")
+    assert "approved by Lena Park" in text_of(eva.get(poll, X_Careline_Poll="1"))
+    away = f"/requests/{asked.pk}/away"
+    assert Browser(house["ben"]).get(poll, X_Careline_Poll="1").status_code == 404 and Browser(house["ben"]).post(away).status_code == 404
+    assert eva.post(away).status_code == 303 and "approved by Lena Park" not in text_of(eva.get(ana.here))
+
+
+def test_who_takes_over_a_caller_that_must_be_verified_again_reads_nothing_that_others_did(house, ana, maria):
+    """Ana noted and credited; then the line dropped. Eva, who has the new voice, is not told what was said to the old one."""
+    ana.do(ana.contact, "contacts.note", account=maria.pk, words="Her daughter starts college in Spokane")
+    ana.do(ana.contact, "credits.grant", account=maria.pk, amount="3.21", reason="goodwill")
+    for code in ("contacts.drop", "contacts.reconnect"):
+        assert ana.do(ana.contact, code).status_code == 303
+    assert "Spokane" in text_of(ana.get(ana.here + "?act=contacts.hand_over")), "Ana knows what she did"
+    ana.do(ana.contact, "contacts.hand_over", to=house["eva"].pk, words="Verify again")
+    eva = Browser(house["eva"])
+    eva.do(ana.contact, "contacts.accept")
+    page = text_of(eva.get(ana.here + "?act=contacts.hand_over"))
+    eva.do(ana.contact, "contacts.end")
+    for seen in (page, text_of(eva.get(ana.here))):
+        assert "Spokane" not in seen and "$3.21" not in seen

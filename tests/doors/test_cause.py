@@ -517,6 +517,32 @@ def test_the_guides_say_what_they_hold_and_how_they_did(house, ana, maria):
         assert Browser(house[name]).get("/guides").status_code == 403
 
 
+def test_what_searches_teach_stands_on_the_guides_page_with_its_evidence_and_how_it_is_adopted(house, ana, maria):
+    lena = Browser(house["lena"])
+    assert "What these searches teach" not in text_of(lena.get("/guides/no_service"))
+    digest = begin_a_walk(maria).rulebook
+    guide = queries.guides(digest)["no_service"]
+    there = {c.id: 1.0 if c.id == "sim_unseated" else 0.0 for c in guide.causes}
+    for n in range(12):
+        Walk.objects.create(number=f"WK-{n}", account=maria, line=maria.lines.get(), guide="no_service", rulebook=digest, state="fixed", began=TUESDAY,
+                            began_by="x", closed=TUESDAY, steps=3, seconds=60, there=there)  # fmt: skip
+    page = flat(text_of(lena.get("/guides/no_service")))
+    old = f"{100 * guide.cause_by_id['sim_unseated'].prior:.1f} %"
+    assert re.search(rf"{guide.cause_by_id['sim_unseated'].title} {old} [0-9]+ % [0-9]+ % to [0-9]+ % 12 of 12", page)
+    assert "careline guide learn --since 90 --out FOLDER" in page and "--second USERNAME" in page
+
+
+def test_a_walk_that_ends_keeps_what_it_teaches_and_one_that_is_left_does_not(ana, maria):
+    walk = begin(ana, maria)
+    walk_to_the_end(ana, walk, "airplane_mode")
+    ana.do(ana.contact, "diagnosis.close", account=maria.pk, walk=walk.pk)
+    there = Walk.objects.get(pk=walk.pk).there
+    assert there["airplane_mode"] == 1.0 and there.keys() == {c.id for c in queries.guides(walk.rulebook)["no_service"].causes}
+    left = begin(ana, maria)
+    ana.do(ana.contact, "diagnosis.leave", account=maria.pk, walk=left.pk)
+    assert Walk.objects.get(pk=left.pk).there == {}
+
+
 def test_the_guides_ask_the_database_as_often_after_many_searches_as_after_one(house, maria):
     lena, line = Browser(house["lena"]), maria.lines.get()
     digest = begin_a_walk(maria).rulebook

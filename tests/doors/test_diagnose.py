@@ -76,6 +76,13 @@ def test_a_walk_that_was_ended_goes_on_from_its_answers(desk):
     said(desk, op="end", walk="w")
 
 
+def test_a_walk_begins_without_an_op_and_an_answer_to_none_says_how_to_begin(desk):
+    asked = {"walk": "w", "guide": "no_service", "facts": {"line_status": "active"}}
+    assert said(desk, **asked)["step"] == said(desk, **{**asked, "walk": "v", "op": "start"})["step"]
+    assert "Begin it" in said(desk, walk="u", outcome="done")["error"]
+    assert "has begun already" in said(desk, **asked, op="start")["error"]
+
+
 def test_undo_takes_exactly_the_last_answer_back(desk):
     first = said(desk, op="start", walk="u", guide="no_service", facts={"line_status": "active", "contract_ended": "no", "overdue_bill": "no"})
     said(desk, walk="u", answers={"check_status_bar": "airplane_mode"})

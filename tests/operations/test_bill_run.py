@@ -104,6 +104,8 @@ def test_drafts_owe_nothing_are_looked_at_and_thrown_away(house, capsys):
     assert found.holds and found.standing.drafts == 2 and not Bill.objects.exists() and ledger_queries.balance(account.pk) == 0
     assert billing._show(account.reference, START) == 0
     assert "Plus 15 GB, 15 of 31 days" in capsys.readouterr().out
+    with pytest.raises(Stop, match="There is no account A-NONE"):
+        billing._show("A-NONE", START)
     again = billing.begin(START, NOON)
     billing.discard(again)
     assert again.discarded == 2 and not Draft.objects.exists()

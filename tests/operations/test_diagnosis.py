@@ -280,3 +280,12 @@ def test_a_walk_about_bills_reads_the_books_again(ana, maria):
     ana.take_call(maria).must("diagnosis.read_again", account=maria.pk, walk=walk.pk)
     now = {x.what["check"]: x.at for x in standing(walk).said}
     assert now.keys() == then.keys() and min(now.values()) > max(then.values())
+
+
+def test_a_walk_that_is_too_long_to_go_on_with_can_still_be_read_again_and_left(ana, maria, monkeypatch):
+    walk = begin(ana, maria)
+    monkeypatch.setattr("careline.domain.diagnosis.operations.MOST_ANSWERS", Answer.objects.count())
+    refused = reply(ana, walk, {"check": "airplane_icon", "outcome": "off"})
+    assert refused.refusal and refused.refusal.rule == "walk-too-long"
+    assert ana.must("diagnosis.read_again", account=maria.pk, walk=walk.pk).ok
+    ana.must("diagnosis.leave", account=maria.pk, walk=walk.pk)

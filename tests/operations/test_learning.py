@@ -91,5 +91,5 @@ def test_what_is_there_is_not_written_over(house):
 
 def test_only_walks_of_the_asked_days_count(ana, maria):
     walk(ana, maria, "sim_unseated")
-    assert len(queries.closed_walks(ana.at - timedelta(days=1))) == 1
-    assert queries.closed_walks(ana.at + timedelta(days=1)) == []
+    assert len(queries.taught(ana.at - timedelta(days=1))) == 1
+    assert queries.taught(ana.at + timedelta(days=1)) == []

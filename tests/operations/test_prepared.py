@@ -84,6 +84,8 @@ def asked(house):
     session.save()
     account, accounts = {"account": maria.pk}, {"accounts": [maria.pk, 0]}
     late(maria, desk.at)
+    bill = maria.bills.latest("pk")
+    BillLine.objects.create(bill=bill, kind="plan", label="Plus 15 GB", line=maria.lines.get(), period_end=bill.period_end, amount_minor=0)
     message = Outbox.objects.latest("pk").pk
     stretch = {"first": maria.pk, "last": maria.pk}
     spent = RequestKey.objects.filter(principal=ana.who.key).latest("pk").key
@@ -131,6 +133,11 @@ def asked(house):
         "domain.ledger.queries.account._paying": [((), accounts | {"since": since})],
         "domain.ledger.queries.applied._owed_between": [((), stretch | {"by": date(2026, 12, 1)})],
         "domain.ledger.queries.applied._owed_of": [((), accounts | {"by": date(2026, 12, 1)})],
+        "domain.ledger.queries.applied._applied": [((), accounts)],
+        "domain.ledger.queries.applied._money": [((), accounts)],
+        "domain.ledger.queries.applied._standing": [((), accounts)],
+        "domain.ledger.queries.cycle._covered": [((), accounts)],
+        "domain.ledger.queries.cycle._in_advance": [((), accounts | {"end": bill.period_end})],
         "domain.ledger.queries.cycle._fees": [((), accounts | {"since": date(2026, 1, 1)})],
         "domain.staff.queries._person": [((), {"staff": ana.pk})],
         "doors.sessions._alive": [((), {"key": session.session_key, "now": since})],

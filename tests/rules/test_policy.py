@@ -263,3 +263,38 @@ def test_a_step_says_why(said: tuple[str, ...]) -> None:
 def test_a_fixed_phone_is_tested_once_at_the_end(causes: str) -> None:
     steps = [x.step for x in moments(Phone(small(), set(causes)))]
     assert steps[-1].kind == "done" and steps[-2].kind == "test"
+
+
+def said(guide: Guide, *, once: dict[str, list[str]], then: dict[str, str]) -> list[Step]:
+    """The walk of somebody who answers `once` in turn, and afterwards always `then`."""
+    events: list[Event] = []
+    steps: list[Step] = []
+    while not steps or steps[-1].kind not in ("done", "handover"):
+        steps.append(step := next_step(guide, events))
+        if step.kind == "remedy":
+            events.append(Tried(step.id, "done"))
+        events += [Reading(x, once[x].pop(0) if once.get(x) else then[x], step.wording) for x in step.checks]
+    return steps
+
+
+def test_a_test_that_may_well_be_misread_is_passed_twice_before_it_is_over() -> None:
+    once = {"ask_a": ["yes", "yes"]}
+    then = {"ask_a": "no", "ask_b": "no", "test": "works"}
+    sure, unsure = (said(x, once={k: list(v) for k, v in once.items()}, then=then) for x in (small(), small().with_reliability(0.9)))
+    assert [sum(x.kind == "test" for x in steps) for steps in (sure, unsure)] == [1, 2]
+    assert sure[-1].kind == unsure[-1].kind == "done"
+
+
+def test_who_contradicts_themselves_is_asked_on_before_the_trouble_is_handed_over() -> None:
+    """Something else is likely; but A was seen once, and whoever errs about A may err about B."""
+    guide = small()
+    causes = (*guide.causes, Cause(UNKNOWN, "Something else", 0.1, lives="network", shows="fails", handover="Support"))
+    test = replace(guide.test, outcomes=(replace(guide.test.outcomes[0], when=tuple((c.id, 1.0) for c in causes)), guide.test.outcomes[1]))
+    guide = replace(guide, causes=causes, test=test, checks=tuple(replace(x, again="Once more?") for x in guide.checks), digest="and else").with_reliability(0.9)
+    then = {"ask_a": "no", "ask_b": "no", "test": "fails"}
+    steady = said(guide, once={}, then=then)
+    wavering = said(guide, once={"ask_a": ["no", "yes"]}, then=then)
+    assert steady[-1].kind == wavering[-1].kind == "handover"
+    assert len(steady) < len(wavering) - 5, "nobody whose answers agree is asked all that"
+    late = said(guide, once={"ask_a": ["no", "yes"], "ask_b": ["no"] * 4}, then={**then, "ask_b": "yes"})
+    assert "fix_b" in {x.id for x in late}, "what comes out only when they are asked on is put right"

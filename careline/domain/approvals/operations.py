@@ -115,10 +115,10 @@ def expire_due(*, at: datetime, most: int = 200) -> list[Request]:
     return _expire(Request.objects.filter(pk__in=[row.pk for row in due]))
 
 
-def put_away(*, asker_id: int, request_id: int, at: datetime) -> int:
-    """The asker has done with the answer. What still waits for one stays."""
+def put_away(*, request_id: int, at: datetime) -> int:
+    """Whoever holds the contact has done with the answer. What still waits for one stays."""
     over = Q(expires_at__lte=at) | ~Q(state=rules.State.WAITING)
-    return Request.objects.filter(over, pk=request_id, asker_id=asker_id).update(put_away_at=at)
+    return Request.objects.filter(over, pk=request_id).update(put_away_at=at)
 
 
 def mark_seen(*, asker_id: int, at: datetime, contact_id: int | None = None) -> int:

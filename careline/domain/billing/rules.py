@@ -357,8 +357,8 @@ def _account_discounts_back(facts: Facts) -> list[Made]:
     made: list[Made] = []
     for given in facts.given if ended else ():
         if given.ppm and base:
-            for line, amount, on in ended:
-                made += _part(line.id, Charged(given.label, share(given.amount, amount, base)), on, cycle, back=True, kind="discount")
+            for _, amount, on in ended:
+                made += _part(None, Charged(given.label, share(given.amount, amount, base)), on, cycle, back=True, kind="discount")
         elif not any(n.lives_on(cycle.ended) for n in facts.lines):
             made += _part(None, given, max(on for _, _, on in ended), cycle, back=True, kind="discount")
     return made

@@ -8,6 +8,8 @@ from django.db import models
 class Walk(models.Model):
     """`rulebook`: the digest of the bundle whose guide is walked to the end. `state`: open, fixed, handover or left.
     `causes`: what was found and is gone; `remain`: what is still there; `steps`: what the customer was asked or let do;
+    `there`: how sure it was in the end of each cause that it had been there, which is what is learned from (empty for walks
+    that were left, and those from before it was kept);
     `misled`: the checks whose answers were proven wrong, each as often as it was; what is about its end is empty while it is
     open. `line` is empty when the trouble is the account's (a bill, a payment)."""
 
@@ -31,6 +33,7 @@ class Walk(models.Model):
     steps = models.PositiveSmallIntegerField(default=0)
     seconds = models.PositiveIntegerField(default=0)
     misled = models.JSONField(default=list)
+    there = models.JSONField(default=dict)
     told = models.BooleanField(default=False)
 
     class Meta:
@@ -47,10 +50,10 @@ class Walk(models.Model):
     def __str__(self) -> str:
         return self.number
 
-    def close(self, *, state: str, at: object, team: str, causes: list[str], remain: list[str], steps: int, seconds: int, misled: list[str]) -> None:  # fmt: skip
+    def close(self, *, state: str, at: object, team: str, causes: list[str], remain: list[str], steps: int, seconds: int, misled: list[str], there: dict[str, float]) -> None:  # fmt: skip
         self.state, self.closed, self.team = state, at, team
-        self.causes, self.remain, self.steps, self.seconds, self.misled = causes, remain, steps, seconds, misled
-        self.save(update_fields=["state", "closed", "team", "causes", "remain", "steps", "seconds", "misled"])
+        self.causes, self.remain, self.steps, self.seconds, self.misled, self.there = causes, remain, steps, seconds, misled, there
+        self.save(update_fields=["state", "closed", "team", "causes", "remain", "steps", "seconds", "misled", "there"])
 
 
 class Answer(models.Model):

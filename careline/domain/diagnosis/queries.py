@@ -17,6 +17,7 @@ from careline.domain.diagnosis.rules import walk as walks
 from careline.domain.diagnosis.rules.belief import Tried
 from careline.domain.diagnosis.rules.guide import Guide, load_all
 from careline.domain.diagnosis.rules.hear import Ear
+from careline.domain.diagnosis.rules.learn import Seen, seen
 from careline.domain.diagnosis.rules.mislead import changes
 from careline.domain.rulebook import queries as rulebook
 from careline.prepared import prepared, whole
@@ -205,7 +206,16 @@ def _misleading(rows: Sequence[Walk]) -> tuple[tuple[str, int], ...]:
     return tuple(sorted(count.items(), key=lambda x: (-x[1], x[0]))[:MISLEADING])
 
 
-def closed_walks(since: datetime) -> list[Standing]:
-    """Every walk that was closed since a moment, for learning from."""
-    rows = Walk.objects.filter(closed__gte=since).exclude(state="left").select_related("line__device").order_by("closed")
-    return [standing(row) for row in rows]
+def taught(since: datetime) -> list[Seen]:
+    """What the walks that were closed since a moment teach. Those from before it was kept are worked out again."""
+    rows = _taught(since).select_related("line__device")
+    return [Seen(row.guide, row.there) if row.there else seen(standing(row).walk) for row in rows]
+
+
+def taught_lately(since: datetime, guide: str, most: int) -> list[Seen]:
+    """What the newest walks of one guide teach, as it was kept."""
+    return [Seen(guide, there) for there in _taught(since).filter(guide=guide).values_list("there", flat=True)[:most] if there]
+
+
+def _taught(since: datetime) -> QuerySet[Walk]:
+    return Walk.objects.filter(closed__gte=since, state__in=("fixed", "handover")).order_by("-closed")

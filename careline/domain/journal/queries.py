@@ -29,6 +29,7 @@ class Entry:
     code: str
     outcome: str
     say: str
+    who: str
     who_name: str
     who_role: str
     asked_by: str
@@ -50,6 +51,7 @@ def _entry(line: Line, with_payload: bool) -> Entry:
         code=line.code,
         outcome=line.outcome,
         say=c["say"],
+        who=line.who,
         who_name=c["who"]["name"],
         who_role=c["who"]["role"],
         asked_by=(c["asked_by"] or {}).get("name", ""),

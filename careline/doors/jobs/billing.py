@@ -229,7 +229,9 @@ def _print(run: Run, found: Report, seconds: float) -> None:
 
 def _show(reference: str, start: date) -> int:
     account = customers.account_by_reference(reference)
-    found = queries.draft_of(account.pk, start) if account else None
+    if account is None:
+        raise Stop(f"There is no account {reference}.", 2)
+    found = queries.draft_of(account.pk, start)
     if found is None:
         raise Stop(f"There is no draft of {reference} for the cycle of {start}. Make them: careline bill --cycle {start} --draft")
     print(f"{reference}, {found.cycle_on} to {found.period_end}: {found.state}" + (f", bill {found.bill.number}" if found.bill else ""))

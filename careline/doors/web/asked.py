@@ -25,9 +25,13 @@ from careline.foundation.act import Level
 
 
 def shapes(desk: ContactPage) -> list[dict[str, Any]]:
+    return [shape(desk, r) for r in visible(desk)]
+
+
+def visible(desk: ContactPage) -> list[Any]:
     """What was asked, as far as it may be shown: of the account's money nothing before somebody is verified."""
     seen = desk.scene.basis.level >= Level.WRAP_UP
-    return [shape(desk, r) for r in desk.requests if r.put_away_at is None and (seen or r.kind == RequestKind.ADMIT)]
+    return [r for r in desk.requests if r.put_away_at is None and (seen or r.kind == RequestKind.ADMIT)]
 
 
 def shape(desk: ContactPage, row: Any) -> dict[str, Any]:
@@ -57,14 +61,22 @@ def _admitted(desk: ContactPage, row: Any) -> list[dict[str, Any]]:
     return [forms.button("Open the account", desk.do_url("contacts.identify"), account=given["account"], person=given.get("person") or "")]
 
 
+def _mine(request: HttpRequest, request_id: int) -> Any:
+    """A request that this person asked, or that came to them with its contact. 404 for anybody else's."""
+    row = approvals.request(request_id)
+    if row is None or request.user.who.id not in (str(row.asker_id), str(row.contact.holder_id)):
+        raise Http404
+    return row
+
+
 @require_GET
 def request_part(request: HttpRequest, request_id: int) -> HttpResponse:
-    """The poll of a request that I asked: 204 until it is answered."""
-    row = approvals.request(request_id)
-    if row is None or str(row.asker_id) != request.user.who.id:
-        raise Http404
+    """The poll of a request: 204 until it is answered."""
+    row = _mine(request, request_id)
     contact = contacts.contact(row.contact_id)
     desk = page_of(contact, request.user.who, rulebooks.current())
+    if str(row.asker_id) != desk.who.id and row not in visible(desk):
+        raise Http404
     shown = shape(desk, row)
     if shown["state"] != "waiting":
         saw_answers(who=request.user.who, at=timezone.now(), contact_id=row.contact_id)
@@ -75,10 +87,8 @@ def request_part(request: HttpRequest, request_id: int) -> HttpResponse:
 @require_POST
 def request_away(request: HttpRequest, request_id: int) -> HttpResponse:
     """An answer that is dealt with leaves the page; it stays in the journal and the timeline."""
-    row = approvals.request(request_id)
-    if row is None or str(row.asker_id) != request.user.who.id:
-        raise Http404
-    put_away(who=request.user.who, request_id=request_id, at=timezone.now())
+    row = _mine(request, request_id)
+    put_away(request_id=request_id, at=timezone.now())
     here, back = forms.contact_address(row.contact.reference), request.META.get("HTTP_REFERER", "")
     same = url_has_allowed_host_and_scheme(back, {request.get_host()}, require_https=request.is_secure())
     return forms.see_other(back if same and urlsplit(back).path == here else here)

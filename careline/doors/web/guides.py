@@ -17,12 +17,14 @@ from careline.acts.look import look
 from careline.domain.diagnosis import queries
 from careline.domain.diagnosis.rules import draw
 from careline.domain.diagnosis.rules.guide import Check, Guide, Remedy
+from careline.domain.diagnosis.rules.learn import learn, path_of, written
 from careline.domain.diagnosis.rules.walk import Walk
 from careline.domain.rulebook import queries as rulebooks
 from careline.doors.web import forms
 from careline.doors.web.render import duration, page
 
 DAYS = 90
+TAUGHT = 2_000  # of the newest walks, which is plenty for a guess at a share
 KINDS = {"probe": "read by the desk", "ask": "asked", "do": "tried", "test": "the test"}
 LIVES = {"phone": "on the phone", "account": "on the account", "network": "in the network", "person": "how it is used", "circumstance": "no fault, explains answers"}
 
@@ -38,6 +40,11 @@ def _not_shown(request: HttpRequest) -> HttpResponse | None:
 
 def _percent(share: float) -> str:
     return f"{share:.0%}".replace("%", " %") if share == 0 or share >= 0.0995 else f"{100 * share:.1g} %"
+
+
+def _share(p: float) -> str:
+    """With a decimal where it is small: there a change is."""
+    return f"{100 * p:.0f} %" if p >= 0.0995 else f"{100 * p:.1f} %"
 
 
 @require_GET
@@ -93,12 +100,26 @@ def one(request: HttpRequest, guide_id: str) -> HttpResponse:
         "picture": reverse("guide-picture", args=[guide.id]),
         "alt": f"Picture of the guide: {len(guide.checks)} checks, {len(guide.causes)} causes, {len(guide.remedies)} remedies. The tables below say the same in words.",
         "test": {"say": words(guide.test.say), "again": words(guide.test.again), "outcomes": [words(o.say) for o in guide.test.outcomes]},
+        "taught": _taught(guide, digest),
         "examples": guide.examples[:6], "examples_count": len(guide.examples),
         "causes": [_cause_row(guide, c, words) for c in sorted(guide.causes, key=lambda c: -c.prior)],
         "checks": [_check_row(c, title, words) for c in guide.checks],
         "remedies": [_remedy_row(r, title, words) for r in guide.remedies],
     }
     return page(request, "guide.html", {"guide": shape})
+
+
+def _taught(guide: Guide, digest: str) -> dict[str, Any]:
+    """What closed walks say about how common each cause is: the changes that they propose, with their evidence."""
+    walks = queries.taught_lately(timezone.now() - timedelta(days=DAYS), guide.id, TAUGHT)
+    files = rulebooks.opened(digest).files
+    here = written(files[path_of(files, guide.id)])
+    rows = [
+        {"title": guide.cause_by_id[x.cause].title, **{name: _share(p) for name, p in (("old", x.old), ("new", x.new), ("low", x.low), ("high", x.high))},
+         "times": f"{x.times:.0f}", "walks": x.walks, "here": x.cause in here}
+        for x in sorted(learn(guide, walks), key=lambda x: -abs(x.new - x.old)) if x.matters
+    ]  # fmt: skip
+    return {"walks": len(walks), "rows": rows}
 
 
 def _cause_row(guide: Guide, cause: Any, words: Callable[[str], str]) -> dict[str, Any]:

@@ -27,8 +27,9 @@ def draw(request: HttpRequest, desk: ContactPage, outcome: Outcome | None, data:
     deeds = deeds_of(desk)
     spent = contact_rules.clock(contacts.spans_of(row.pk), desk.at)
     found = cause.wrap_up(desk)
-    noted = row.note_draft if desk.scene.basis.level >= Level.WRAP_UP else ""  # typed while somebody was verified
-    drafted = row.summary_draft or " ".join(filter(None, [summary(desk, deeds), found["words"], noted]))
+    read = desk.scene.basis.level >= Level.WRAP_UP
+    noted = [found["words"], row.note_draft] if read else []  # found and typed while somebody was verified
+    drafted = row.summary_draft or " ".join(filter(None, [summary(desk, deeds), *noted]))
     owners = [(s.pk, s.name) for s in staff.colleagues(("trainee", "associate", "expert", "lead", "supervisor"))]
     shape = forms.form(
         "contacts.wrap_up", "Wrap up", "Close the contact", desk.do_url("contacts.wrap_up"),
@@ -61,14 +62,18 @@ def draw(request: HttpRequest, desk: ContactPage, outcome: Outcome | None, data:
 
 
 def deeds_of(desk: ContactPage) -> list[journal.Entry]:
-    """What was done in this contact, and by those who decided its requests."""
-    return journal.of_bases([desk.scene.basis.key, *(f"request:{r.pk}" for r in desk.requests)], desk.row.account_id)
+    """What was done in this contact, and by those who decided its requests. Nobody verified: only what they did themselves."""
+    lines = journal.of_bases([desk.scene.basis.key, *(f"request:{r.pk}" for r in desk.requests)], desk.row.account_id)
+    if desk.scene.basis.level >= Level.WRAP_UP:
+        return lines
+    return [line for line in lines if line.who == desk.who.key]
 
 
 def summary(desk: ContactPage, deeds: list[journal.Entry]) -> str:
     """The draft: the journal's lines, notes in their own words, and what became of each request."""
     reason = desk.scene.rulebook.reasons["contact"].get(desk.row.reason, {}).get("title", "").lower()
     answered = {str(r.pk): r for r in desk.requests if r.decided_at is not None}
+    read = desk.scene.basis.level >= Level.WRAP_UP
     told = []
     for d in deeds:
         say = d.say
@@ -77,7 +82,7 @@ def summary(desk: ContactPage, deeds: list[journal.Entry]) -> str:
         elif d.code == "approvals.decide" and str(d.data.get("request")) in answered:
             say = _answer(answered[str(d.data["request"])])
         told.append(contact_rules.Deed(d.code, d.outcome, say))
-    told += [contact_rules.Deed("approvals.decide", "done", f"Nobody answered in time: {r.title}") for r in desk.requests if approvals.state_now(r, desk.at) == "expired"]
+    told += [contact_rules.Deed("approvals.decide", "done", f"Nobody answered in time: {r.title}") for r in desk.requests if approvals.state_now(r, desk.at) == "expired" and (read or str(r.asker_id) == desk.who.id)]
     return contact_rules.summary(reason, told, {r.code for r in answered.values()})
 
 

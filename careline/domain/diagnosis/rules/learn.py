@@ -168,6 +168,14 @@ def _priors(text: str) -> dict[str, tuple[int, int]]:
     return places
 
 
+def path_of(files: Mapping[str, str], guide: str, folder: str = "guides/") -> str:
+    """The file that this guide stands in. Raises LookupError when it is in none."""
+    for path, text in files.items():
+        if path.startswith(folder) and path.endswith(".toml") and "/" not in path[len(folder):] and tomllib.loads(text).get("id") == guide:
+            return path
+    raise LookupError(f'No file of the rulebook is the guide "{guide}".')
+
+
 def written(text: str) -> set[str]:
     """The causes whose prior stands in this text itself, and not in a part."""
     return set(_priors(text))

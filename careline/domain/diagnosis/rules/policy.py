@@ -11,7 +11,9 @@ guide's order.
 
 Around this search stand rules that cost may not outweigh. Probes are free and come first. What is established is fixed
 before more is asked. A remedy is not given on a suspicion while a check could tell. A step waits while what it needs is
-missing. The trouble is handed over when nothing that could still be here can be found or fixed here, and not before.
+missing. The trouble is handed over when nothing that could still be here can be found or fixed here, and not before. Somebody
+whose answers contradict each other is asked on, and tested on, where others are believed: at nine true answers in ten most
+wrong ends came from believing the tenth.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from numpy.typing import NDArray
 
 from careline.domain.diagnosis.rules.belief import (
     CANNOT_TELL,
+    SUREST,
     Belief,
     Bools,
     Event,
@@ -37,6 +40,8 @@ from careline.domain.diagnosis.rules.belief import (
 from careline.domain.diagnosis.rules.guide import UNKNOWN, Check, Guide, Remedy
 
 PROVEN = 0.985  # a phone that works with this probability, and was tested since the last change, is fixed
+PROVEN_AGAIN = 0.995  # ...or this, when the customer was caught in a contradiction
+ODDS = 20  # ...and the passed tests alone speak for it this clearly, so that a wrong prior proves nothing
 NEARLY = 0.85  # enough to end on when nothing is left to ask
 CONFIRMED = 0.85  # a cause that is established well enough for a remedy that changes something
 LIKELY = 0.4  # and well enough for one that does no harm
@@ -54,6 +59,8 @@ BLIND = 0.04  # a cause that nothing can read is worth a remedy that does no har
 HOPEFUL = 0.2  # a phone that works with this probability after a remedy is tested eagerly
 HOPE = 0.1  # and when nothing is left to ask, one that was spoken for is worth its remedy from here
 ABSENT = 0.02  # a cause this unlikely forbids no remedy
+GIVES_UP = 0.005  # that something left could be put right here after all: less likely, and the trouble is handed over
+MOST_PATIENCE = 20  # readings of one check between two changes before a trouble is handed over that might be fixed here
 TIRED = 100  # answers of the customer after which the trouble is handed over whatever is believed
 HEAVY = 400  # worlds that the plan is made over (the heaviest; the belief itself keeps all)
 PROBES_FIRST = "The account and the network are read first: that costs the customer nothing."
@@ -89,10 +96,12 @@ class _Log:
     failed: set[str] = field(default_factory=set)  # remedies that could not be done, and nothing about them was learned since
     spoken: set[str] = field(default_factory=set)  # causes that some answer spoke for since a remedy was given for them
     tested: str = ""  # the test's outcome since the last change
+    passed: int = 0  # of them how many more passed than failed
     tests: int = 0  # readings of the test since the last change
     touched: set[str] = field(default_factory=set)  # causes that a remedy was given for since they were last read
     changed: bool = False
     count: int = 0
+    wavers: int = 0  # answers of the customer that contradict their last ones, though nothing was changed between
 
     @classmethod
     def of(cls, guide: Guide, events: Sequence[Event]) -> _Log:
@@ -102,9 +111,12 @@ class _Log:
             if isinstance(event, Reading):
                 name = event.check
                 if name == guide.test.id:
+                    log.wavers += log.tests > 0 and log.tested != event.outcome
                     log.tested, log.tests = event.outcome, log.tests + 1
+                    log.passed += 1 if event.outcome == guide.works else -(event.outcome != CANNOT_TELL)
                     log.asked[name] = log.asked.get(name, 0) + 1
                     continue
+                log.wavers += guide.check_by_id[name].kind != "probe" and name in log.read and log.last[name] != event.outcome
                 log.asked[name] = log.asked.get(name, 0) + 1
                 log.read[name] = log.read.get(name, 0) + 1
                 log.same[name] = log.same.get(name, 0) + 1 if log.last.get(name) == event.outcome else 1
@@ -123,7 +135,7 @@ class _Log:
                 if event.outcome in ("declined", "refused"):
                     log.closed.add(remedy.id)
                 elif event.outcome in ("done", "claimed"):
-                    log.tested, log.tests, log.changed = "", 0, True
+                    log.tested, log.tests, log.passed, log.changed = "", 0, 0, True
                     log.failed.clear()
                     about = {*remedy.removes, *(x for r in guide.remedies if r.leaves and r.leaves == remedy.finishes for x in r.removes)}
                     log.touched |= about
@@ -179,10 +191,11 @@ class _Chooser:
     # --- the order of things -----------------------------------------------------------------------------------------
 
     blind = 0.5  # a check that is hidden with this probability is not asked
+    patient = False  # nothing is left but a hand-over that may be wrong, to somebody who contradicts themselves: ask on
 
     def choose(self) -> Step:
         log, guide = self.log, self.guide
-        if log.tested == guide.works and self.belief.works >= PROVEN:
+        if log.tested == guide.works and self.belief.works >= (PROVEN_AGAIN if log.wavers else PROVEN) and self._test_tells():
             return Step("done", "works", why="The test was seen to pass, and nothing speaks against it.")
         if log.count >= TIRED:
             return self._handover("This has taken long enough; somebody with other means goes on.")
@@ -193,6 +206,11 @@ class _Chooser:
         if (step := self._established()) is not None:
             return step
         return self._searched()
+
+    def _test_tells(self) -> bool:
+        """The tests since the last change speak for themselves, whatever was thought likely before."""
+        right = min(self.guide.test.reliability, SUREST)
+        return (right / (1 - right)) ** self.log.passed >= ODDS
 
     def _probe(self) -> Step | None:
         due = [
@@ -290,6 +308,8 @@ class _Chooser:
         if check.kind != "probe" and not self.pending.isdisjoint(check.reads):
             return False  # until the restart it may show what was put right
         read = self.log.read.get(check.id, 0)
+        if self.patient:
+            return check.kind != "probe" and read < MOST_PATIENCE
         return read == 0 or (check.kind != "probe" and read < MOST_READINGS and self.log.same.get(check.id, 0) < (SAME if check.again else 1))
 
     def _give(self, remedy: Remedy, cause: str) -> Step:
@@ -356,10 +376,30 @@ class _Chooser:
                 self.blind = 1.0
                 self.__dict__.pop("_unread", None)
                 return self._searched()
+            if not self.patient and log.wavers and self._might_help() > GIVES_UP:
+                self.patient = True
+                self.__dict__.pop("_unread", None)
+                return self._searched()
             if log.tests < (MOST_TESTS if self.belief.works > 0.03 else 1):
                 return Step("test", guide.test.id, (guide.test.id,), guide.test.seconds, wording=min(1, log.asked.get(guide.test.id, 0)), why="Everything here was seen to; test once more.")
             return self._handover("")
         return best[2]
+
+    def _might_help(self) -> float:
+        """How likely something is still wrong that could be put right here: what speaks against handing over."""
+        guide, now, index = self.guide, self.belief.now, self.guide.cause_index
+        ways = [r for r in guide.remedies if r.removes and r.id not in self.log.closed and not self._tried_enough(r)]
+        stays = np.zeros(now.shape, dtype=bool)  # of each world: what could not be put right in it
+        for _ in range(2):  # the second time: what waits for something that stays, stays too
+            fixed = np.zeros(now.shape, dtype=bool)
+            for remedy in ways:
+                may = ~(now[:, [index[x] for x in remedy.not_with]].any(axis=1) | (now & stays)[:, [index[x] for x in remedy.first]].any(axis=1))
+                for x in remedy.removes:
+                    fixed[:, index[x]] |= may
+            stays = ~fixed
+        ends = now[:, [i for i, c in enumerate(guide.causes) if c.ends]].any(axis=1)
+        helps = (now & ~stays & self.belief.breaks).any(axis=1) & ~ends
+        return float(self.belief.weight @ (helps | ~self.belief.broken))
 
     def _last_resort(self) -> Step | None:
         """Nothing is left to ask: the likeliest cause that a remedy may be given for, though it is not established: one
@@ -411,17 +451,22 @@ class _Chooser:
     def _open(self, cause: str, check: Check) -> bool:
         """Is it still worth asking this check about this cause?"""
         p = self.p[cause]
-        relevant = bool(self.guide.cause_by_id[cause].shows) or any(
-            cause in (*r.first, *r.not_with) and any(self.p[x] > SUSPECT for x in r.removes) for r in self.guide.remedies
-        )
-        if not relevant or self._useless(cause):
+        if not (self.guide.cause_by_id[cause].shows or self._bars(cause)) or self._useless(cause):
             return False
         if not self.log.asked.get(check.id):
             return SUSPECT < p < (SETTLED if self.guide.cause_by_id[cause].shows else 1 - SUSPECT)
         last = next((x.when for x in check.outcomes if x.id == self.log.last.get(check.id)), ())
         if self.log.read.get(check.id) and len(last) > 1 and any(x == cause for x, _ in last):
             return False  # it was spoken for, with others: the same look cannot part them
+        if self.patient and not (any(r.id not in self.log.closed and not self._tried_enough(r) for r in self.guide.remedies_for(cause)) or self._bars(cause)):
+            return False  # to know it would put nothing right
+        if self.patient:
+            return SUSPECT < p < (SETTLED if self.guide.cause_by_id[cause].shows else 1 - SUSPECT)
         return DOUBT < p < CONFIRMED or (FAINT_DOUBT < p < CONFIRMED and not self._unread)
+
+    def _bars(self, cause: str) -> bool:
+        """A remedy for something that may be here waits for this cause to be gone, or must not be given with it."""
+        return any(cause in (*r.first, *r.not_with) and any(self.p[x] > SUSPECT for x in r.removes) for r in self.guide.remedies)
 
     @cached_property
     def _unread(self) -> bool:

@@ -6,10 +6,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.db.models import Count, Exists, F, OuterRef, QuerySet, Subquery, Sum
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Coalesce
 
@@ -32,40 +33,50 @@ class Open:
 
 
 def open_of_many(account_ids: Sequence[int]) -> dict[int, Open]:
-    """What is open and what is unapplied of accounts; those with neither are left out. Four questions."""
+    """What is open and what is unapplied of accounts; those with neither are left out. Three questions."""
     by_entry: dict[int, int] = defaultdict(int)
     by_bill: dict[int | None, int] = defaultdict(int)
     by_debit: dict[int | None, int] = defaultdict(int)
-    rows = Allocation.objects.filter(account_id__in=account_ids).values_list("entry_id", "bill_id", "debit_id", "amount_minor")
-    for entry_id, bill_id, debit_id, amount in rows:
+    for entry_id, bill_id, debit_id, amount in _applied(accounts=account_ids):
         by_entry[entry_id] += amount
         by_bill[bill_id] += amount
         by_debit[debit_id] += amount
     found: dict[int, Open] = defaultdict(Open)
-    for pk, account_id, due_on, total in Bill.objects.filter(account_id__in=account_ids, corrected_by=None).values_list(
-        "pk", "account_id", "due_on", "total_minor"
-    ):
+    for pk, account_id, due_on, total in _standing(accounts=account_ids):
         if total > by_bill[pk]:
             found[account_id].bills.append(rules.OpenItem(pk, due_on, total - by_bill[pk]))
     recovered: dict[int | None, int] = defaultdict(int)
-    kinds = (rules.EntryKind.REFUND, rules.EntryKind.RECOVERY)
-    for pk, kind, account_id, amount, of in Entry.objects.filter(account_id__in=account_ids, kind__in=kinds).values_list(
-        "pk", "kind", "account_id", "amount_minor", "recovers_id"
-    ):
+    credits = []
+    for pk, kind, account_id, amount, of in _money(accounts=account_ids):
         if kind == rules.EntryKind.RECOVERY:
             recovered[of] += amount
+        elif amount < 0:
+            credits.append((pk, account_id, amount))
         elif amount > by_debit[pk]:
             found[account_id].debits.append((pk, amount - by_debit[pk]))
-    credits = (
-        Entry.objects.filter(account_id__in=account_ids, amount_minor__lt=0, reversed_by=None)
-        .exclude(kind=rules.EntryKind.BILL_CORRECTED)  # it takes a bill back; it is no money to apply
-        .order_by("at", "pk").values_list("pk", "account_id", "amount_minor")
-    )  # fmt: skip
     for pk, account_id, amount in credits:
         left = -amount - by_entry[pk] - recovered[pk]
         if left > 0:
             found[account_id].credits.append((pk, left))
     return dict(found)
+
+
+@prepared
+def _applied() -> QuerySet[Allocation, tuple[Any, ...]]:
+    return Allocation.objects.filter(account_id__in=wholes("accounts")).values_list("entry_id", "bill_id", "debit_id", "amount_minor")
+
+
+@prepared
+def _standing() -> QuerySet[Bill, tuple[Any, ...]]:
+    return Bill.objects.filter(account_id__in=wholes("accounts"), corrected_by=None).values_list("pk", "account_id", "due_on", "total_minor")
+
+
+@prepared
+def _money() -> QuerySet[Entry, tuple[Any, ...]]:
+    """Money to apply that stands, oldest first, and what went back or is owed again. What takes a bill back is no money."""
+    credit = Q(amount_minor__lt=0, reversed_by=None) & ~Q(kind=rules.EntryKind.BILL_CORRECTED)
+    rows = Entry.objects.filter(credit | Q(kind__in=(rules.EntryKind.REFUND, rules.EntryKind.RECOVERY)), account_id__in=wholes("accounts"))
+    return rows.order_by("at", "pk").values_list("pk", "kind", "account_id", "amount_minor", "recovers_id")
 
 
 def owed_of(account_ids: Sequence[int], due_by: date) -> list[tuple[int, int, date, int]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from typing import Any
 
 from django.db.models import Count, Exists, Max, OuterRef, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
@@ -17,20 +18,28 @@ from careline.prepared import prepared, wholes
 
 def covered_to(account_ids: Sequence[int]) -> dict[int, tuple[date, bool]]:
     """By account: the last day that a standing bill covers, and whether any bill came from another system."""
-    rows = Bill.objects.filter(account_id__in=account_ids, corrected_by=None).values("account_id")
-    found = rows.annotate(last=Max("period_end"), imported=Count("source_key")).values_list("account_id", "last", "imported")
-    return {pk: (last, bool(imported)) for pk, last, imported in found}
+    return {pk: (last, bool(imported)) for pk, last, imported in _covered(accounts=account_ids)}
+
+
+@prepared
+def _covered() -> QuerySet[Bill, tuple[Any, ...]]:
+    rows = Bill.objects.filter(account_id__in=wholes("accounts"), corrected_by=None).values("account_id")
+    return rows.annotate(last=Max("period_end"), imported=Count("source_key")).values_list("account_id", "last", "imported")
 
 
 def charged_in_advance(account_ids: Sequence[int], period_end: date) -> list[tuple[int, int | None, str, str, int, int]]:
     """What standing bills charged for the whole of a period that ends on a day: account, line (None: the whole account), kind
     (plan or discount), label, amount, and of a discount that is a share the parts per million (else 0)."""
+    return [(*row, num if den == MILLION else 0) for *row, num, den in _in_advance(accounts=account_ids, end=period_end)]
+
+
+@prepared
+def _in_advance() -> QuerySet[BillLine, tuple[Any, ...]]:
     rows = BillLine.objects.filter(
-        bill__account_id__in=account_ids, bill__period_end=period_end, bill__corrected_by=None, period_end=period_end,
+        bill__account_id__in=wholes("accounts"), bill__period_end=given_day("end"), bill__corrected_by=None, period_end=given_day("end"),
         kind__in=(rules.LineKind.PLAN, rules.LineKind.DISCOUNT),
     )  # fmt: skip
-    found = rows.order_by("pk").values_list("bill__account_id", "line_id", "kind", "label", "amount_minor", "proration_num", "proration_den")
-    return [(*row, num if den == MILLION else 0) for *row, num, den in found]
+    return rows.order_by("pk").values_list("bill__account_id", "line_id", "kind", "label", "amount_minor", "proration_num", "proration_den")
 
 
 def unbilled_of_many(account_ids: Sequence[int]) -> list[UnbilledCharge]:

@@ -314,6 +314,8 @@ def _came(n: Charged) -> Cause:
         return Cause.LATE_FEE
     if is_credit(n):
         return Cause.CREDIT
+    if n.kind == LineKind.DISCOUNT and n.amount_minor > 0:
+        return Cause.PART_MONTH
     if n.kind == LineKind.FEE and RETURNED.search(n.label):
         return Cause.ONE_OFF
     return _BEGAN.get(n.kind, Cause.OTHER)
@@ -324,6 +326,8 @@ def _gone(w: Charged) -> Cause:
         return Cause.LATE_FEE_OVER
     if is_credit(w):
         return Cause.CREDIT_OVER
+    if w.kind == LineKind.DISCOUNT and w.amount_minor > 0:
+        return Cause.PART_MONTH_OVER
     if w.kind == LineKind.FEE and RETURNED.search(w.label):
         return Cause.ONE_OFF_OVER
     return _ENDED.get(w.kind, Cause.OTHER_OVER)
@@ -338,7 +342,7 @@ def _charge(cause: Cause, w: Charged | None, n: Charged | None, old: Side, new: 
     """What one charge differs by, and what its taxes differ by: with it, or by themselves."""
     one = n or w
     assert one is not None
-    subject = (one.line,) if cause in _BY_LINE else (one.line, match_key(one))
+    subject = (one.line,) if cause in _BY_LINE and one.kind == LineKind.PLAN else (one.line, match_key(one))
     key: tuple[Hashable, ...] = (cause, *subject)
     found = []
     if w is None or n is None or w.amount_minor != n.amount_minor:
@@ -482,6 +486,11 @@ def _words(cause: Cause, group: list[_Found], now: Billed, was: Billed) -> tuple
     if cause == Cause.TAX_RATE and w is not None and n is not None:
         base = plain_label(n)
         return f"{base}: the rate went from {percent(w.rate_ppm)} to {percent(n.rate_ppm)}", f"The rate of {base} went from {percent(w.rate_ppm)} to {percent(n.rate_ppm)}."
+    if one.kind == LineKind.DISCOUNT and cause in (Cause.PART_MONTH, Cause.PART_MONTH_OVER):
+        name = what.removesuffix(" taken back")
+        if cause == Cause.PART_MONTH_OVER:
+            return f"{name}, a part taken back {over}{tail}", f"{last[:1].upper()}{last[1:]} a part of the discount “{name}” was taken back{on}, which {again}."
+        return f"{name}: a part taken back{tail}", f"Of the discount “{name}”{on}, {one.num} of {one.den} days are taken back {this}."
     until = ends_by(one)
     ended = f" on {spoken(until)}" if until else ""
     worth = shown(abs(one.amount_minor))
@@ -500,7 +509,7 @@ def _words(cause: Cause, group: list[_Found], now: Billed, was: Billed) -> tuple
         Cause.EQUIPMENT_BEGAN: (f"{what}: instalments began{tail}", f"The instalments of {what}{on} began, {worth} each."),
         Cause.EQUIPMENT_ENDED: (f"{what} is paid off{tail}" if is_last(one) else f"{what} ended{tail}",
                                 f"The last instalment of {what}{on} was {last}." if is_last(one) else f"The instalment of {what}{on} is not on this bill."),
-        Cause.LATE_FEE: (f"{what}{tail}", f"There is a {_lower(what)} of {worth}."),
+        Cause.LATE_FEE: (f"{what}{tail}", f"We charged {worth}: {_lower(what)}." if "," in what else f"There is a {_lower(what)} of {worth}."),
         Cause.LATE_FEE_OVER: (f"{what} {over}{tail}", f"The {_lower(what)} of {worth} was {last} and {again}."),
         Cause.FEE_BEGAN: (f"{what} began{tail}", f"{what}{on} is new{made}."),
         Cause.FEE_ENDED: (f"{what} ended{tail}", f"{what}{on} was {last} and is not {this}."),

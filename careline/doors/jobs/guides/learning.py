@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from careline.domain.diagnosis import queries
 from careline.domain.diagnosis.rules.guide import load_all
-from careline.domain.diagnosis.rules.learn import Learned, proposed, seen, written
+from careline.domain.diagnosis.rules.learn import Learned, path_of, proposed, written
 from careline.domain.diagnosis.rules.learn import learn as learned
 from careline.doors.jobs.guides.reading import guides_of
 from careline.doors.jobs.stop import Stop
@@ -25,8 +25,7 @@ def learn(options: argparse.Namespace) -> int:
     out = Path(options.out) if options.out else None
     if out and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise Stop(f"{out} is not an empty folder. Name a new one: what is there is not written over.", 2)
-    walks = [seen(x.walk) for x in queries.closed_walks(timezone.now() - timedelta(days=options.since))]
-    paths = _paths(files)
+    walks = queries.taught(timezone.now() - timedelta(days=options.since))
     changed: dict[str, str] = {}
     for guide in guides.values():
         found = learned(guide, walks, float(options.strength))
@@ -37,11 +36,12 @@ def learn(options: argparse.Namespace) -> int:
                 print(f"{guide.id}: {count} walks, nothing to change.")
             continue
         print(f"{guide.id}: {count} walks in {options.since} days")
-        here = written(files[paths[guide.id]])
+        path = path_of(files, guide.id)
+        here = written(files[path])
         for x in matter:
             print(_line(x) + ("" if x.cause in here else "  (its prior stands in a part: change it by hand)"))
         if changes := {x.cause: x.new for x in matter if x.cause in here}:
-            changed[paths[guide.id]] = proposed(files, paths[guide.id], changes)
+            changed[path] = proposed(files, path, changes)
     if not changed:
         print(f"{len(walks)} closed walks in {options.since} days; no change is proposed.")
         return 0
@@ -56,13 +56,6 @@ def learn(options: argparse.Namespace) -> int:
     print(f"Written to {out}; changed: {', '.join(sorted(changed))}.")
     print(f"Read it, then take it into force: careline rulebook activate {out} --by USERNAME --second USERNAME")
     return 0
-
-
-def _paths(files: dict[str, str]) -> dict[str, str]:
-    """The file of each guide."""
-    guides = [path for path in files if path.startswith("guides/") and path.endswith(".toml") and path.count("/") == 1]
-    shared = {name: body for name, body in files.items() if name not in guides}
-    return {name: path for path in guides for name in load_all({**shared, path: files[path]})}
 
 
 def _line(x: Learned) -> str:

@@ -27,6 +27,7 @@ MOST_WALKS = 10_000  # at once
 MOST_NAME = 200  # characters of a walk's id
 MOST_ANSWERS = 1_000  # of one walk
 MOST_ERROR = 2_000  # characters of an error, which may quote what was said
+BEGINS = {"guide", "symptom", "facts"}  # what makes a line without `op` the beginning of a walk
 HALF = re.compile("[\ud800-\udfff]")
 
 
@@ -57,7 +58,7 @@ class Desk:
             return {"walk": name or None, "error": str(fault)[:MOST_ERROR]}
 
     def _done(self, name: str, asked: dict[str, Any]) -> dict[str, Any]:
-        op = str(asked.get("op", "answer"))
+        op = str(asked.get("op") or ("start" if name not in self.walks and BEGINS & asked.keys() else "answer"))
         if op == "start":
             return self._start(name, asked)
         if op == "guides":
