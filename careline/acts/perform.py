@@ -443,6 +443,7 @@ def _card_in(value: Any) -> str:
 _PLAIN = {
     "missing": "This is needed.",
     "string_too_short": "This is needed.",
+    "too_short": "Choose at least one.",
     "greater_than": "Give a number above {gt}.",
     "less_than_equal": "That is too much; at most {le}.",
     "string_too_long": "That is too long; at most {max_length} characters.",

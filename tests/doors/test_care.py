@@ -138,6 +138,16 @@ def test_consent_is_asked_with_its_sentence_and_kept_with_its_contact(ana, maria
     assert Consent.objects.get().granted and f"contact {ana.contact.reference}" in plain(ana.get(f"{ana.here}?section=care"))
 
 
+def test_what_was_ticked_stays_ticked_when_a_survivors_form_comes_back(house, maria, clock):
+    lena = Browser(house["lena"])
+    contact = hold_contact(house["lena"], maria, "identified")
+    line = maria.lines.get().pk
+    none = lena.do(contact, "customers.separate_line", account=maria.pk, name="Rosa")
+    assert none.status_code == 422 and "Choose at least one." in words(none)
+    unseen = lena.do(contact, "customers.separate_line", account=maria.pk, lines=line, name="Rosa")
+    assert unseen.status_code == 422 and re.search(rf'value="{line}" checked', words(unseen)) and 'value="Rosa"' in words(unseen)
+
+
 @pytest.mark.parametrize("query", ["", "&what=x&person=²&about=x&email=&state=ZZ&until=x&needs=x", "&person=999999&about=cpni:sms"])
 def test_a_form_bears_whatever_its_address_says(ana, maria, query):
     for code in ("change_contact", "change_address", "set_pin", "clear_pin", "lock", "unlock", "add_person", "change_person", "end_person", "set_preferences", "set_consent"):

@@ -306,7 +306,7 @@ def _preferences_form(desk: ContactPage, given: Any) -> dict[str, Any]:
     customer, known = desk.row.account.customer, desk.scene.rulebook.care.get("need", {})
     held = needs_of(customer.needs)
     titles = {rule["title"]: code for code, rule in known.items()}
-    typed = given.getlist("needs") if hasattr(given, "getlist") and "request_key" in given else None
+    typed = given.get("needs", []) if "request_key" in given else None
     ticked = set(typed if typed is not None else [titles.get(n, n) for n in held])
     rows = [(code, rule["title"], rule["say"]) for code, rule in known.items()] + [(n, n, None) for n in held if n not in titles]
     return _form(
@@ -339,7 +339,7 @@ def _consent_form(desk: ContactPage, given: Any) -> dict[str, Any]:
 def _separate_form(desk: ContactPage, given: Any) -> dict[str, Any]:
     policy = desk.scene.rulebook.care.get("protection", {})
     rows = [(str(n.pk), f"ends {phone.last_four(n.msisdn)}", None) for n in desk.lines if n.status != "cancelled"]
-    typed = set(given.getlist("lines")) if hasattr(given, "getlist") else {str(given.get("lines"))}
+    typed = set(given.get("lines", [])) if "request_key" in given else {given.get("lines")}
     return _form(
         desk, "customers.separate_line", "Separate a survivor's line", "Separate it now",
         [

@@ -109,7 +109,7 @@ def _before(
     if open_form in care.EARLY and desk.who.role not in desk.scene.rulebook.authority.roles_with(open_form):
         open_form = ""
     if open_form:
-        shape = FORMS[open_form](desk, request.GET)
+        shape = FORMS[open_form](desk, data if outcome is not None and code == open_form else request.GET)
         if outcome is not None and code == open_form:
             shape = forms.refilled(shape, data, outcome, _ways(desk, code, outcome, data))
         context["verify"] = {"title": shape["title"], "text": None, "say_aloud": shape.pop("say_aloud", None), "find": None, "factors": [], "outcome": None,
@@ -298,7 +298,7 @@ def do(request: HttpRequest, reference: str, code: str) -> HttpResponse:
             messages.error(request, outcome.say)
             return forms.see_other(walked)
     desk = opened(request, reference)
-    return _draw(request, desk, code=code, outcome=outcome, data=data.dict(), status=422)
+    return _draw(request, desk, code=code, outcome=outcome, data=forms.typed(data, KINDS[code]), status=422)
 
 
 def _read(code: str, data: Any) -> dict[str, Any]:

@@ -155,6 +155,11 @@ def read(data: QueryDict, kinds: Mapping[str, str]) -> dict[str, Any]:
     return found
 
 
+def typed(data: QueryDict, kinds: Mapping[str, str]) -> dict[str, Any]:
+    """What was typed as it was typed, for drawing the form again; of boxes to tick all that were ticked."""
+    return {**data.dict(), **{name: data.getlist(name) for name, kind in kinds.items() if kind == "many"}}
+
+
 def do(
     request: HttpRequest, code: str, data: Mapping[str, Any], basis: BasisRef | None = None
 ) -> Outcome:
