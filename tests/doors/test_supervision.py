@@ -148,6 +148,7 @@ def test_a_lead_breaks_the_glass_and_every_supervisor_is_told_at_once(house, sam
     house["sam"].email = "sam@fern.example"
     house["sam"].save()
     lena = Browser(house["lena"])
+    assert "Emergency access to an account" in words(lena.get("/")) and "Emergency access" not in words(Browser(house["ana"]).get("/"))
     answer = lena.post("/emergency", code="oversight.break_glass", account=maria.reference, reason="safety", words="The police are on the line")
     assert answer.status_code == 303
     page = words(lena.get(answer["Location"]))

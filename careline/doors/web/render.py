@@ -127,6 +127,7 @@ def desk(request: HttpRequest) -> dict[str, Any]:
             "keys_on": user.keys_on,
             "palette_key": user.palette_key,
             "finds": user.role in authority.roles_with("view.search"),
+            "glass": user.role in authority.roles_with("view.glass"),
             "theme": user.theme,
         }
     }
