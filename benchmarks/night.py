@@ -71,8 +71,8 @@ def make() -> None:
     base = "i * 3 + k - 2"
     statements = [
         f"""INSERT INTO customers_account (id, reference, customer_id, currency, status, opened_on, bill_day, state, zone, postal_code, autopay,
-            change_lock, staff_marked) {numbers} SELECT i, 'A-' || i, {customer.pk}, 'USD', 'active', {cast("2024-03-01")}, 4, 'WA',
-            'America/Los_Angeles', '', {no}, {no}, {no} FROM n""",
+            change_lock, staff_marked, street, city, port_lock) {numbers} SELECT i, 'A-' || i, {customer.pk}, 'USD', 'active', {cast("2024-03-01")}, 4, 'WA',
+            'America/Los_Angeles', '', {no}, {no}, {no}, '', '', {no} FROM n""",
         f"""INSERT INTO customers_line (id, account_id, msisdn, label, plan_id, status, status_reason, number_since, activated_on, iccid,
             sim_kind, can_text, suspended_for, bar, features, sim_state) {numbers} SELECT i, i, '+1' || (2060000000 + i), '', {plan.pk}, 'active', '',
             '{since}', {cast("2024-03-01")}, '', 'sim', {yes}, '', '', '', 'active' FROM n""",
