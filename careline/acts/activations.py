@@ -338,13 +338,13 @@ def _act(code: str, title: str, given: type[Input], do: Any, **more: Any) -> Act
 
 
 ACTS = [
-    _act("lines.suspend", "Suspend a line", Suspend, suspend, facts=suspend_facts,
+    _act("lines.suspend", "Suspend a line", Suspend, suspend, facts=suspend_facts, numbers={"suspension.strong": "reasons.toml:suspension.{suspension.reason}.strong", "suspension.lead": "reasons.toml:suspension.{suspension.reason}.lead"},
          opening={"suspension": {"reason": "", "strong": False, "lead": False}}),
-    _act("lines.restore", "Restore a line", Restore, restore, facts=restore_facts,
+    _act("lines.restore", "Restore a line", Restore, restore, facts=restore_facts, numbers={"restore.pastDueRoom": "limits.toml:restore.past_due.{role}"},
          opening={"restore": {"pastDue": 0, "pastDueRoom": 0, "contractEnded": False, "strong": False, "lead": False, "price": 0, "consent": 0}}),
     _act("lines.set_feature", "Switch a feature", SetFeature, set_feature, facts=feature_facts,
          opening={"feature": {"on": True, "offered": True, "needsAddress": False, "hasAddress": True, "price": 0, "consent": 0}}),
-    _act("lines.add_data", "Add data", AddData, add_data, facts=data_facts,
+    _act("lines.add_data", "Add data", AddData, add_data, facts=data_facts, numbers={"data.mbRoom": "limits.toml:data.max_mb"},
          opening={"data": {"mb": 1, "mbRoom": 1, "price": 0, "consent": 0, "spendRoom": rules.NO_LIMIT}}),
     _act("lines.change_plan", "Change the plan", ChangePlan, change_plan, facts=plan_facts, opening={"plan": {"offered": True, "price": 0, "consent": 0}}),
     _act("lines.refresh_provisioning", "Refresh a line on the network", OfLine, refresh),

@@ -177,7 +177,7 @@ def decide(act: Act, given: Decide, scene: Scene) -> Done:
         data, state = {**data, "amount": given.amount}, State.LESS
     inner = kind.input.model_validate(data)
     for_both = Act(act.who, act.at, act.why, act.key, act.basis, asked_by=asked.asker.who, rulebook=act.rulebook)
-    no = judge(kind, scene, for_both, inner)
+    no = judge(kind, scene, for_both, inner, keep=True)
     if no is not None:
         raise refuse(no.code, no.say, rule=no.rule, cite=no.cite, who_could=no.who_could)
     granted = getattr(inner, "amount", None)

@@ -28,6 +28,15 @@ from careline.foundation.money import shown
 from careline.foundation.refusal import refuse
 from careline.foundation.rulebook import Rulebook
 
+# Which facts rest on which number of the rulebook. The first part and the wait follow from more than one number.
+NUMBERS = {"arrangement.owedLeast": "arrangements.toml:eligibility.least_owed"} | {
+    f"arrangement.{fact}": f"arrangements.toml:role.{{role}}.{name}"
+    for fact, name in (
+        ("owedRoom", "most"), ("daysRoom", "days"), ("partsRoom", "parts"), ("tenureLeast", "tenure_days"), ("brokenRoom", "broken"),
+        ("returnedRoom", "returned"), ("changesRoom", "changes"),
+    )
+}  # fmt: skip
+
 
 class Part(BaseModel):
     """So much by the end of a day."""
@@ -330,9 +339,9 @@ def ended(found: queries.Standing) -> Done:
 ACTS = [
     ActType("arrangements.propose", "Offer plans for what is past due", Propose, propose, locks=_account),
     ActType(
-        "arrangements.agree", "Arrange payment", Agree, agree, locks=_account, facts=agree_facts, opening=OPENING, key="a", on_page=True,
+        "arrangements.agree", "Arrange payment", Agree, agree, locks=_account, facts=agree_facts, numbers=NUMBERS, opening=OPENING, key="a", on_page=True,
     ),
-    ActType("arrangements.change", "Change the arrangement", Change, change, locks=_account, facts=change_facts, opening=OPENING, on_page=True),
+    ActType("arrangements.change", "Change the arrangement", Change, change, locks=_account, facts=change_facts, numbers=NUMBERS, opening=OPENING, on_page=True),
     ActType("arrangements.stop_charging", "Stop charging the parts", StopCharging, stop_charging, locks=_account, on_page=True),
     ActType("arrangements.cancel", "Cancel the arrangement", Cancel, cancel, locks=_account, on_page=True),
 ]  # fmt: skip

@@ -123,7 +123,7 @@ def end_agreed(act: Act, given: EndAgreed, scene: Scene) -> Done:
 
 ACTS = [
     ActType(
-        "billing.add_promotion", "Add a promotion", AddPromotion, add_promotion, locks=_account, facts=promotion_facts, on_page=True,
+        "billing.add_promotion", "Add a promotion", AddPromotion, add_promotion, locks=_account, facts=promotion_facts, numbers={"promotion.room": "limits.toml:promotion.worth.{role}"}, on_page=True,
         opening={"promotion": {"worth": 0, "room": 1, "offered": True}},
     ),
     ActType("billing.end_agreed", "End an extra or a discount", EndAgreed, end_agreed, locks=_account, on_page=True),

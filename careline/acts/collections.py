@@ -170,7 +170,7 @@ def call_out(act: Act, given: CallOut, scene: Scene) -> Done:
 
 ACTS = [
     ActType("collections.call", "Call about money past due", CallOut, call_out, locks=_account, chooses="account"),
-    ActType("collections.hold", "Hold what is collected", PlaceHold, place, locks=_account, facts=hold_facts,
+    ActType("collections.hold", "Hold what is collected", PlaceHold, place, locks=_account, facts=hold_facts, numbers={"hold.daysRoom": "limits.toml:hold.days.{role}"},
             opening={"hold": {"open": False, "needsEnd": False, "days": 0, "daysRoom": 0}}),
     ActType("collections.release", "Lift a hold", LiftHold, lift, locks=_account, facts=lift_facts, opening={"lift": {"specialist": False}}),
 ]  # fmt: skip

@@ -179,6 +179,12 @@ ACTS = [
         facts=grant_facts,
         opening=OPENING,
         amount="credit.amount",
+        numbers={
+            "credit.eventRoom": "limits.toml:credit.event.{role}", "credit.windowRoom": "limits.toml:credit.account_window.{role}",
+            "credit.dayRoom": "limits.toml:credit.day.value.{role}", "credit.dayCountRoom": "limits.toml:credit.day.count.{role}",
+            "credit.reasonRoom": "reasons.toml:credit.{credit.reason}.event_limit.{role}",
+            "credit.needsLine": "reasons.toml:credit.{credit.reason}.evidence=bill_line",
+        },
         key="c",
         on_page=True,
     ),

@@ -145,7 +145,9 @@ class ActType:
     savepoint; `call` runs with no transaction open and gets what `do` left in `work` and the input; `settle` runs in a
     second transaction under the same locks; `recall` is `call` for the reconciler, from `work` alone. `chooses` names
     the input field with the account that the deed moves a contact to. `amount`: the money field that can be bisected.
-    `ports`: the outside systems without which it is always refused.
+    `numbers`: which fact rests on which number of the rulebook (`limits.toml:credit.event.{role}`; `=word`: true for that word), so
+    that a past decision can be tried under other numbers. `ports`: the outside systems without which it is always refused.
+    `apart`: a refusal is written on the house's chain, for whoever speaks for the account must never hear that this was asked.
     """
 
     code: str
@@ -163,7 +165,9 @@ class ActType:
     ports: tuple[str, ...] = ()
     key: str = ""
     on_page: bool = False
+    numbers: Mapping[str, str] = field(default_factory=dict)
     house: str = "house"
+    apart: bool = False
 
     def __post_init__(self) -> None:
         if (self.call is None) != (self.settle is None):

@@ -241,7 +241,7 @@ ACTS = [
     ActType("ledger.print_statement", "Make a statement as PDF", PrintStatement, print_statement, locks=_account, ports=(PRINTER,)),
     ActType("ledger.allocate", "Say what pays what", Allocate, allocate, locks=_account, facts=allocate_facts, opening={"allocation": {"moves": False}}),
     ActType(
-        "ledger.write_off", "Write off", WriteOff, write_off, locks=_account, facts=write_off_facts,
+        "ledger.write_off", "Write off", WriteOff, write_off, locks=_account, facts=write_off_facts, numbers={"writeOff.room": "limits.toml:write_off.most.{role}"},
         opening={"writeOff": {"amount": 0, "room": 1}},
     ),
     ActType("ledger.recover", "Take a write-off back", Recover, recover, locks=_account),

@@ -23,20 +23,20 @@ Part = Annotated[str, StringConstraints(pattern=r"^[ -~]{1,40}$")]
 Parts = Annotated[list[Part], Field(max_length=2000)]
 
 
-def _written(value: Any) -> Any:
+def written(value: Any) -> Any:
     """A number is no time: it could be read as seconds since 1970."""
     if isinstance(value, int | float) or (isinstance(value, str) and not re.match(r"\s*[0-9]{4}-", value)):
         raise ValueError("Give a time as YYYY-MM-DDTHH:MM and its zone, such as 2026-11-24T15:00Z.")
     return value
 
 
-def _sensible(moment: datetime) -> datetime:
+def sensible(moment: datetime) -> datetime:
     if not 2000 <= moment.year <= 2199:
         raise ValueError("Give a time of these years.")
     return moment
 
 
-Moment = Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator(_sensible)]
+Moment = Annotated[AwareDatetime, BeforeValidator(written), AfterValidator(sensible)]
 # What clocks may differ by: a trouble "now" that a faster clock reported is not in the future.
 SKEW = timedelta(minutes=5)
 

@@ -95,6 +95,7 @@ def _amount_facts(scene: Scene, act: Act, given: Any) -> dict[str, Any]:
 
 NOTE = WayOn("Note what the customer wants to pay", "contacts.note")
 OPENING = {"payment": {"amount": 1, "least": 0, "most": 2}}
+NUMBERS = {"payment.least": "limits.toml:payment.least", "payment.most": "limits.toml:payment.most"}
 
 
 def begin_take(act: Act, given: Take, scene: Scene) -> Done:
@@ -334,7 +335,7 @@ ACTS = [
         Take,
         begin_take,
         locks=_account,
-        facts=_amount_facts,
+        facts=_amount_facts, numbers=NUMBERS,
         opening=OPENING,
         call=charge,
         recall=ask_again,
@@ -345,15 +346,15 @@ ACTS = [
     ),
     ActType(
         "payments.send_link", "Send a payment link", SendLink, send_link,
-        locks=_account, facts=_amount_facts, opening=OPENING, key="l", on_page=True, ports=("PAYMENTS", "MESSENGER"),
+        locks=_account, facts=_amount_facts, numbers=NUMBERS, opening=OPENING, key="l", on_page=True, ports=("PAYMENTS", "MESSENGER"),
     ),
     ActType(
         "payments.send_guest_link", "Link for somebody who only pays", GuestLink, send_guest_link,
-        locks=_account, facts=_amount_facts, opening=OPENING, ports=("PAYMENTS", "MESSENGER"),
+        locks=_account, facts=_amount_facts, numbers=NUMBERS, opening=OPENING, ports=("PAYMENTS", "MESSENGER"),
     ),
     ActType("payments.link_paid", "A payment link was paid", LinkPaid, link_paid, locks=_link_account),
     ActType(
-        "payments.refund", "Give money back", Refund, begin_refund, locks=_account, facts=refund_facts,
+        "payments.refund", "Give money back", Refund, begin_refund, locks=_account, facts=refund_facts, numbers={"refund.roleRoom": "limits.toml:refund.most.{role}"},
         opening={"refund": {"amount": 0, "room": 1, "roleRoom": 1}}, call=give_back, recall=ask_refund, settle=settle_refund, ports=("PAYMENTS",),
     ),
     ActType("payments.switch_autopay", "Autopay on or off", SwitchAutopay, switch_autopay, locks=_account, on_page=True),

@@ -44,7 +44,7 @@ from careline.foundation.rulebook import Rulebook
 log = logging.getLogger("careline.authority")
 
 # Each kind of basis but the contact has one fixed level; a request carries the level it was asked at.
-FIXED = {"sign_in": Level.VERIFIED, "job": Level.VERIFIED, "none": Level.NONE}
+FIXED = {"sign_in": Level.VERIFIED, "audit": Level.VERIFIED, "job": Level.VERIFIED, "none": Level.NONE}
 
 NOBODY = "Nobody here may go beyond it."
 
@@ -134,7 +134,7 @@ def _first(
             return _again(spent, digest), None
         done: Done | None = None
         try:
-            refusal = _mismatch(kind, given, locks, found, scene) or judge(kind, scene, act, given)
+            refusal = _mismatch(kind, given, locks, found, scene) or judge(kind, scene, act, given, keep=True)
         except Refused as no:  # there are no facts to judge by: an unknown reason, a credit of another account
             refusal = no.refusal
         if refusal is None:
@@ -147,7 +147,7 @@ def _first(
         if refusal is not None:
             refusal = passable(refusal, who, rulebook)
             outcome = Outcome("refused", refusal.say, refusal=refusal)
-            said = Done(f"{kind.title}: {refusal.say}", data={"rule": refusal.rule, "code": refusal.code})
+            said = Done(f"{kind.title}: {refusal.say}", data={"rule": refusal.rule, "code": refusal.code}, chain=kind.house if kind.apart else "")
             journal.record(_line(kind.code, kind.house, act, "refused", said))
         else:
             assert done is not None
@@ -217,14 +217,18 @@ def settle(
     return outcome
 
 
-def judge(kind: ActType, scene: Scene, act: Act, given: Any) -> Refusal | None:
-    """Ask authority with the real facts; None is yes. A fault in the question is a no and an alarm."""
+def judge(kind: ActType, scene: Scene, act: Act, given: Any, keep: bool = False) -> Refusal | None:
+    """Ask authority with the real facts; None is yes. A fault in the question is a no and an alarm. `keep`: it is asked to be
+    done, so what was asked is kept for the trial of another rulebook."""
     facts = {"basis": dict(scene.facts)}
     if kind.facts is not None:
         facts |= kind.facts(scene, act, given)
     verdict = scene.rulebook.authority.decide(
         Question(act.who, kind.code, resource(act.basis.account_id), facts)
     )
+    if keep and not verdict.fault:
+        rule = verdict.rules[0].id if verdict.rules else ""
+        journal.keep_decision(act=act, code=kind.code, facts=facts, allowed=verdict.allowed, rule=rule)
     if verdict.allowed:
         return None
     no = refusal_of(kind.code, verdict, scene.rulebook, act.who, who_could=lambda: _who_could(kind, scene, act, given))

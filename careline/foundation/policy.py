@@ -378,3 +378,68 @@ def _below(path: tuple[str, ...], data: Any, parts: tuple[str, ...], titles: dic
     if not isinstance(data, Mapping):
         return []
     return [hit for key, inner in data.items() if isinstance(inner, Mapping) for hit in _below((*path, key), inner, parts, titles)]
+
+
+# ---------------------------------------------------------------- what a change changes
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One thing that differs between two rulebooks, in words. `before` or `after` empty: it is new, or gone."""
+
+    file: str
+    what: str
+    before: str
+    after: str
+
+
+def differences(old: Mapping[str, str], new: Mapping[str, str], roles: tuple[str, ...]) -> list[Difference]:
+    """What a change changes, number by number and rule by rule; of other files how many lines."""
+    found: list[Difference] = []
+    for name in sorted({*old, *new}):
+        before, after = old.get(name, ""), new.get(name, "")
+        if before == after:
+            continue
+        try:
+            if name.endswith(".toml") and "/" not in name:
+                pairs = _values_of(name, before, roles), _values_of(name, after, roles)
+            elif name == "authority.cedar":
+                schemas = old.get("authority.cedarschema", ""), new.get("authority.cedarschema", "")
+                pairs = _rules_of(before, schemas[0]), _rules_of(after, schemas[1])
+            else:
+                pairs = {}, {}
+        except Exception:  # cedarpy raises bare exceptions of several kinds; the check says what is wrong with the file
+            pairs = {}, {}
+        told = [Difference(name, what, pairs[0].get(what, ""), pairs[1].get(what, "")) for what in dict.fromkeys([*pairs[0], *pairs[1]]) if pairs[0].get(what) != pairs[1].get(what)]
+        found += told or [Difference(name, "lines" if before and after else "the file", f"{len(before.splitlines()):,}" if before else "", f"{len(after.splitlines()):,}" if after else "")]
+    return found
+
+
+def _values_of(name: str, text: str, roles: tuple[str, ...]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    seen: dict[str, int] = {}
+    for entry in chapter(name, text, roles).entries if text else ():
+        seen[entry.place] = seen.get(entry.place, 0) + 1
+        here = entry.title + (f" ({seen[entry.place]})" if seen[entry.place] > 1 else "")
+        for value in entry.values:
+            label = f"{here}, {value.name.lower()}" if value.name else here
+            if value.by_role:
+                found |= {f"{label}, {role}": text for role, text in value.by_role}
+            else:
+                found[label] = value.shown
+        if entry.cites:
+            found[f"{here}, source"] = "; ".join(entry.cites)
+    return found
+
+
+def _rules_of(policies: str, schema: str) -> dict[str, str]:
+    found = {}
+    for rule in forbids(policies, schema) if policies else ():
+        found[f"{rule.id}, says"] = said(rule.say)
+        found[f"{rule.id}, source"] = rule.cite
+        found[f"{rule.id}, as written"] = rule.text
+    for body in json.loads(cedarpy.policies_to_json_str(policies))["staticPolicies"].values() if policies else ():
+        if body["effect"] == "permit":
+            who = body["principal"].get("entity", {}).get("id", "everybody")
+            found |= {f"{who} has {action}": "yes" for action in spoken_of(body)}
+    return found

@@ -19,6 +19,10 @@ class Chain(models.Model):
     length = models.PositiveBigIntegerField(default=0)
     head = models.CharField(max_length=64, default="")
     anchored = models.PositiveBigIntegerField(default=0)
+    fed = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        indexes = [models.Index(fields=["name"], name="chain_unfed", condition=models.Q(fed__lt=models.F("length")))]
 
     def __str__(self) -> str:
         return f"{self.name} ({self.length})"
@@ -103,6 +107,19 @@ class Root(models.Model):
         return f"root {self.pk} {self.mac[:12]}"
 
 
+class Change(models.Model):
+    """A line of an account's chain that other systems hear of, and its number in their order."""
+
+    append_only = True
+    unique_keys = (("n",), ("line_id",))
+
+    n = models.PositiveBigIntegerField(unique=True)
+    line = models.OneToOneField("journal.Line", models.PROTECT, related_name="change")
+
+    def __str__(self) -> str:
+        return f"change {self.n}"
+
+
 class Counter(models.Model):
     """The last number given to a kind of document. Locked just before the chain heads."""
 
@@ -111,6 +128,31 @@ class Counter(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} {self.last}"
+
+
+class Decision(models.Model):
+    """What authority was asked and what it said, kept for a while so that a changed rulebook can be tried on it. It is no proof
+    (the line is) and names nobody but who did it; `facts` are those of the schema."""
+
+    at = models.DateTimeField()
+    code = models.CharField(max_length=60)
+    who = models.CharField(max_length=60)
+    role = models.CharField(max_length=20)
+    account_id = models.BigIntegerField(null=True)
+    rule = models.CharField(max_length=60, blank=True)
+    allowed = models.BooleanField()
+    facts = models.TextField()
+    rulebook = models.CharField(max_length=64)
+
+    class Meta:
+        indexes = [models.Index(fields=["at"], name="decision_at")]
+
+    def __str__(self) -> str:
+        return f"{self.code} {'yes' if self.allowed else self.rule}"
+
+    @property
+    def fact_data(self) -> dict[str, Any]:
+        return json.loads(self.facts)
 
 
 class RequestKey(models.Model):

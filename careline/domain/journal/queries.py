@@ -9,10 +9,11 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Count, QuerySet
+from django.db.models import Count, F, Min, QuerySet
 
 from careline.domain.journal import rules
-from careline.domain.journal.models import Chain, Line, Outbox, Payload, RequestKey, Root
+from careline.domain.journal.models import Chain, Counter, Decision, Line, Outbox, Payload, RequestKey, Root
+from careline.domain.journal.models import Change as Numbered
 from careline.foundation.act import Basis, Who
 from careline.prepared import moment, prepared, wholes
 from careline.prepared import text as given
@@ -84,6 +85,26 @@ def timeline(
     return [_entry(line, with_payload) for line in lines[:limit]]
 
 
+@dataclass(frozen=True, slots=True)
+class Personal:
+    """A line that says something of a person, which a redaction could take away."""
+
+    id: int
+    seq: int
+    code: str
+    at: datetime
+    basis: str
+
+
+def personal(chain: str, *, line_id: int | None = None, before: datetime | None = None, basis: str = "") -> list[Personal]:
+    """The lines of a chain that have a payload still, oldest first: one, those before a moment, or those of a basis."""
+    rows = Line.objects.filter(chain__name=chain, payload__body__isnull=False)
+    rows = rows.filter(pk=line_id) if line_id is not None else rows
+    rows = rows.filter(at__lt=before) if before is not None else rows
+    rows = rows.filter(basis=basis) if basis else rows
+    return [Personal(*row) for row in rows.order_by("seq").values_list("pk", "seq", "code", "at", "basis")]
+
+
 def between(chain: str, codes: Sequence[str], since: datetime, until: datetime, limit: int = 200) -> list[Entry]:
     """What was done of some acts on a chain between two moments, oldest first: neither looks nor refusals."""
     rows = Line.objects.filter(chain__name=chain, code__in=codes, outcome__in=("done", "pending"), at__gte=since, at__lt=until)
@@ -115,6 +136,87 @@ def _looked() -> QuerySet[Line, tuple[str]]:
     # Chains are told apart afterwards: asked for the house's, a database might read the whole of it.
     rows = Line.objects.filter(basis=given("basis"), code=given("code"), who=given("who"), outcome="looked")
     return rows.values_list("chain__name")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One look of a person: who, when, on what basis, at which account (None: none), and what was kept of it."""
+
+    who: str
+    at: datetime
+    basis: str
+    account_id: int | None
+    data: dict[str, Any]
+    payload: dict[str, Any] | None
+
+
+def looked_by(who: Sequence[str], codes: Sequence[str], since: datetime, most: int) -> list[Seen]:
+    """What these people looked at since a moment, the newest first."""
+    rows = Line.objects.filter(who__in=who, at__gte=since, code__in=codes, outcome="looked").select_related("chain", "payload").order_by("-at")[:most]
+    found = []
+    for row in rows:
+        entry = _entry(row, True)
+        chain = row.chain.name
+        found.append(Seen(row.who, row.at, row.basis, int(chain.partition(":")[2]) if rules.is_account_chain(chain) else None, entry.data, entry.payload))
+    return found
+
+
+# What only begins, moves or ends a contact is no deed in it.
+ROUTINE = ("contacts.open", "contacts.answer", "contacts.identify", "contacts.speaker", "contacts.reason", "contacts.end", "contacts.wrap_up",
+           "contacts.hand_over", "contacts.accept", "contacts.check_pin", "contacts.hold", "contacts.resume", "contacts.ring", "contacts.drop", "contacts.reconnect")  # fmt: skip
+
+
+def acted_on(who: Sequence[str], since: datetime) -> set[str]:
+    """The bases on which these people did something since a moment."""
+    rows = Line.objects.filter(who__in=who, at__gte=since, outcome__in=("done", "pending", "refused")).exclude(code__in=ROUTINE).exclude(code__startswith="view.")
+    return set(rows.values_list("basis", flat=True).distinct())
+
+
+def decided(code: str, since: datetime, most: int) -> list[Decision]:
+    """The yeses to one act since a moment, the newest first."""
+    return list(Decision.objects.filter(at__gte=since, code=code, allowed=True).order_by("-at")[:most])
+
+
+def lines(*, chain: str = "", who: str = "", since: datetime | None = None, until: datetime | None = None, codes: str = "", outcome: str = "", by: str = "", most: int = 500) -> list[Line]:
+    """Lines of a chain or of a person, filtered, oldest first, for whoever audits: with their chains and payloads."""
+    rows = Line.objects.select_related("chain", "payload")
+    rows = rows.filter(chain__name=chain) if chain else rows.filter(who=who)
+    if by:
+        rows = rows.filter(who=by)
+    if since:
+        rows = rows.filter(at__gte=since)
+    if until:
+        rows = rows.filter(at__lt=until)
+    if codes:
+        rows = rows.filter(code__startswith=codes)
+    if outcome:
+        rows = rows.filter(outcome=outcome)
+    return list(rows.order_by("at", "pk")[:most])
+
+
+def entry(line: Line) -> Entry:
+    """A line as people read it."""
+    return _entry(line, True)
+
+
+def mac_of(chain: str, seq: int) -> str:
+    """What proves a line of this journal; empty: there is no such line."""
+    return Line.objects.filter(chain__name=chain, seq=seq).values_list("mac", flat=True).first() or ""
+
+
+def decisions(since: datetime, most: int) -> tuple[list[Decision], int, datetime | None]:
+    """Decisions since a moment, at most so many and then spread evenly over all; how many there are; when the first was."""
+    rows = Decision.objects.filter(at__gte=since)
+    span = rows.aggregate(n=Count("pk"), first=Min("at"))
+    step = -(-span["n"] // most) if span["n"] > most else 1
+    if step > 1:
+        rows = rows.annotate(nth=F("pk") % step).filter(nth=0)
+    return list(rows.order_by("at")[: most + most // 4]), span["n"], span["first"]
+
+
+def last_decision() -> int:
+    """The id of the newest decision: what a trial was made of has not changed while this has not."""
+    return Decision.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
 
 
 def count_since(*, who: Who, code: str, since: datetime) -> int:
@@ -175,6 +277,34 @@ class Pending:
 def pending_since(before: datetime, most: int = 100) -> list[Pending]:
     rows = RequestKey.objects.filter(state="pending", at__lt=before).order_by("at")[:most]
     return [Pending(r.principal, r.key, r.code, r.at, json.loads(r.work)) for r in rows]
+
+
+@dataclass(frozen=True)
+class Change:
+    """Something that was done on an account, with its number in the order in which other systems hear it. Nothing personal is in it."""
+
+    n: int
+    account_id: int
+    at: datetime
+    code: str
+    say: str
+    who: str
+    data: dict[str, Any]
+
+
+def changes_after(n: int, most: int = 100) -> list[Change]:
+    rows = Numbered.objects.filter(n__gt=n).select_related("line").order_by("n")[:most]
+    found = []
+    for row in rows:
+        said = row.line.content
+        found.append(Change(row.n, int(said["chain"].partition(":")[2]), row.line.at, row.line.code, said["say"], row.line.who, said["data"]))
+    return found
+
+
+def feed() -> tuple[int, int] | None:
+    """The number of the newest change and of the last that other systems have; None: the feed was never begun."""
+    known = dict(Counter.objects.filter(name__in=["feed", "feed-heard"]).values_list("name", "last"))
+    return (known["feed"], known["feed-heard"]) if len(known) == 2 else None
 
 
 def message_states(about: str) -> list[dict[str, Any]]:
@@ -301,6 +431,11 @@ def _root_faults(
             yield rules.Fault("roots", None, "a line of the anchor file cannot be read")
         elif number and macs.get(int(number)) != mac:
             yield rules.Fault("roots", int(number), "the anchor outside knows another root (the journal was rewritten)")
+
+
+def last_by(who: Who, code: str) -> datetime | None:
+    """When this principal last did this. For those who do little: its lines are read from the newest on."""
+    return Line.objects.filter(who=who.key, code=code, outcome="done").order_by("-at").values_list("at", flat=True).first()
 
 
 def begun() -> bool:

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 
+from django.db.models import QuerySet
 from django.utils import timezone
 
-from careline.domain.rulebook.models import Activation, Bundle
+from careline.domain.rulebook.models import Activation, Bundle, Proposal
+from careline.domain.rulebook.rules import State
 from careline.foundation.rulebook import Rulebook
 
 ASK_AGAIN_SECONDS = 2.0
@@ -24,9 +26,14 @@ def opened(digest: str) -> Rulebook:
     return Rulebook(json.loads(Bundle.objects.get(digest=digest).files))
 
 
+def _standing() -> QuerySet[Activation]:
+    """What was taken into force, less what was called off before its day."""
+    return Activation.objects.exclude(proposal__state=State.CALLED_OFF)
+
+
 def digest_at(at: datetime) -> str | None:
     """The digest of the policy in force at a moment (None: nothing was ever activated)."""
-    row = Activation.objects.filter(from_at__lte=at).order_by("-from_at", "-pk").values_list("bundle__digest").first()
+    row = _standing().filter(from_at__lte=at).order_by("-from_at", "-pk").values_list("bundle__digest").first()
     return row[0] if row else None
 
 
@@ -48,6 +55,7 @@ class InForce:
     by: str
     second: str
     why: str
+    proposal_id: int | None
     coming: bool
 
 
@@ -55,17 +63,42 @@ def activations(at: datetime, most: int = 200) -> list[InForce]:
     """What was, is and will be in force, the latest first."""
     found: list[InForce] = []
     until = None
-    for row in Activation.objects.select_related("bundle").order_by("-from_at", "-pk")[:most]:
+    for row in _standing().select_related("bundle", "proposal").order_by("-from_at", "-pk")[:most]:
         if row.from_at != until:  # of two from one moment on, the later said is the one
-            found.append(InForce(row.bundle.digest, row.from_at, until, row.activated_by, row.seconded_by, "", row.from_at > at))
+            found.append(InForce(row.bundle.digest, row.from_at, until, row.activated_by, row.seconded_by, row.proposal.title if row.proposal else "", row.proposal_id, row.from_at > at))
         until = row.from_at
     return found
 
 
 def since(digest: str, at: datetime) -> datetime | None:
     """From when on this bundle is in force, if it is."""
-    row = Activation.objects.filter(from_at__lte=at).order_by("-from_at", "-pk").values_list("bundle__digest", "from_at").first()
+    row = _standing().filter(from_at__lte=at).order_by("-from_at", "-pk").values_list("bundle__digest", "from_at").first()
     return row[1] if row and row[0] == digest else None
+
+
+def ruled(digest: str) -> bool:
+    """Whether this bundle was ever taken into force."""
+    return Activation.objects.filter(bundle__digest=digest).exists()
+
+
+def proposal(proposal_id: int) -> Proposal | None:
+    return Proposal.objects.filter(pk=proposal_id).first()
+
+
+def proposals(most: int = 50) -> list[Proposal]:
+    """What is worked on, waits and was decided, the latest first."""
+    return list(Proposal.objects.order_by("-at", "-pk")[:most])
+
+
+def coming(row: Proposal, at: datetime) -> bool:
+    """Whether an agreed change waits for its day still."""
+    return _standing().filter(proposal=row, from_at__gt=at).exists()
+
+
+def stale(row: Proposal, at: datetime) -> bool:
+    """Whether a yes to it would undo another change: what rules on its day is not what it was made of, or something comes after."""
+    from_at = max(at, row.from_at or at)
+    return digest_at(from_at) != row.base or _standing().filter(from_at__gt=from_at).exists()
 
 
 def current() -> Rulebook:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import sys
@@ -11,13 +12,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
-from careline.domain.journal import operations, queries
+from careline.domain.journal import operations, queries, rules
 from careline.doors.jobs.stop import Stop
+from careline.foundation import seal
 
 ANCHOR = re.compile(r"[1-9][0-9]* [0-9a-f]{64}")
 SHOWN = 200  # faults that are printed one by one
@@ -88,6 +91,43 @@ def snapshot() -> Iterator[None]:
             with connection.cursor() as cursor:
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             yield
+
+
+def verify_export(options: argparse.Namespace) -> int:
+    """A signed file: does its signature hold, do its payloads, and does each line stand in this house's journal as it stands there?"""
+    path = Path(options.file)
+    if not path.is_file():
+        raise Stop(f"There is no file {path}.", 2)
+    try:
+        found = seal.opened(path.read_bytes(), options.key or "")
+    except ValueError as fault:
+        print(f"NOT good: {fault}")
+        return 1
+    print(f"The signature holds. {found.head['title']}: {len(found.rows)} lines, taken by {found.head['by']} at {found.head['made_at']}.")
+    print(f"Key: {found.head['key']}")
+    bad = [f"line {number}: {say}" for number, row in enumerate(found.rows, 1) if (say := _said_wrong(row))]
+    if options.key:
+        print("Each payload is what its line proves." if not bad else "\n".join(bad))
+        return 1 if bad else 0
+    if found.head["key"] != seal.public_key(settings.JOURNAL_KEY):
+        print("NOT ours: another house signed it. With --key it is verified without this house's journal.")
+        return 1
+    for number, row in enumerate(found.rows, 1):
+        content = json.loads(row["text"])
+        if queries.mac_of(content["chain"], content["seq"]) != row["mac"]:
+            bad.append(f"line {number}: {content['chain']} {content['seq']} is not so in the journal of this house")
+    print("\n".join(bad[:SHOWN]) if bad else "Each line stands so in the journal of this house.")
+    return 1 if bad else 0
+
+
+def _said_wrong(row: dict[str, Any]) -> str:
+    try:
+        digest, held = json.loads(row["text"])["payload"], row["payload"]
+        if held and rules.payload_digest(held["salt"] or "", held["body"]) != digest:
+            return "its payload is not what the line proves"
+    except (ValueError, KeyError, TypeError):
+        return "this is no line of a journal"
+    return ""
 
 
 def verify(options: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from careline.acts.laws import faults
 from careline.domain.journal import operations as journal
 from careline.domain.journal import rules as journal_rules
 from careline.domain.rulebook import operations, queries
@@ -38,6 +39,9 @@ def show(options: argparse.Namespace) -> int:
 def _read(folder: str) -> Rulebook:
     book = Rulebook.from_folder(Path(folder))
     book.check()
+    found = faults(book)
+    if found:
+        raise Stop("\n".join(found))
     return book
 
 

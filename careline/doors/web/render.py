@@ -32,7 +32,9 @@ NAV = (
     ("Guides", "guides", "view.guides"),
     ("Books", "books", "view.books"),
     ("Rulebook", "rulebook", "view.rulebook"),
+    ("Supervision", "supervision", "view.supervision"),
     ("People", "staff", "view.staff"),
+    ("Checklist", "checklist", "view.staff"),
 )
 DEMO_NAV = (("Messages", "messages"), ("Make it ring", "ring"))
 

@@ -29,6 +29,8 @@ PARTS = {
     "documents.toml": "Papers", "texts.toml": "Messages",
 }  # fmt: skip
 WHO, CONDITIONS, GUIDES, HISTORY = "who", "conditions", "guides", "history"
+# What else there is to do about the rules: label, route, and the act that a role must have to see it.
+MOVES = (("Who may do this?", "who-may", "view.who_may"), ("Change the rules", "changes", "view.proposal"))
 # What machines do that is no act of the desk.
 RUNS = {
     "imports.run": "Import a carrier's files", "bills.run": "Bill a cycle", "collections.run": "Climb the ladder", "payments.autopay": "Take autopay",
@@ -69,6 +71,7 @@ def show(request: HttpRequest) -> HttpResponse:
     shape: dict[str, Any] = {
         "parts": _parts(book, part, of), "part": part, "digest": book.digest[:12], "in_force": book.digest == in_force, "of": of,
         "action": reverse("rulebook"), "q": q, "since": queries.since(book.digest, now),
+        "moves": [{"label": label, "href": reverse(route)} for label, route, act in MOVES if request.user.role in queries.current().authority.roles_with(act)],
         "who": None, "conditions": None, "chapter": None, "guides": None, "history": None,
     }  # fmt: skip
     if part == WHO:

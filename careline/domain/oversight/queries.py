@@ -1,0 +1,58 @@
+"""Who opened what, and patterns of the last weeks that are worth a look, with their evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from careline.domain.approvals import queries as approvals
+from careline.domain.journal import queries as journal
+from careline.domain.oversight import rules
+from careline.domain.oversight.models import Opening
+from careline.domain.staff import queries as staff
+
+MOST = 5000  # rows of a kind that are looked at
+
+
+def opening(opening_id: int) -> Opening | None:
+    return Opening.objects.select_related("account__customer", "staff").filter(pk=opening_id).first()
+
+
+def openings(most: int = 30) -> list[Opening]:
+    """The latest openings; those that nobody took note of first."""
+    rows = Opening.objects.select_related("account", "staff", "noted_by").order_by("-at")[:most]
+    return sorted(rows, key=lambda row: (row.kind != rules.Kind.GLASS or row.noted_at is not None, -row.at.timestamp()))
+
+
+def unnoted(staff_id: int) -> int:
+    """Emergency openings by others that nobody took note of yet."""
+    return Opening.objects.filter(kind=rules.Kind.GLASS, noted_at=None).exclude(staff_id=staff_id).count()
+
+
+def patterns(policy: Mapping[str, Any], since: datetime) -> list[rules.Pattern]:
+    """What is worth a look since a moment, the most first. A constant number of questions."""
+    people = staff.everybody()
+    keys = [p.who.key for p in people]
+    given = [_given(d) for d in journal.decided("credits.grant", since, MOST)]
+    searches = [(e.who, e.at, int(e.data.get("hits", 0)), str((e.payload or {}).get("text", ""))) for e in journal.looked_by(keys, ["view.search"], since, MOST)]
+    looks = [(e.who, e.basis, e.at, e.account_id) for e in journal.looked_by(keys, ["view.account", "view.money"], since, MOST) if e.basis.startswith("contact:")]
+    acted = journal.acted_on(keys, since)
+    teams = {str(p.pk): p.team_id for p in people}
+    names = {str(p.pk): p.name for p in people}
+    decided = [
+        (f"Staff:{asker}", f"Staff:{decider}", names.get(str(decider), "?"), at, teams.get(str(asker)) is not None and teams.get(str(asker)) == teams.get(str(decider)), account)
+        for asker, decider, at, account in approvals.agreed_since(since, MOST)
+    ]  # fmt: skip
+    found = [
+        *rules.just_under(given, policy["just_under_percent"], policy["just_under_least"]), *rules.one_account(given, policy["one_account_least"]), *rules.tied(given),
+        *rules.looked_only(looks, acted, policy["looks_least"], policy["looks_percent"]), *rules.too_much(searches, policy["search_hits"], policy["search_least"]),
+        *rules.same_yes(decided, policy["same_yes_least"], policy["same_yes_percent"]),
+    ]  # fmt: skip
+    return sorted(found, key=lambda p: (-p.count, p.kind, p.staff_id))
+
+
+def _given(row: Any) -> rules.Given:
+    facts = row.fact_data
+    credit = facts.get("credit", {})
+    return rules.Given(row.at, row.who, row.account_id, int(credit.get("amount", 0)), rules.room_of(credit) if credit else 0, facts["basis"].get("ownBusiness", "none") != "none")
