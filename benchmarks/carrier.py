@@ -40,8 +40,7 @@ def make(count: int, say: object = None) -> int:
         first = {table: _highest(cursor, table) for table in TABLES}
         if connection.vendor == "sqlite":
             connection.connection.create_function("reverse", 1, lambda text: text[::-1], deterministic=True)
-            for name in guards.wanted():  # they ask for each row what cannot be: that it is there already
-                cursor.execute(f"DROP TRIGGER IF EXISTS {name}")
+            guards.remove()  # they ask for each row what cannot be: that it is there already
         _names(cursor)
     for low in range(there + 1, count + 1, STEP):
         with transaction.atomic(), connection.cursor() as cursor:
@@ -121,13 +120,13 @@ def statements(low: int, high: int, there: int, first: dict[str, int]) -> list[s
     number = "'+1' || CAST(2062000000 + i AS TEXT)"
     word = "lower(p.name)"
     return [
-        f"""INSERT INTO customers_customer (id, source_key, name, kind, since, language, needs, likes, email, synthetic)
-            SELECT {customer}, '{MADE}' || i, {name}, 'individual', {day("2024-03-01")}, 'en', '', '', '', {yes} FROM ({n}) n ORDER BY i""",
+        f"""INSERT INTO customers_customer (id, source_key, name, kind, since, language, needs, likes, email, phone, synthetic)
+            SELECT {customer}, '{MADE}' || i, {name}, 'individual', {day("2024-03-01")}, 'en', '', '', '', '', {yes} FROM ({n}) n ORDER BY i""",
         f"""INSERT INTO customers_person (id, source_key, customer_id, name, email)
             SELECT {person}, 'H-SET-' || i, {customer}, c.name, '' FROM ({n}) n JOIN customers_customer c ON c.id = {customer} ORDER BY i""",
-        f"""INSERT INTO customers_account (id, source_key, reference, customer_id, currency, status, opened_on, bill_day, state, zone, postal_code, autopay,
-            change_lock, staff_marked) SELECT {account}, '{MADE}' || i, 'A-' || (20000000 + i), {customer}, 'USD', 'active', {day("2024-03-01")}, 1, 'WA',
-            'America/Los_Angeles', '98101', {no}, {no}, {no} FROM ({n}) n ORDER BY i""",
+        f"""INSERT INTO customers_account (id, source_key, reference, customer_id, currency, status, opened_on, bill_day, state, zone, postal_code, street, city, autopay,
+            change_lock, port_lock, staff_marked) SELECT {account}, '{MADE}' || i, 'A-' || (20000000 + i), {customer}, 'USD', 'active', {day("2024-03-01")}, 1, 'WA',
+            'America/Los_Angeles', '98101', '', '', {no}, {no}, {no}, {no} FROM ({n}) n ORDER BY i""",
         f"""INSERT INTO customers_accountperson (account_id, person_id, "right", may_money, may_service) SELECT {account}, {person}, 'holder', {yes}, {yes}
             FROM ({n}) n ORDER BY i""",
         f"""INSERT INTO customers_nameword (word, account_id, person_id) SELECT substr({word}, 1, {_space()} - 1), {account}, p.id FROM ({n}) n

@@ -101,6 +101,16 @@ def parser() -> argparse.ArgumentParser:
     command("import", "read accounts, bills and payments of a carrier from files", None, "  careline import --help")
     command("export", "write accounts, bills and payments to files", None, "  careline export --help")
 
+    feed = command(
+        "feed",
+        "how far other systems have heard of what was done here (the worker tells them, see CARELINE_FEED)",
+        _job("feed", "main"),
+        "  careline feed\n  careline feed --acknowledge 1200   they have all up to 1200\n  careline feed --again 900          tell what comes after 900 once more",
+    )
+    which = feed.add_mutually_exclusive_group()
+    which.add_argument("--acknowledge", type=_whole, metavar="N", help="the other systems have every change up to this number")
+    which.add_argument("--again", type=_whole, metavar="N", help="go back: tell every change after this number once more")
+
     _bill(command)
     _night(command)
     _ladder(command)
@@ -242,7 +252,7 @@ def _books(command: Callable[..., argparse.ArgumentParser]) -> None:
 def _people(command: Callable[..., argparse.ArgumentParser]) -> None:
     user = command(
         "user",
-        "the people and machines that work here: add, list, role, on, off, password",
+        "the people and machines that work here: add, list, role, on, off, password, lost-factor",
         None,
         "  careline user add ana --name 'Ana Silva' --role associate\n"
         "  careline user list\n"
@@ -274,6 +284,7 @@ def _people(command: Callable[..., argparse.ArgumentParser]) -> None:
     role.add_argument("role")
     for name, help_ in (("on", "let somebody sign in again"), ("off", "switch somebody off; what they did stays")):
         verb(name, help_, name).add_argument("username")
+    verb("lost-factor", "take somebody's second factors away, who lost them, and end their sessions", "lost_factor").add_argument("username")
     password = verb("password", "set somebody's password", "password")
     password.add_argument("username")
     password.add_argument("--password-stdin", action="store_true", help="read it from the first line of standard input")
@@ -385,6 +396,12 @@ def _address(text: str) -> tuple[str, int]:
 def _count(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError("give a whole number from 1")
+    return int(text)
+
+
+def _whole(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError("a whole number from 0")
     return int(text)
 
 

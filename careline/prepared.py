@@ -248,6 +248,16 @@ def write_rows(model: type[Model], rows: Sequence[Mapping[str, Any]]) -> list[in
     return _insert(columns, (list(map(row.get, columns.names, columns.defaults)) for row in rows))
 
 
+def copy_rows(model: type[Model], rows: Sequence[list[Any]]) -> None:
+    """Insert rows with the ids they have: the values of every field in the model's order, as the field or its text."""
+    connection = connections["default"]
+    columns = _columns(model, connection.vendor, True)
+    ready = _turned(columns, rows)
+    with connection.cursor() as cursor:
+        for part, values in _parts(columns, ready):
+            cursor.execute(f"{columns.into}{values}", list(chain.from_iterable(part)))
+
+
 def rewrite_many(rows: Sequence[M], names: Sequence[str]) -> None:
     """Write these fields of rows of one model that are in the database, and locked by whoever asks. (An upsert by id: a bulk
     update builds a CASE for each field and row, at ten times the cost.)"""

@@ -14,9 +14,15 @@ CARELINE_PAYMENTS       who takes payments: dotted path of a class, or sandbox (
 CARELINE_NETWORK        who carries out orders on lines: dotted path of a class, or sandbox (default as above)
 CARELINE_DEVICES        who knows how phones are doing: dotted path of a class, or sandbox (default as above)
 CARELINE_SANDBOX_MS     how long the sandbox network takes for an order, in milliseconds (default: 0)
+CARELINE_FEED           where changes are told to other systems: an https:// address, or a folder (default: nowhere)
 CARELINE_CARRIER        the carrier's name as customers read it (default: Your carrier; Fernline Wireless in the demo)
 CARELINE_ZONE           the carrier's time zone (default: America/New_York)
 CARELINE_RULEBOOK       folder of the rulebook that a new database starts with (default: rulebook/default)
+CARELINE_OIDC_SERVER, CARELINE_OIDC_CLIENT, CARELINE_OIDC_SECRET
+                        single sign-on: the provider's address (issuer), and this desk's id and secret there (default: none)
+CARELINE_OIDC_NAME      what the provider is called on the sign-in page (default: single sign-on)
+CARELINE_OIDC_SCOPES    what is asked of it (default: openid profile email)
+CARELINE_OIDC_SECOND_FACTOR  1: that provider asks for a second factor itself, and the desk for none more
 CARELINE_IDLE_MINUTES   minutes without a request after which a session ends (default: 30)
 CARELINE_LOG_LEVEL      DEBUG, INFO, WARNING, ERROR or CRITICAL (default: WARNING); INFO has a line for each request and each act
 CARELINE_LOG_FORMAT     plain or json: one JSON object a line (default: plain)
@@ -172,6 +178,7 @@ ALLAUTH_TRUSTED_PROXY_COUNT = number("PROXIES", 0)  # whose word on the caller's
 SIGN_IN_FAILURES = "10/m/ip,5/5m/key"
 IDLE_MINUTES = number("IDLE_MINUTES", 30, least=1)
 SANDBOX_MS = number("SANDBOX_MS", 0)
+FEED = text("FEED")
 
 INSTALLED_APPS = [
     "django.contrib.contenttypes",
@@ -183,6 +190,10 @@ INSTALLED_APPS = [
     "csp",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
+    "allauth.usersessions",
     "careline.domain.journal",
     "careline.domain.rulebook",
     "careline.domain.staff",
@@ -255,6 +266,31 @@ ACCOUNT_ADAPTER = "careline.doors.web.signin.Adapter"
 ACCOUNT_RATE_LIMITS = {"login_failed": SIGN_IN_FAILURES, "login": "60/m/ip"}
 ACCOUNT_SESSION_REMEMBER = False
 ACCOUNT_USER_DISPLAY = str
+MFA_ADAPTER = "careline.doors.web.factors.Adapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_TOTP_TOLERANCE = 1  # a phone's clock may be half a minute off
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not TLS  # browsers themselves allow it on localhost only
+# Who needs a second factor is in the rulebook (sign_in.toml). In the demo nobody does: its passwords are on the page.
+SECOND_FACTORS = not DEMO
+# Single sign-on with the carrier's own provider. Which groups are which role is in the rulebook too.
+OIDC_SERVER = text("OIDC_SERVER").rstrip("/")
+OIDC_NAME = text("OIDC_NAME") or "single sign-on"
+OIDC_SECOND_FACTOR = flag("OIDC_SECOND_FACTOR")
+if OIDC_SERVER and not (urllib.parse.urlsplit(OIDC_SERVER).scheme in ("https", "http") and text("OIDC_CLIENT") and text("OIDC_SECRET")):
+    raise ImproperlyConfigured("CARELINE_OIDC_SERVER is the address of a provider (https://…), and wants CARELINE_OIDC_CLIENT and CARELINE_OIDC_SECRET beside it.")
+SOCIALACCOUNT_ADAPTER = "careline.doors.web.single.Adapter"
+SOCIALACCOUNT_LOGIN_ON_GET = True  # our own door takes POST only
+SOCIALACCOUNT_STORE_TOKENS = False
+SOCIALACCOUNT_PROVIDERS = {
+    "openid_connect": {
+        "OAUTH_PKCE_ENABLED": True,
+        "SCOPE": text("OIDC_SCOPES", "openid profile email").split(),
+        "APPS": [{
+            "provider_id": "single", "name": OIDC_NAME, "client_id": text("OIDC_CLIENT"), "secret": text("OIDC_SECRET"),
+            "settings": {"server_url": OIDC_SERVER},
+        }],
+    }
+}  # fmt: skip
 LOGIN_URL = "/sign-in"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/sign-in"
@@ -287,7 +323,7 @@ CONTENT_SECURITY_POLICY = {
         "img-src": [SELF, "data:"],
         "font-src": [SELF],
         "connect-src": [SELF],
-        "form-action": [SELF],
+        "form-action": [SELF, *(["{0.scheme}://{0.netloc}".format(urllib.parse.urlsplit(OIDC_SERVER))] if OIDC_SERVER else [])],
         "frame-ancestors": [NONE],
         "base-uri": [NONE],
     }

@@ -45,6 +45,7 @@ settings.SECRET_KEY = SECRETS["WEB_KEY"]
 settings.JOURNAL_KEY, settings.DIGEST_KEY = SECRETS["JOURNAL_KEY"].encode(), SECRETS["DIGEST_KEY"].encode()
 settings.PEPPER = SECRETS["PEPPER"].encode()
 settings.MESSENGER = settings.PAYMENTS = settings.NETWORK = settings.DEVICES = "sandbox"
+settings.SECOND_FACTORS = False  # the people of these stories sign in with a password; `tests/doors/test_factors.py` asks for more
 # Whether deeds that print are allowed is tried everywhere; what does print asks for the fixture `pango`.
 NO_PANGO, press.missing = press.missing(), lambda: ""
 settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

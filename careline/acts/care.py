@@ -162,14 +162,14 @@ def _row(account_id: int) -> Any:
     return found
 
 
-def _policy(scene: Scene) -> dict[str, Any]:
+def policy_of(scene: Scene) -> dict[str, Any]:
     if not scene.rulebook.care:
         raise refuse("CONFLICT", "The rulebook in force has no care.toml, so nobody knows what account care keeps to.", rule="no-care")
     return scene.rulebook.care
 
 
 def _email_of_record(act: Act, account: Any, scene: Scene) -> str:
-    return care.email_of_record(account, act.at, int(_policy(scene)["record"]["address_days"]))
+    return care.email_of_record(account, act.at, int(policy_of(scene)["record"]["address_days"]))
 
 
 def _told(act: Act, scene: Scene, account: Any, email: str, *whats: str) -> str:
@@ -225,7 +225,7 @@ def pin_facts(scene: Scene, act: Act, given: SetPin) -> dict[str, Any]:
 
 
 def forgotten_facts(scene: Scene, act: Act, given: ClearPin) -> dict[str, Any]:
-    may = act.who.role in _policy(scene)["credentials"]["forgotten_pin"]
+    may = act.who.role in policy_of(scene)["credentials"]["forgotten_pin"]
     return {"forgotten": {"possession": proven_possession(act, given.account, scene), "may": may}}
 
 
@@ -283,7 +283,7 @@ def lock(act: Act, given: Lock, scene: Scene) -> Done:
 
 
 def unlock_facts(scene: Scene, act: Act, given: Lock) -> dict[str, Any]:
-    hours = int(_policy(scene)["credentials"]["unlock_hours"])
+    hours = int(policy_of(scene)["credentials"]["unlock_hours"])
     lately = care.changed_lately(_row(given.account), care.pin_set_at(given.account))
     return {"credentials": {"fresh": fresh(lately.values(), act.at, hours), "hours": hours}}
 
@@ -366,7 +366,7 @@ def set_preferences(act: Act, given: SetPreferences, scene: Scene) -> Done:
     customer = _row(given.account).customer
     if given.language not in LANGUAGES and given.language != customer.language:
         raise refuse("INVALID", "Choose a language of the list.", fields={"language": "Choose one."})
-    known, old = _policy(scene)["need"], needs_of(customer.needs)
+    known, old = policy_of(scene)["need"], needs_of(customer.needs)
     if any(n not in known and n not in old for n in given.needs):
         raise refuse("INVALID", "Choose from the list. Why they need it is nobody's to write down.", fields={"needs": "Choose from the list."})
     needs = needs_text([known[n]["title"] if n in known else n for n in given.needs])
@@ -380,7 +380,7 @@ def set_preferences(act: Act, given: SetPreferences, scene: Scene) -> Done:
 
 
 def _consent(scene: Scene, given: SetConsent) -> dict[str, Any]:
-    topic: dict[str, Any] | None = _policy(scene)["consent"].get(given.topic)
+    topic: dict[str, Any] | None = policy_of(scene)["consent"].get(given.topic)
     if topic is None or given.channel not in topic["channels"]:
         raise refuse("INVALID", "Choose a topic and channel of the list.", fields={"topic": "Choose one."})
     return topic

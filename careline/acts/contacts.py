@@ -210,7 +210,7 @@ def identify(act: Act, given: Identify, scene: Scene) -> Done:
     contact = operations.identify(
         act=act, account_id=given.account, person_id=_person_on(given.account, given.person)
     )
-    also = _expired(approvals.end_with_account(act=act, contact_id=contact.pk, account_id=given.account))
+    also = expired_lines(approvals.end_with_account(act=act, contact_id=contact.pk, account_id=given.account))
     say = f"{contact.reference}: account chosen"
     if moved:
         say = f"{contact.reference}: moved to this account"
@@ -227,7 +227,7 @@ def _left(act: Act, scene: Scene, reference: str) -> tuple[str, Done]:
     return "contacts.identify", Done(say, {"contact": reference}, chain=journal.account_chain(before))
 
 
-def _expired(requests: Sequence[Any]) -> tuple[tuple[str, Done], ...]:
+def expired_lines(requests: Sequence[Any]) -> tuple[tuple[str, Done], ...]:
     """A line for each request that expired with what it was asked in: on its account's chain, or its asker's."""
     return tuple(
         (
@@ -282,7 +282,7 @@ def reconnect(act: Act, given: Nothing, scene: Scene) -> Done:
 def end(act: Act, given: Nothing, scene: Scene) -> Done:
     contact = operations.end(act=act)
     expired = approvals.end_with_contact(act=act, contact_id=contact.pk)
-    return Done(f"{contact.reference}: the caller is gone", _ref(contact), also=_expired(expired))
+    return Done(f"{contact.reference}: the caller is gone", _ref(contact), also=expired_lines(expired))
 
 
 def wrap_up(act: Act, given: WrapUp, scene: Scene) -> Done:

@@ -146,7 +146,8 @@ class ActType:
     second transaction under the same locks; `recall` is `call` for the reconciler, from `work` alone. `chooses` names
     the input field with the account that the deed moves a contact to. `amount`: the money field that can be bisected.
     `numbers`: which fact rests on which number of the rulebook (`limits.toml:credit.event.{role}`; `=word`: true for that word), so
-    that a past decision can be tried under other numbers. `ports`: the outside systems without which it is always refused.
+    that a past decision can be tried under other numbers. `ports`: the outside systems without which it is always refused. `apart`: a refusal is written on the house's chain, for
+    whoever speaks for the account must never hear that this was asked.
     """
 
     code: str
@@ -166,6 +167,7 @@ class ActType:
     on_page: bool = False
     numbers: Mapping[str, str] = field(default_factory=dict)
     house: str = "house"
+    apart: bool = False
 
     def __post_init__(self) -> None:
         if (self.call is None) != (self.settle is None):

@@ -16,6 +16,7 @@ from careline.acts.declare import Scene
 from careline.acts.perform import bare_facts, refusal_of, resource, stay_awake
 from careline.acts.verification import ways_there
 from careline.domain.customers import queries as customers
+from careline.domain.customers.queries import care
 from careline.domain.journal import operations as journal
 from careline.domain.journal import queries as journal_queries
 from careline.domain.journal import rules as journal_rules
@@ -143,7 +144,11 @@ def search(text: str, *, who: Who, scene: Scene | None = None, at: datetime | No
                     journal_rules.HOUSE, act, "view.search", "refused", "Was not shown view.search: " + say, {"rule": no.rule}, None
                 ))
         return Found(no)
-    hits, more = customers.find(text, rulebook.limits["search"]["results"])
+    protected = who.role in rulebook.authority.roles_with("view.protected")
+    hits, more = customers.find(text, rulebook.limits["search"]["results"], protected)
+    if hits:
+        hidden = care.kept_from([h.account_id for h in hits], who)
+        hits = [h for h in hits if h.account_id not in hidden]
     looked = look(
         "view.search", who=who, scene=scene, at=now, every_time=True, chain=journal_rules.HOUSE,
         data={"hits": len(hits)}, payload={"text": text},

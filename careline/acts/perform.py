@@ -147,7 +147,7 @@ def _first(
         if refusal is not None:
             refusal = passable(refusal, who, rulebook)
             outcome = Outcome("refused", refusal.say, refusal=refusal)
-            said = Done(f"{kind.title}: {refusal.say}", data={"rule": refusal.rule, "code": refusal.code})
+            said = Done(f"{kind.title}: {refusal.say}", data={"rule": refusal.rule, "code": refusal.code}, chain=kind.house if kind.apart else "")
             journal.record(_line(kind.code, kind.house, act, "refused", said))
         else:
             assert done is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Mapping
 from datetime import timedelta
@@ -35,6 +36,38 @@ WRONG_CODE = "The name and the code do not belong together, or the code has run 
 
 class Nothing(Input):
     pass
+
+
+class SignIn(Input):
+    how: Literal["password", "totp", "webauthn", "recovery_codes", "sso"] = "password"
+
+
+class AddTotp(Input):
+    code: Secret
+    secret: Secret
+
+
+class AddKey(Input):
+    name: Annotated[str, Field(min_length=1, max_length=60)] = "Security key"
+    credential: Secret
+
+
+class RemoveFactor(Input):
+    factor: Id
+
+
+class ResetFactors(Input):
+    staff: Id
+
+
+class EndSession(Input):
+    session: Id | None = None
+    keep: Secret = SecretStr("")
+
+
+class EndSessions(Input):
+    staff: Id
+    session: Id | None = None
 
 
 class Add(Input):
@@ -90,8 +123,14 @@ class Prefer(Input):
     palette_key: Annotated[str, StringConstraints(pattern=r"^[a-z]$")] = "k"
 
 
-def sign_in(act: Act, given: Nothing, scene: Scene) -> Done:
-    return Done("Signed in")
+HOW = {
+    "password": "with a password", "totp": "with a password and an authenticator app", "webauthn": "with a password and a security key",
+    "recovery_codes": "with a password and a recovery code", "sso": "by single sign-on",
+}  # fmt: skip
+
+
+def sign_in(act: Act, given: SignIn, scene: Scene) -> Done:
+    return Done(f"Signed in {HOW[given.how]}", data={"how": given.how})
 
 
 def sign_out(act: Act, given: Nothing, scene: Scene) -> Done:
@@ -174,7 +213,70 @@ def settle_choice(act: Act, work: Mapping[str, Any], hashed: str | None, scene: 
     return settle_password(act, work, hashed, scene)
 
 
-NOT_BY_TOKEN = frozenset({"staff.sign_in", "staff.sign_out", "staff.choose_password"})  # a token does not sign in
+def _added(what: str, act: Act, codes: list[str]) -> Done:
+    also = f", and {len(codes)} recovery codes" if codes else ""
+    return Done(f"Added {what} as a second factor{also}", chain=journal.staff_chain(act.who.id), once={"codes": codes} if codes else {})
+
+
+def add_totp(act: Act, given: AddTotp, scene: Scene) -> Done:
+    codes = operations.add_totp(
+        act=act, staff_id=int(act.who.id), secret=given.secret.get_secret_value(), code=given.code.get_secret_value()
+    )
+    return _added("an authenticator app", act, codes)
+
+
+def add_key(act: Act, given: AddKey, scene: Scene) -> Done:
+    """The door has checked the key's answer to the challenge of this session."""
+    try:
+        credential = json.loads(given.credential.get_secret_value())
+    except ValueError:
+        raise refuse("INVALID", "The security key gave no answer that can be read. Try again.") from None
+    return _added("a security key", act, operations.add_key(act=act, staff_id=int(act.who.id), name=given.name, credential=credential))
+
+
+def new_codes(act: Act, given: Nothing, scene: Scene) -> Done:
+    codes = operations.new_codes(act=act, staff_id=int(act.who.id))
+    return Done("Made new recovery codes", chain=journal.staff_chain(act.who.id), once={"codes": codes})
+
+
+def remove_factor(act: Act, given: RemoveFactor, scene: Scene) -> Done:
+    needed = act.who.role in scene.rulebook.sign_in.second_factor
+    kind = operations.remove_factor(act=act, staff_id=int(act.who.id), factor_id=given.factor, needed=needed)
+    return Done(f"Took a second factor away: {queries.FACTOR_NAMES[kind].lower()}", chain=journal.staff_chain(act.who.id))
+
+
+def reset_factors(act: Act, given: ResetFactors, scene: Scene) -> Done:
+    person, count = operations.reset_factors(act=act, staff_id=given.staff)
+    if not count:
+        raise refuse("CONFLICT", f"{person.username} has no second factor.")
+    return Done(f"Second factors of {person.username} taken away, sessions ended", chain=journal.staff_chain(str(person.pk)))
+
+
+def _ended(count: int) -> str:
+    if not count:
+        raise refuse("NOT_FOUND", "There is no such session any more.")
+    return f"{count} session{'s' if count > 1 else ''} ended"
+
+
+def end_session(act: Act, given: EndSession, scene: Scene) -> Done:
+    count = operations.end_sessions(
+        act=act, staff_id=int(act.who.id), session_id=given.session, but=given.keep.get_secret_value()
+    )
+    return Done(_ended(count), chain=journal.staff_chain(act.who.id))
+
+
+def end_sessions(act: Act, given: EndSessions, scene: Scene) -> Done:
+    person = queries.person(given.staff)
+    if person is None:
+        raise refuse("NOT_FOUND", "There is nobody with this number here.")
+    count = operations.end_sessions(act=act, staff_id=given.staff, session_id=given.session)
+    return Done(f"{person.username}: {_ended(count)}", chain=journal.staff_chain(str(given.staff)))
+
+
+# What is done in a browser by the person themself: a token does not sign in, has no session and no factor.
+NOT_BY_TOKEN = frozenset({
+    "staff.sign_in", "staff.sign_out", "staff.choose_password", "staff.add_totp", "staff.add_key", "staff.new_codes", "staff.remove_factor", "staff.end_session",
+})  # fmt: skip
 LOOKS_BY_TOKEN = frozenset({"view.search", "view.contact", "view.account", "view.request"})
 NO_CUSTOMERS = {"administrator", "service"}  # what these roles may do shows nobody a customer
 
@@ -234,7 +336,7 @@ def prefer(act: Act, given: Prefer, scene: Scene) -> Done:
 
 
 ACTS = [
-    ActType("staff.sign_in", "Sign in", Nothing, sign_in),
+    ActType("staff.sign_in", "Sign in", SignIn, sign_in),
     ActType("staff.sign_out", "Sign out", Nothing, sign_out),
     ActType("staff.add", "Add somebody", Add, add),
     ActType("staff.change_role", "Change a role", ChangeRole, change_role),
@@ -251,5 +353,12 @@ ACTS = [
     ),
     ActType("staff.issue_token", "Issue a token", IssueToken, issue_token, facts=token_facts, opening={"token": {"customers": False}}),
     ActType("staff.revoke_token", "Revoke a token", RevokeToken, revoke_token),
+    ActType("staff.add_totp", "Add an authenticator app", AddTotp, add_totp),
+    ActType("staff.add_key", "Add a security key", AddKey, add_key),
+    ActType("staff.new_codes", "Make new recovery codes", Nothing, new_codes),
+    ActType("staff.remove_factor", "Take a second factor away", RemoveFactor, remove_factor),
+    ActType("staff.reset_factors", "Take somebody's second factors away", ResetFactors, reset_factors),
+    ActType("staff.end_session", "End a session of one's own", EndSession, end_session),
+    ActType("staff.end_sessions", "End somebody's sessions", EndSessions, end_sessions),
     ActType("staff.prefer", "Set preferences", Prefer, prefer),
 ]

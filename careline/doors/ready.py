@@ -30,7 +30,7 @@ def ready(request: HttpRequest) -> JsonResponse:
     close the desks (all of them would close at once); a monitor that asks `/ready?worker` gets 503 for it too."""
     checks = {"database": _database()}
     if checks["database"] == "ok":
-        for name, check in (("migrations", _migrations), ("guards", _guards), ("rulebook", _rulebook), ("worker", _worker)):
+        for name, check in (("migrations", _migrations), ("guards", _guards), ("rulebook", _rulebook), ("worker", worker)):
             try:
                 checks[name] = check()
             except DatabaseError:
@@ -73,7 +73,8 @@ def _rulebook() -> str:
     return "ok"
 
 
-def _worker() -> str:
+def worker() -> str:
+    """`ok`, or how long the worker has been silent."""
     seen = cache.get(PULSE)
     if seen is None:
         return "never seen"

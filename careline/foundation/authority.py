@@ -20,6 +20,7 @@ import cedarpy
 
 from careline.foundation.act import Who
 from careline.foundation.money import shown
+from careline.foundation.policy import actions
 
 Resource = tuple[str, str]
 REMEMBERED = 10_000
@@ -101,6 +102,7 @@ class Authority:
                     )
                 for action in _actions(policy["action"]):
                     self._permitted.setdefault(action, set()).update(_roles(policy["principal"]))
+        self._contexts = actions(schema)
         self._given: dict[tuple[str, ...], Verdict] = {}
         self._entities = lru_cache(maxsize=4096)(self._entities_of)
 
@@ -126,13 +128,25 @@ class Authority:
                 "principal": {"type": q.who.kind, "id": q.who.id},
                 "action": {"type": "Action", "id": q.action},
                 "resource": {"type": q.resource[0], "id": q.resource[1]},
-                "context": dict(q.facts),
+                "context": self._known(q),
             }
             for q in questions
         ]
         entities = self._entities(who.kind, who.id, who.role)
         answers = cedarpy.is_authorized_batch(requests, self._policies, entities, self._schema)
         return [self._verdict(a, q) for a, q in zip(answers, questions, strict=True)]
+
+    def _known(self, question: Question) -> dict[str, Any]:
+        """The facts that this rulebook's schema asks for. One from before a release does not know what was added since, and decides by
+        what it knows; a fact that it asks for and does not get is still a no."""
+        asked = self._contexts.get(question.action)
+        if asked is None:
+            return dict(question.facts)
+        return {
+            record: {n: v for n, v in given.items() if n in asked[record]} if isinstance(given, Mapping) and isinstance(asked[record], Mapping) else given
+            for record, given in question.facts.items()
+            if record in asked
+        }
 
     def roles_with(self, action: str) -> tuple[str, ...]:
         """Every role that has this act, lowest first: those permitted by name and those above them."""

@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from careline.foundation import arrange, chart, ladder, outbound, stationery, tariff
+from careline.foundation import arrange, chart, ladder, outbound, signin, stationery, tariff
 from careline.foundation.authority import Authority
 
 REQUIRED = (
@@ -48,6 +48,15 @@ def digest_of(files: Mapping[str, str]) -> str:
     """64 hex digits that name exactly these files."""
     canonical = json.dumps(sorted(files.items()), ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _records(said: Mapping[str, Any]) -> dict[str, str]:
+    """What records.toml says. Raises ValueError with what to do."""
+    found = dict(said.get("records", {}))
+    for entity, who in found.items():
+        if who not in ("outside", "careline"):
+            raise ValueError(f'{entity} = {who!r}: the system of record is "outside" or "careline"')
+    return found
 
 
 @dataclass(frozen=True)
@@ -129,6 +138,18 @@ class Rulebook:
         """Promises to pay. A carrier that takes none has no such file."""
         return self._read("arrangements.toml", lambda: arrange.read(self.toml("arrangements.toml")))
 
+    @cached_property
+    def records(self) -> dict[str, str]:
+        """Who is the system of record of what is imported, by entity: `outside` (what comes holds) or `careline` (what is here holds). A
+        rulebook without records.toml leaves all of it outside."""
+        return self._read("records.toml", lambda: _records(self.toml("records.toml")) if "records.toml" in self.files else {})
+
+    @cached_property
+    def sign_in(self) -> signin.SignIn:
+        """How people sign in; a rulebook without sign_in.toml asks nobody for a second factor."""
+        name, machines = "sign_in.toml", {"agent", "service", "job"}
+        return self._read(name, lambda: signin.read(self.toml(name) if name in self.files else {}, self.ranks, [r for r in self.ranks if r not in machines]))
+
     @staticmethod
     def _read(name: str, read: Callable[[], T]) -> T:
         """What a file says, read. Raises RulebookFault with the file's name."""
@@ -168,9 +189,10 @@ class Rulebook:
         if "ladder.toml" in self.files:
             _ = self.ladder, self.outbound
         self._one_late_fee()
-        _ = self.stationery
+        _ = self.stationery, self.records
         if "arrangements.toml" in self.files:
             _ = self.arrangements
+        _ = self.sign_in
         _ = self.authority
 
     def _one_late_fee(self) -> None:

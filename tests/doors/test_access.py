@@ -163,6 +163,10 @@ TABLE = {
     "home": ("get", "/", {}, (200, 200, 200, 200, 200, "/people", SIGN_IN)),
     "signin": ("get", "/sign-in", {}, (HOME,) * 6 + (200,)),
     "account_login": ("get", "/sign-in/", {}, (HOME,) * 6 + (200,)),
+    "mfa_authenticate": ("get", "/sign-in/second", {}, (HOME,) * 6 + (SIGN_IN + "/",)),
+    "openid_connect_login": ("post", "/sign-in/single/go", {}, CLOSED),
+    "openid_connect_callback": ("get", "/sign-in/single/back", {}, CLOSED),
+    "my-sign-in": ("get", "/me/sign-in", {}, EVERYBODY(200)),
     "signout": ("post", "/sign-out", {}, (SIGN_IN,) * 7),
     "health": ("get", "/health", {}, (200,) * 7),
     "ready": ("get", "/ready", {}, (200,) * 7),
@@ -206,6 +210,7 @@ TABLE = {
     "opened": ("get", "/emergency/1", {}, (403, 403, 403, 404, 404, 403, SIGN_IN)),
     "who-may": ("get", "/rulebook/who-may", {}, (403, 403, 403, 200, 200, 200, SIGN_IN)),
     "rulebook": ("get", "/rulebook", {}, EVERYBODY(200)),
+    "checklist": ("get", "/checklist", {}, (403,) * 5 + (200, SIGN_IN)),
     "staff": ("get", "/people", {}, (403,) * 5 + (200, SIGN_IN)),
     "let-in": ("get", "/let-in", {}, (403, 403, 403, 200, 200, 403, SIGN_IN)),
     "welcome": ("get", "/welcome", {}, (200,) * 7),
@@ -500,6 +505,10 @@ ACTS = {
     "customers.end_person": ({"account": "{account}", "person": "{julio}"}, (MISMATCH, VERIFY, LIVE, DONE, DONE)),
     "customers.set_preferences": ({"account": "{account}", "language": "fr", "needs": "rtt"}, (MISMATCH, VERIFY, LIVE, DONE, DONE)),
     "customers.set_consent": ({"account": "{account}", "about": "marketing:sms", "yes": "false"}, (MISMATCH, DONE, LIVE, DONE, DONE)),  # a no
+    "customers.separate_line": ({"account": "{account}", "lines": "{line}", "name": "Rosa", "seen": "on"}, (MISMATCH, *(NO_ROLE,) * 4)),
+    "customers.place_legal_hold": ({"account": "{account}", "matter": "Okafor v. Fernline"}, (MISMATCH, *(NO_ROLE,) * 4)),
+    "customers.lift_legal_hold": ({"account": "{account}", "hold": "LH-0000001-7", "words": "Settled"}, (MISMATCH, *(NOT_THERE,) * 4)),
+    "customers.redact": ({"account": "{account}", "before": "2025-01-01", "words": "Asked for it"}, (MISMATCH, *(NO_ROLE,) * 4)),
     "payments.refund": ({"account": "{account}", "payment": "{payment}", "amount": "5", "words": "Twice"}, (MISMATCH, VERIFY, LIVE, NONE_LEFT, NONE_LEFT)),
 }
 # Where a role answers otherwise than the rows above, which are an associate's: a trainee moves no money, a lead takes
@@ -518,6 +527,9 @@ OTHERWISE = {
     ("tom", "customers.set_pin"): (MISMATCH, VERIFY, LIVE, "pin-strong", NO_ROLE),
     ("tom", "customers.end_person"): (MISMATCH, VERIFY, LIVE, NO_ROLE, NO_ROLE),
     **{(name, "customers.clear_pin"): (MISMATCH, VERIFY, LIVE, "pin-forgotten", DONE) for name in ("lena", "sam")},
+    **{(name, "customers.separate_line"): (MISMATCH, *(CONFLICT,) * 4) for name in ("lena", "sam")},  # it is her only line
+    ("sam", "customers.place_legal_hold"): (MISMATCH, *(DONE,) * 4),
+    ("sam", "customers.redact"): (MISMATCH, *(CONFLICT,) * 4),  # there is nothing so old
     ("lena", "credits.reverse"): (MISMATCH, VERIFY, LIVE, DONE, DONE),
     ("sam", "credits.reverse"): (MISMATCH, VERIFY, LIVE, DONE, DONE),
     ("eva", "approvals.ask"): (MISMATCH, VERIFY, LIVE, CONFLICT, CONFLICT),

@@ -741,3 +741,12 @@ def test_the_clock_counts_the_talk_as_the_wrap_up_does_and_not_the_ringing(house
     clock.later(seconds=3)
     page = text_of(ana.get(f"/contacts/{contact.reference}/"))
     assert 'data-since="3"' in page and "<dt>talk</dt><dd>1:10</dd>" in page
+
+
+def test_the_journal_names_the_contact_and_says_begun_of_what_came_to_its_end(house, maria, ana):
+    """The basis is the reference that people know, not a row's id; a PIN that was checked is not "pending" for ever."""
+    ana.do(ana.contact, "payments.send_guest_link", account=maria.pk, amount="5", number="2065550123")
+    page = ana.get(ana.here + "journal").content.decode()
+    assert f">{ana.contact.reference}<" in page and "contact 1<" not in page and "none -" not in page
+    assert ">begun<" in page and ">pending<" not in page
+    assert "Payment link" in ana.get(ana.here + "journal?kind=money").content.decode()

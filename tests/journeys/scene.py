@@ -12,7 +12,7 @@ def make() -> None:
     django.setup()
     from django.utils import timezone
 
-    from careline.domain.customers.models import Account
+    from careline.domain.customers.models import Account, Line
     from careline.doors.jobs import setup
     from tests import people
 
@@ -31,6 +31,10 @@ def make() -> None:
     from careline.domain.staff.models import Staff
 
     act = people.carrier_act(timezone.now() - timedelta(days=1))
+    doyle = people.open_account("John Doyle", "+12065550155", "A-0105041", today=today)
+    second = Line.objects.create(account=doyle, msisdn="+12065550190", label="Renee", plan=people.plus_plan(), activated_on=today - timedelta(days=400),
+                                 number_since=timezone.now() - timedelta(days=400), can_text=False)  # fmt: skip
+    customers.index_many(lines=[second.pk])
     customers.tie_staff(act=act, account_id=anas.pk, staff_id=Staff.objects.get(username="ana").pk, tie="own")
     _jump(people, today)
     late = people.open_account("Maria Ferreira", "+12065550171", "A-0105031", bills=0, today=today)

@@ -89,3 +89,67 @@ def test_maria_moves_changes_her_mail_and_pin_locks_her_number_and_names_her_bro
     ana.click("text=journal")
     expect(ana.locator("main")).to_contain_text("Address changed, now in OR: taxes and contact hours follow")
     assert not re.search(r"Pine St|post\.example|83520|Julio", ana.content())
+
+
+def test_renees_line_gets_an_account_of_its_own_and_nobody_finds_it(carrier, sit_down):
+    """Renee uses a line of John Doyle's account: a lead separates it, and an associate finds nothing of her."""
+    lena = sit_down("lena")
+    ring(lena, carrier, "(206) 555-0177")
+    lena.click("text=Answer")
+    lena.fill("#col-verify [name=q]", "Doyle")
+    lena.keyboard.press("Enter")
+    lena.click("text=Choose this one")
+    lena.click("text=A survivor asks for a line of their own")
+    expect(lena.locator("#col-verify .say")).to_contain_text("Is this phone safe to talk on?")
+    lena.check("text=ends 0190")
+    lena.fill("[name=name]", "Renee Marsh")
+    lena.click("text=Separate it now")
+    expect(lena.locator(".field-error")).to_contain_text("Look at what the law asks for first")
+    lena.check("[name=seen]")
+    lena.click("text=Separate it now")
+    expect(lena.locator(".flash.is-warning")).to_contain_text("Read it to them once")
+    expect(lena.locator("h1")).to_have_text("Renee Marsh")
+    expect(lena.locator(".caller-facts .badge")).to_contain_text("confirm nothing to anybody else")
+    reference = lena.locator(".caller-facts .num").first.inner_text()
+    assert not [m for m in carrier.messages() if m["topic"] == "security_notice"], "nobody is told"
+
+    ana = sit_down("ana")
+    for text, there in (("0190", False), ("Renee Marsh", False), (reference, True)):
+        ana.goto(f"{carrier.url}/find?q={text}")
+        assert (reference in ana.locator("main").inner_text()) is there, text
+
+
+def test_sam_holds_the_records_of_an_account_and_redacts_nothing_until_another_lifts_it(carrier, sit_down):
+    sam = sit_down("sam")
+    ring(sam, carrier, "(206) 555-0188")
+    sam.click("text=Answer")
+    sam.fill("[name=pin]", "4711")
+    sam.keyboard.press("Enter")
+    expect(sam.locator(".level")).to_contain_text("Verified")
+    sam.fill("#note-words", "Her daughter is in Spokane")
+    sam.click("text=Save note")
+    sam.keyboard.press("t")
+    sam.locator(".timeline li", has_text="Spokane").locator("a", has_text="redact").click()
+    expect(sam.locator("#act")).to_contain_text("do not come back")
+    sam.fill("#act [name=words]", "Named a child")
+    sam.click("text=Redact for ever")
+    expect(sam.locator(".flash")).to_contain_text("Personal words of 1 line redacted")
+    sam.keyboard.press("t")
+    expect(sam.locator(".timeline")).to_contain_text("(redacted)")
+    assert "Spokane" not in sam.content()
+
+    sam.keyboard.press("j")
+    sam.click("text=place a legal hold")
+    sam.fill("#act [name=matter]", "Okafor v. Fernline")
+    sam.click("#act button.primary")
+    expect(sam.locator("#col-centre")).to_contain_text("Okafor v. Fernline")
+    sam.locator(".care-links a", has_text="redact").click()
+    sam.fill("#act [name=before]", "2026-01-01")
+    sam.fill("#act [name=words]", "She asked us to")
+    sam.click("text=Redact for ever")
+    expect(sam.locator(".refusal")).to_contain_text("A legal hold is in force")
+    sam.keyboard.press("j")
+    sam.click("text=lift it")
+    sam.fill("#act [name=words]", "Settled")
+    sam.click("#act button.primary")
+    expect(sam.locator(".refusal")).to_contain_text("Somebody else lifts it")

@@ -17,7 +17,7 @@ from careline.acts import table
 from careline.acts.declare import Scene
 from careline.acts.perform import most, refusal_of
 from careline.foundation.act import NO_BASIS, Act, Who
-from careline.foundation.authority import Question
+from careline.foundation.authority import Authority, Question
 from careline.foundation.policy import actions
 from careline.foundation.rulebook import Rulebook
 from tests.people import TUESDAY
@@ -52,6 +52,8 @@ BEST = {
     "forgotten": {"possession": True, "may": True},
     "credentials": {"fresh": False, "hours": 24},
     "consent": {"yes": True},
+    "legalHold": {"mine": False},
+    "redaction": {"held": False},
     "arrangement": {
         "owed": 14200, "owedLeast": 1000, "owedRoom": 50000, "parts": 2, "partsRoom": 2, "days": 14, "daysRoom": 30, "first": 7100, "firstLeast": 3550,
         "tenure": 900, "tenureLeast": 60, "broken": 0, "brokenRoom": 1, "wait": 0, "returned": 0, "returnedRoom": 1, "hold": "", "living": False,
@@ -193,3 +195,15 @@ def test_the_most_that_is_offered_is_allowed_and_one_cent_more_is_not(credit, ro
     allowed = lambda amount: decide("credits.grant", role, {"basis": BEST["basis"], "credit": {**credit, "amount": amount}}).allowed  # noqa: E731
     assert found == 0 or allowed(found)
     assert not allowed(found + 1) or found == 40_000
+
+
+def test_a_rulebook_from_before_decides_by_what_it_knows_and_still_misses_what_it_asks_for():
+    """A release adds a fact to an act; the carrier's own schema does not know it, and nobody is refused for that."""
+    schema = BOOK.files["authority.cedarschema"]
+    before = Authority(BOOK.files["authority.cedar"], schema, BOOK.ranks)
+    who, facts = principal("associate"), best_facts("credits.grant")
+    newer = copy.deepcopy(facts) | {"weather": {"rain": True}}
+    newer["credit"]["moon"] = 3
+    assert before.decide(Question(who, "credits.grant", ("Account", "1"), newer)).allowed
+    del newer["credit"]["eventRoom"]
+    assert before.decide(Question(who, "credits.grant", ("Account", "1"), newer)).fault

@@ -88,7 +88,7 @@ def test_no_foreign_key_or_unique_constraint_in_the_database_is_deferrable():
 
 def test_the_models_that_must_never_change_say_so():
     must = {
-        "journal.Line", "journal.Payload", "journal.Root", "ledger.Bill", "ledger.BillLine", "ledger.Payment",
+        "journal.Line", "journal.Payload", "journal.Root", "journal.Change", "ledger.Bill", "ledger.BillLine", "ledger.Payment",
         "ledger.Entry", "ledger.Allocation", "credits.Grant", "credits.GrantPart", "rulebook.Bundle", "rulebook.Activation",
         "customers.AddedData", "customers.PlanChange", "ledger.UnbilledCharge", "arrangements.Terms", "arrangements.Instalment", "arrangements.Covered",
     }  # fmt: skip

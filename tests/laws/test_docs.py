@@ -235,3 +235,30 @@ def cents(text: str) -> int:
 @pytest.mark.parametrize("page", pages())
 def test_a_page_names_no_place_of_one_machine(page):
     assert not re.findall(r"(?<![\w.])/(?:work|root|home|Users)/\S*", page.read_text(encoding="utf-8"))
+
+
+# ---------------------------------------------------------------- deploy
+
+
+def test_what_is_deployed_runs_commands_that_exist_with_settings_that_exist():
+    known = set(re.findall(r"^\| `(CARELINE_[A-Z_]+)` \|", OPERATE.read_text(encoding="utf-8"), re.M))
+    found = []
+    for file in sorted((ROOT / "deploy").iterdir()):
+        text = file.read_text(encoding="utf-8")
+        assert set(re.findall(r"CARELINE_[A-Z]+(?:_[A-Z]+)*", text)) <= known, file.name
+        listed = [re.findall(r'[^\[\], "]+', row) for row in re.findall(r"\[bin/careline, ([^\]]+)\]", text)]
+        for words in [*listed, *(shlex.split(row) for row in re.findall(r"bin/careline ([a-z][^\n;]*)", text))]:
+            found.append(words[0])
+            options = {o for action in commands()[words[0]]._actions for o in action.option_strings}
+            assert not {w for w in words if w.startswith("--")} - options, (file.name, words)
+    assert {"serve", "migrate", "night", "backup", "verify-journal"} <= set(found)
+
+
+def test_the_compose_file_is_one_and_its_services_lean_on_each_other():
+    yaml = pytest.importorskip("yaml")
+    made = yaml.safe_load((ROOT / "deploy" / "compose.yml").read_text(encoding="utf-8"))
+    services = made["services"]
+    assert set(services) == {"database", "migrate", "desk", "nightly"} and set(made["volumes"]) == {"home", "database", "backups"}
+    for name, service in services.items():
+        assert set(service.get("depends_on", {})) <= set(services), name
+        assert {v.partition(":")[0] for v in service["volumes"]} <= set(made["volumes"]), name

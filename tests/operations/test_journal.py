@@ -203,7 +203,7 @@ def test_a_payload_with_its_digest_edited_too_is_found(lines):
 
 
 def test_a_redacted_payload_still_verifies_and_its_words_are_gone(anchors, lines):
-    operations.redact(act=carrier_act(), line_id=lines[1].pk)
+    operations.redact(act=carrier_act(), line_ids=[lines[1].pk])
     assert faults(anchors) == []
     held = Payload.objects.get()
     assert (held.body, held.salt) == (None, None)
@@ -268,6 +268,10 @@ def full(house):
     Covered.objects.create(terms=terms, bill=maria.bills.latest("issued_on"), open_minor=4860)
     PaperBytes.objects.create(digest="0" * 64, body=b"%PDF-1.7", at=TUESDAY)
     operations.anchor(at=TUESDAY)
+    operations.begin_feed(most=1000)
+    operations.begin_feed(most=1000)
+    write("account:1", "Told")
+    operations.number_changes()
     return {m: m.objects.latest("pk") for m in guards.guarded()}
 
 

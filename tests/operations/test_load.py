@@ -13,16 +13,19 @@ from django.conf import settings
 from django.db import transaction
 
 from careline.domain.customers import queries as customers
-from careline.domain.customers.models import Customer, Person, Plan
+from careline.domain.customers.models import Account, Customer, Person, Plan
 from careline.domain.journal import queries as journal
 from careline.domain.journal.models import RequestKey
 from careline.domain.ledger import queries as ledger
 from careline.domain.ledger.models import Allocation, Entry, Payment
+from careline.domain.ledger.operations import post_payment
 from careline.doors.jobs.exporting import files
 from careline.doors.jobs.exporting import run as exporting
 from careline.doors.jobs.importing import mapping, run
 from careline.doors.jobs.stop import Stop
-from tests.people import TUESDAY
+from careline.foundation.rulebook import Rulebook, RulebookFault
+from tests import people
+from tests.people import TUESDAY, carrier_act
 
 FERNLINE = Path(settings.ROOT) / "samples" / "fernline"
 
@@ -205,7 +208,8 @@ def test_what_is_exported_comes_in_again_as_it_was(house, fernline, form):
         bring_in(fernline)
         Person.objects.filter(source_key="H001").update(name="=HYPERLINK(\"http://x\")")
         Person.objects.filter(source_key="H002").update(name="'-quoted")
-        Customer.objects.filter(source_key="C003").update(name="Null", needs="N/A")
+        Customer.objects.filter(source_key="C003").update(name="Null", needs="N/A", phone="+12065550199")
+        Account.objects.filter(source_key="A003").update(street="12 Pine St", city="Seattle", port_lock=True)
         expected = held()
         exporting.run(fernline / "exported", at=TUESDAY, form=form)
         raise Undone
@@ -256,3 +260,53 @@ def test_an_export_is_on_the_journal_before_its_first_row(house, fernline, monke
     monkeypatch.setattr(exporting, "_one", lambda *_: pytest.fail(journal.timeline("house")[0].say))
     with pytest.raises(pytest.fail.Exception, match="Export started"):
         exporting.run(fernline / "one", at=TUESDAY)
+
+
+# ---------------------------------------------------------------- nothing is counted twice
+
+
+def their_payments(folder, *rows: str):
+    (folder / "payments.csv").write_text("id,account,receipt,amount,how,at,returns,psp\n" + "\n".join(rows) + "\n")
+    text = (folder / "mapping.toml").read_text().replace('returns = "returns"', 'returns = "returns"\nprovider_reference = "psp"')
+    (folder / "their.toml").write_text("[payments" + text.split("[payments", 1)[1])
+    return run.run(mapping.load(folder / "their.toml", None), out=folder / "theirs", at=TUESDAY)["payments"]
+
+
+def test_a_payment_taken_here_that_comes_back_from_billing_is_counted_once(house, fernline):
+    bring_in(fernline)
+    account = Account.objects.get(source_key="A003")
+    post_payment(act=carrier_act(), account_id=account.pk, amount_minor=2000, method="Visa", provider_reference="psp-77")
+    mine = Payment.objects.get(account=account, source_key=None)
+    owed = ledger.balance(account.pk)
+    row = f"Z1,A003,{mine.number},20.00,Visa,2026-11-24T15:00:00Z,,"
+    by_reference = "Z2,A003,THEIRS-9,20.00,Visa,2026-11-24T15:00:00Z,,psp-77"
+    for _ in range(2):
+        tally = their_payments(fernline, row, by_reference)
+        assert (tally.read, tally.unchanged, tally.written) == (2, 2, 0) and ledger.balance(account.pk) == owed
+    tally = their_payments(fernline, row.replace("20.00", "21.00"), "Z3,A003,THEIRS-10,20.00,Visa,2026-11-24T16:00:00Z,,psp-78")
+    assert (tally.rejected, tally.written) == (1, 1) and ledger.balance(account.pk) == owed - 2000
+    assert "was taken here" in table(fernline / "theirs" / "rejected-payments.csv")[0]["reason"]
+    tally = their_payments(fernline, f"Z4,A003,THEIRS-11,20.00,Visa,2026-11-25T16:00:00Z,{mine.number},")
+    assert tally.written == 1 and ledger.balance(account.pk) == owed
+
+
+def test_what_careline_is_the_system_of_record_of_is_added_to_and_not_changed(house, fernline, monkeypatch):
+    book = people.default_rulebook()
+    ours = Rulebook({**book.files, "records.toml": '[records]\ncustomers = "careline"\n'})
+    bring_in(fernline)
+    text = (fernline / "customers.csv").read_text(encoding="utf-8-sig").replace("farah1@mail.example", "other@mail.example")
+    (fernline / "customers.csv").write_text(text + "C901,New One,01/02/2024,en,,\n")
+    monkeypatch.setattr(run.rulebooks, "current", lambda: ours)
+    tallies = bring_in(fernline, "again")
+    assert (tallies["customers"].written, tallies["customers"].rejected) == (1, 4)
+    assert any("system of record" in row["reason"] for row in table(fernline / "again" / "rejected-customers.csv"))
+    assert Customer.objects.get(source_key="C001").email == "farah1@mail.example"
+    with pytest.raises(RulebookFault, match=r"records\.toml: customers"):
+        Rulebook({**book.files, "records.toml": '[records]\ncustomers = "both"\n'}).check()
+
+
+def test_what_a_file_has_no_column_for_stays_as_it_is_here(house, fernline):
+    bring_in(fernline)
+    Account.objects.filter(source_key="A003").update(street="12 Pine St", city="Seattle", port_lock=True)
+    assert bring_in(fernline, "again")["accounts"].written == 0
+    assert Account.objects.get(source_key="A003").street == "12 Pine St"

@@ -298,3 +298,14 @@ def test_who_contradicts_themselves_is_asked_on_before_the_trouble_is_handed_ove
     assert len(steady) < len(wavering) - 5, "nobody whose answers agree is asked all that"
     late = said(guide, once={"ask_a": ["no", "yes"], "ask_b": ["no"] * 4}, then={**then, "ask_b": "yes"})
     assert "fix_b" in {x.id for x in late}, "what comes out only when they are asked on is put right"
+
+
+def test_a_phone_that_probably_works_is_not_handed_over_because_its_test_was_misread_often() -> None:
+    guide = small().with_reliability(0.9)
+    events: list[Event] = [Reading("ask_a", "yes"), Reading("ask_a", "yes", 1), Tried("fix_a", "done"), Tried("restart", "done")]
+    events += [Reading(f"ask_{x}", "no", 1) for x in "ab" * 8]
+    events += [Reading("test", outcome, 1) for outcome in ["works", "fails"] * 3 + ["works", "works", "works", "fails"]]
+    assert believe(guide, tuple(events)).works > 0.95
+    steps = [next_step(guide, events[:n]).kind for n in (-1, len(events))]
+    assert "handover" not in steps
+    assert next_step(guide, [*events, *[Reading("test", "works", 1)] * 2]).kind == "done"

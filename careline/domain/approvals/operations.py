@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -126,3 +127,9 @@ def mark_seen(*, asker_id: int, at: datetime, contact_id: int | None = None) -> 
     if contact_id is not None:
         rows = rows.filter(contact_id=contact_id)
     return rows.update(seen_at=at)
+
+
+def redact_words(*, act: Act, account_id: int, moments: Sequence[datetime]) -> None:
+    """What was said when a request was asked or answered at these moments."""
+    Request.objects.filter(account_id=account_id, asked_at__in=moments).update(words="")
+    Request.objects.filter(account_id=account_id, decided_at__in=moments).update(answer="")

@@ -174,3 +174,9 @@ def discard_many(*, act: Act, start: date, account_ids: Sequence[int]) -> int:
     """Throw away what waits of a cycle; what was issued stays. Returns how many."""
     ids = customers.lock_accounts(account_ids)
     return Draft.objects.filter(cycle_on=start, account_id__in=ids).exclude(state=rules.State.ISSUED).delete()[0]
+
+
+def follow_lines(*, act: Act, line_ids: Sequence[int], account_id: int) -> None:
+    """Lines are another account's now: what was agreed for them, and what is paid in parts for them, goes along."""
+    Agreed.objects.filter(line_id__in=line_ids).update(account_id=account_id)
+    Instalments.objects.filter(line_id__in=line_ids).update(account_id=account_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
 from django.db import IntegrityError, transaction
@@ -372,3 +373,21 @@ def finish_follow_up(*, act: Act, follow_up_id: int) -> FollowUp:
 def admit(*, act: Act, contact_id: int, account_id: int, staff_id: int, by_id: int) -> None:
     """A second person lets this one open what is their own business; whoever holds the contact next is not admitted."""
     Contact.objects.filter(pk=contact_id).update(admitted_by_id=by_id, admitted_account_id=account_id, admitted_staff_id=staff_id)
+
+
+def take_along(*, act: Act, account_id: int, person_id: int) -> Contact:
+    """This contact, with what was written in it, belongs to the account that its caller has now; nothing proven any more."""
+    contact = _fresh(act)
+    Note.objects.filter(contact=contact, account_id=contact.account_id).update(account_id=account_id)
+    Code.objects.filter(contact=contact, account_id=contact.account_id, used_at=None, expires_at__gt=act.at).update(expires_at=act.at)
+    Draft.objects.filter(contact=contact, about=contact.account_id or 0).update(about=account_id)
+    contact.offered_words = ""
+    contact.choose(account_id, person_id, act.at)
+    save_columns(contact, ["account", "person", "level", "factors", "level_at", "last_active", "offered_words"])
+    return contact
+
+
+def redact_words(*, act: Act, account_id: int, moments: Sequence[datetime]) -> None:
+    """Notes and summaries that were written at these moments: their place stays, their words go."""
+    Note.objects.filter(account_id=account_id, at__in=moments).update(text="(redacted)")
+    Contact.objects.filter(account_id=account_id, closed__in=moments).update(summary="")

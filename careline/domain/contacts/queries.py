@@ -42,6 +42,11 @@ def contact(contact_id: int | None = None, *, reference: str | None = None) -> C
     return _by_id.first(contact=contact_id) if contact_id is not None else None
 
 
+def references_of(contact_ids: Collection[int]) -> dict[int, str]:
+    """The references of contacts by their id."""
+    return dict(Contact.objects.filter(pk__in=set(contact_ids)).values_list("pk", "reference"))
+
+
 def _timed(rows: QuerySet[Contact]) -> QuerySet[Contact]:
     """With the talk of the spans that ended, and since when the open one runs: what `running_seconds` reads."""
     spans = Span.objects.filter(contact=OuterRef("pk"))

@@ -49,7 +49,8 @@ class Person(models.Model):
 
 class Account(models.Model):
     """`street` to `postal_code`: where bills go and the service is; `address_since`: when that was changed last (None: it came
-    with the account). `change_lock` holds SIM changes, `port_lock` porting a number out."""
+    with the account). `change_lock` holds SIM changes, `port_lock` porting a number out. `protected_at`: since when it is a
+    survivor's, whom an ordinary search does not find."""
 
     source_key = source_key()
     reference = models.CharField(max_length=20, unique=True)
@@ -68,6 +69,7 @@ class Account(models.Model):
     city = models.CharField(max_length=80, blank=True, default="")
     address_since = models.DateTimeField(null=True)
     port_lock = models.BooleanField(default=False)
+    protected_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
         return self.reference
@@ -94,6 +96,24 @@ class FormerContact(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} of {self.account_id} until {self.until:%Y-%m-%d}"
+
+
+class LegalHold(models.Model):
+    """While one is in force nothing that the account's journal says is redacted. `matter`: what the legal unit calls it."""
+
+    reference = models.CharField(max_length=40, unique=True)
+    account = models.ForeignKey("customers.Account", models.PROTECT, related_name="legal_holds")
+    matter = models.CharField(max_length=80)
+    placed_by = models.CharField(max_length=60)
+    placed_at = models.DateTimeField()
+    lifted_by = models.CharField(max_length=60, blank=True, default="")
+    lifted_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["account"], name="legal_hold_standing", condition=models.Q(lifted_at=None))]
+
+    def __str__(self) -> str:
+        return self.reference
 
 
 class AccountPerson(models.Model):

@@ -141,3 +141,8 @@ def mark_told(*, act: Act, account_id: int, walk_id: int) -> Walk:
     row.told = True
     row.save(update_fields=["told"])
     return row
+
+
+def follow_lines(*, act: Act, line_ids: Sequence[int], account_id: int) -> None:
+    """Lines are another account's now: what was found of them is shown there and nowhere else."""
+    Walk.objects.filter(line_id__in=line_ids).update(account_id=account_id)

@@ -19,6 +19,10 @@ class Chain(models.Model):
     length = models.PositiveBigIntegerField(default=0)
     head = models.CharField(max_length=64, default="")
     anchored = models.PositiveBigIntegerField(default=0)
+    fed = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        indexes = [models.Index(fields=["name"], name="chain_unfed", condition=models.Q(fed__lt=models.F("length")))]
 
     def __str__(self) -> str:
         return f"{self.name} ({self.length})"
@@ -101,6 +105,19 @@ class Root(models.Model):
 
     def __str__(self) -> str:
         return f"root {self.pk} {self.mac[:12]}"
+
+
+class Change(models.Model):
+    """A line of an account's chain that other systems hear of, and its number in their order."""
+
+    append_only = True
+    unique_keys = (("n",), ("line_id",))
+
+    n = models.PositiveBigIntegerField(unique=True)
+    line = models.OneToOneField("journal.Line", models.PROTECT, related_name="change")
+
+    def __str__(self) -> str:
+        return f"change {self.n}"
 
 
 class Counter(models.Model):

@@ -13,7 +13,17 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, QuerySet
 
 from careline.domain.journal import rules
-from careline.domain.journal.models import Chain, Counter, Decision, Line, Outbox, Payload, RequestKey, Root
+from careline.domain.journal.models import (
+    Chain,
+    Change,
+    Counter,
+    Decision,
+    Line,
+    Outbox,
+    Payload,
+    RequestKey,
+    Root,
+)
 from careline.foundation.act import NO_BASIS, Act, Who
 from careline.foundation.reference import numbered
 from careline.prepared import prepared, rewrite_many, save_columns, text, words, write_many, write_rows
@@ -123,9 +133,9 @@ def forget_decisions(*, before: datetime, most: int = 2000) -> int:
     return len(old)
 
 
-def redact(*, act: Act, line_id: int) -> None:
-    """Take away what a line says of a person. The line, its digest and its chain stay."""
-    Payload.objects.filter(line_id=line_id).update(body=None, salt=None)
+def redact(*, act: Act, line_ids: Sequence[int]) -> None:
+    """Take away what lines say of persons. The lines, their digests and their chain stay."""
+    Payload.objects.filter(line_id__in=line_ids).update(body=None, salt=None)
 
 
 def claim_key(*, act: Act, digest: str, code: str, outcome: dict[str, Any], state: str, work: str = "") -> None:
@@ -163,6 +173,58 @@ def keep_place(*, act: Act, code: str, digest: str, place: dict[str, Any]) -> No
 def leave_place(*, act: Act, digest: str) -> None:
     """A job is done with what the digest names: how far its runs came is needed no longer."""
     RequestKey.objects.filter(principal=act.who.key, digest=digest).delete()
+
+
+FEED, HEARD = "feed", "feed-heard"  # counters: the last number given to a change, the last that was acknowledged
+NOT_FED = ("Job:import", "Job:export")  # whose lines say what the other systems told us
+
+
+def begin_feed(*, most: int = 500) -> bool:
+    """Pass over what was done before anybody listened, some chains at a time; False: all is passed over and the feed has begun."""
+    with transaction.atomic():
+        held = list(Chain.objects.select_for_update(no_key=True).filter(fed__lt=F("length")).order_by("name")[:most])
+        for chain in held:
+            chain.fed = chain.length
+        rewrite_many(held, ("fed",))
+        if not held:
+            Counter.objects.bulk_create([Counter(name=FEED), Counter(name=HEARD)], ignore_conflicts=True)
+    return bool(held)
+
+
+def number_changes(*, most: int = 200) -> int:
+    """Give what was done since the last time its place in the order that other systems hear it in. Returns how many changes.
+
+    A chain's head is locked by whoever writes its lines, so that of one account nothing is passed over and nothing comes early.
+    """
+    with transaction.atomic():
+        counter = Counter.objects.select_for_update(no_key=True).filter(name=FEED).first()
+        names = list(Chain.objects.filter(fed__lt=F("length"), name__startswith="account:").order_by("name").values_list("name", flat=True)[:most])
+        if counter is None or not names:
+            return 0
+        held = list(Chain.objects.select_for_update(no_key=True).filter(name__in=names).order_by("name"))
+        known = {c.pk: c.fed for c in held}
+        rows = Line.objects.filter(chain__in=held, seq__gt=min(known.values()), outcome="done").exclude(who__in=NOT_FED)
+        lines = [pk for pk, chain_id, seq in rows.order_by("pk").values_list("pk", "chain_id", "seq") if seq > known[chain_id]]
+        write_many([Change(n=n, line_id=pk) for n, pk in enumerate(lines, counter.last + 1)])
+        for chain in held:
+            chain.fed = chain.length
+        rewrite_many(held, ("fed",))
+        counter.last += len(lines)
+        save_columns(counter, ["last"])
+    return len(lines)
+
+
+def heard(*, through: int, again: bool = False) -> int:
+    """The other systems have every change up to this number. Returns the number that holds now: it never goes back, unless asked to
+    (`again`: send what comes after it once more), and never past what was numbered."""
+    with transaction.atomic():
+        known = {c.name: c for c in Counter.objects.select_for_update(no_key=True).filter(name__in=[FEED, HEARD]).order_by("name")}
+        if HEARD not in known:
+            return 0
+        mark = known[HEARD]
+        mark.last = min(through, known[FEED].last) if again else max(mark.last, min(through, known[FEED].last))
+        save_columns(mark, ["last"])
+    return mark.last
 
 
 def tell(

@@ -12,7 +12,8 @@ from django.conf import settings
 from django.db.models import Count, F, Min, QuerySet
 
 from careline.domain.journal import rules
-from careline.domain.journal.models import Chain, Decision, Line, Outbox, Payload, RequestKey, Root
+from careline.domain.journal.models import Chain, Counter, Decision, Line, Outbox, Payload, RequestKey, Root
+from careline.domain.journal.models import Change as Numbered
 from careline.foundation.act import Basis, Who
 from careline.prepared import moment, prepared, wholes
 from careline.prepared import text as given
@@ -82,6 +83,26 @@ def timeline(
     if with_payload:
         lines = lines.select_related("payload")
     return [_entry(line, with_payload) for line in lines[:limit]]
+
+
+@dataclass(frozen=True, slots=True)
+class Personal:
+    """A line that says something of a person, which a redaction could take away."""
+
+    id: int
+    seq: int
+    code: str
+    at: datetime
+    basis: str
+
+
+def personal(chain: str, *, line_id: int | None = None, before: datetime | None = None, basis: str = "") -> list[Personal]:
+    """The lines of a chain that have a payload still, oldest first: one, those before a moment, or those of a basis."""
+    rows = Line.objects.filter(chain__name=chain, payload__body__isnull=False)
+    rows = rows.filter(pk=line_id) if line_id is not None else rows
+    rows = rows.filter(at__lt=before) if before is not None else rows
+    rows = rows.filter(basis=basis) if basis else rows
+    return [Personal(*row) for row in rows.order_by("seq").values_list("pk", "seq", "code", "at", "basis")]
 
 
 def between(chain: str, codes: Sequence[str], since: datetime, until: datetime, limit: int = 200) -> list[Entry]:
@@ -258,6 +279,34 @@ def pending_since(before: datetime, most: int = 100) -> list[Pending]:
     return [Pending(r.principal, r.key, r.code, r.at, json.loads(r.work)) for r in rows]
 
 
+@dataclass(frozen=True)
+class Change:
+    """Something that was done on an account, with its number in the order in which other systems hear it. Nothing personal is in it."""
+
+    n: int
+    account_id: int
+    at: datetime
+    code: str
+    say: str
+    who: str
+    data: dict[str, Any]
+
+
+def changes_after(n: int, most: int = 100) -> list[Change]:
+    rows = Numbered.objects.filter(n__gt=n).select_related("line").order_by("n")[:most]
+    found = []
+    for row in rows:
+        said = row.line.content
+        found.append(Change(row.n, int(said["chain"].partition(":")[2]), row.line.at, row.line.code, said["say"], row.line.who, said["data"]))
+    return found
+
+
+def feed() -> tuple[int, int] | None:
+    """The number of the newest change and of the last that other systems have; None: the feed was never begun."""
+    known = dict(Counter.objects.filter(name__in=["feed", "feed-heard"]).values_list("name", "last"))
+    return (known["feed"], known["feed-heard"]) if len(known) == 2 else None
+
+
 def message_states(about: str) -> list[dict[str, Any]]:
     """What became of the messages about one thing: topic, state, when."""
     return list(Outbox.objects.filter(about=about).order_by("pk").values("topic", "state", "at", "sent_at"))
@@ -382,6 +431,11 @@ def _root_faults(
             yield rules.Fault("roots", None, "a line of the anchor file cannot be read")
         elif number and macs.get(int(number)) != mac:
             yield rules.Fault("roots", int(number), "the anchor outside knows another root (the journal was rewritten)")
+
+
+def last_by(who: Who, code: str) -> datetime | None:
+    """When this principal last did this. For those who do little: its lines are read from the newest on."""
+    return Line.objects.filter(who=who.key, code=code, outcome="done").order_by("-at").values_list("at", flat=True).first()
 
 
 def begun() -> bool:

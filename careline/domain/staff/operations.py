@@ -5,7 +5,13 @@ from __future__ import annotations
 import hmac
 import secrets
 from datetime import date, datetime, timedelta
+from typing import Any
 
+from allauth.mfa.models import Authenticator
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+from allauth.mfa.totp.internal.auth import TOTP, validate_totp_code
+from allauth.mfa.webauthn.internal.auth import WebAuthn
+from allauth.usersessions.models import UserSession
 from django.db import IntegrityError, transaction
 
 from careline.domain.staff import queries, rules
@@ -155,6 +161,77 @@ def revoke_token(*, act: Act, token_id: int) -> Token:
         token.revoked_at = act.at
         token.save(update_fields=["revoked_at"])
     return token
+
+
+def add_totp(*, act: Act, staff_id: int, secret: str, code: str) -> list[str]:
+    """An app that makes codes, proven by one of them. Returns new recovery codes when there were none, to be shown once."""
+    staff = _locked(staff_id)
+    if Authenticator.objects.filter(user=staff, type=Authenticator.Type.TOTP).exists():
+        raise refuse("CONFLICT", "You have an authenticator app already. Take it away first.")
+    if not secret or not validate_totp_code(secret, code.replace(" ", "")):
+        say = "That is not the code of now. Look at the app again: a code lives for half a minute."
+        raise refuse("INVALID", say, fields={"code": say})
+    TOTP.activate(staff, secret)
+    return _first_codes(staff)
+
+
+def add_key(*, act: Act, staff_id: int, name: str, credential: dict[str, Any]) -> list[str]:
+    """A security key whose answer to our challenge was checked at the door. Returns new recovery codes when there were none."""
+    staff = _locked(staff_id)
+    WebAuthn.add(staff, name, credential)
+    return _first_codes(staff)
+
+
+def _first_codes(staff: Staff) -> list[str]:
+    if Authenticator.objects.filter(user=staff, type=Authenticator.Type.RECOVERY_CODES).exists():
+        return []
+    codes: list[str] = RecoveryCodes.activate(staff).generate_codes()
+    return codes
+
+
+def new_codes(*, act: Act, staff_id: int) -> list[str]:
+    """New recovery codes; the old ones are worth nothing from now on."""
+    staff = _locked(staff_id)
+    kept = Authenticator.objects.filter(user=staff)
+    if not kept.exclude(type=Authenticator.Type.RECOVERY_CODES).exists():
+        raise refuse("CONFLICT", "Recovery codes stand in for a second factor. Add one first.")
+    kept.filter(type=Authenticator.Type.RECOVERY_CODES).delete()
+    return _first_codes(staff)
+
+
+def remove_factor(*, act: Act, staff_id: int, factor_id: int, needed: bool) -> str:
+    """Take one's own factor away; recovery codes go with the last one. Returns its kind. `needed`: the role works with one only."""
+    staff = _locked(staff_id)
+    usable = Authenticator.objects.filter(user=staff).exclude(type=Authenticator.Type.RECOVERY_CODES)
+    row = usable.filter(pk=factor_id).first()
+    if row is None:
+        raise refuse("NOT_FOUND", "You have no such second factor.")
+    if needed and usable.count() == 1:
+        raise refuse("CONFLICT", "Your role signs in with a second factor, and this is your last one. Add another first.")
+    kind: str = row.type
+    row.delete()
+    if not usable.exists():
+        Authenticator.objects.filter(user=staff).delete()
+    return kind
+
+
+def reset_factors(*, act: Act, staff_id: int) -> tuple[Staff, int]:
+    """Take all of somebody's factors away, who lost them, and end their sessions: they begin anew. Returns how many there were."""
+    staff = _locked(staff_id)
+    rows = Authenticator.objects.filter(user=staff)
+    count = rows.exclude(type=Authenticator.Type.RECOVERY_CODES).count()
+    rows.delete()
+    end_sessions(act=act, staff_id=staff_id)
+    return staff, count
+
+
+def end_sessions(*, act: Act, staff_id: int, session_id: int | None = None, but: str = "") -> int:
+    """End somebody's session, or all of them but the one with the key `but`. Returns how many were ended."""
+    rows = UserSession.objects.filter(user_id=staff_id).exclude(session_key=but)
+    found = list(rows.filter(pk=session_id) if session_id is not None else rows)
+    for row in found:
+        row.end()
+    return len(found)
 
 
 def lock_spending(*, staff_id: int, kind: str, day: date) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+from allauth.mfa.models import Authenticator
+from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.db.models import QuerySet
 
@@ -109,3 +111,44 @@ def used(staff_id: int | None, kind: str, day: date) -> Used:
 def limit(table: Mapping[str, Any], role: str) -> int:
     """One number of a limits table for a role; a role that the table does not name has none."""
     return int(table.get(role, 0))
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A second factor of somebody: an app that makes codes, a security key, or the recovery codes that are left."""
+
+    id: int
+    owner_id: int
+    kind: str
+    name: str
+    added: datetime
+    used: datetime | None
+    left: int | None = None
+
+
+FACTOR_NAMES = {"totp": "Authenticator app", "webauthn": "Security key", "recovery_codes": "Recovery codes"}
+
+
+def factors(staff_ids: Iterable[int]) -> dict[int, list[Factor]]:
+    """The second factors of people, those that can be used first; who has none is not in it."""
+    found: dict[int, list[Factor]] = {}
+    rows = Authenticator.objects.filter(user_id__in=list(staff_ids)).order_by("created_at", "pk")
+    for row in sorted(rows, key=lambda r: r.type == Authenticator.Type.RECOVERY_CODES):
+        left = None
+        name = FACTOR_NAMES[row.type]
+        if row.type == Authenticator.Type.WEBAUTHN:
+            name = row.data.get("name") or name
+        elif row.type == Authenticator.Type.RECOVERY_CODES:
+            left = len(row.wrap().get_unused_codes())
+        found.setdefault(row.user_id, []).append(Factor(row.pk, row.user_id, row.type, name, row.created_at, row.last_used_at, left))
+    return found
+
+
+def has_factor(staff_id: int) -> bool:
+    """Whether somebody has a second factor to sign in with; recovery codes alone are none."""
+    return Authenticator.objects.filter(user_id=staff_id).exclude(type=Authenticator.Type.RECOVERY_CODES).exists()
+
+
+def sessions(staff_ids: Iterable[int]) -> list[UserSession]:
+    """Where people signed in and did not sign out, newest first; whether one still lives its store knows."""
+    return list(UserSession.objects.filter(user_id__in=list(staff_ids)).order_by("-created_at", "-pk"))

@@ -92,10 +92,12 @@ def add(options: argparse.Namespace) -> int:
 
 
 def everybody(options: argparse.Namespace) -> int:
+    people = queries.everybody()
+    held = queries.factors(p.pk for p in people)
     rows = [
         (p.username, p.name, p.role, p.team.name if p.team else "", "on" if p.is_active else "off",
-         "password" if p.has_usable_password() else "token only")
-        for p in queries.everybody()
+         ("password" + (" and second factor" if p.pk in held else "")) if p.has_usable_password() else "token only")
+        for p in people
     ]  # fmt: skip
     if not rows:
         print("Nobody yet. Begin with: careline user add NAME --name 'Their name' --role administrator")
@@ -123,6 +125,11 @@ def password(options: argparse.Namespace) -> int:
     person = _person(options.username)
     _do("staff.set_password", staff=person.pk, password=_ask_password(options.password_stdin))
     print(f"Password of {person.username} changed.")
+    return 0
+
+
+def lost_factor(options: argparse.Namespace) -> int:
+    print(f"{_do('staff.reset_factors', staff=_person(options.username).pk).say}.")
     return 0
 
 

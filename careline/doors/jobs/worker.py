@@ -35,7 +35,7 @@ from careline.domain.journal import queries as journal_queries
 from careline.domain.journal import rules as journal_rules
 from careline.domain.journal.ports import Messenger
 from careline.domain.rulebook import queries as rulebooks
-from careline.doors.jobs import books, charging, houses, meters, night, papers, promises
+from careline.doors.jobs import books, charging, feed, houses, meters, night, papers, promises
 from careline.doors.jobs.journals import write_anchor
 from careline.doors.jobs.reconcile import PATIENCE, reconcile
 from careline.doors.ready import PULSE
@@ -48,6 +48,7 @@ PAPERS_EVERY = 1.0
 RECONCILE_EVERY = 30.0
 RELIEVE_EVERY = 5.0  # who paid has their lines back within a minute; this and the network is what it takes
 ANCHOR_EVERY = 300.0
+FEED_EVERY = 1.0
 BEAT_EVERY = 10.0
 WORKER = Who("Job", "worker", "Worker", "job")
 
@@ -214,6 +215,7 @@ CHORES: tuple[tuple[float, Callable[[], bool]], ...] = (
     (BEAT_EVERY, beat),
     (RELIEVE_EVERY, relieve),
     (PAPERS_EVERY, make_papers),
+    (FEED_EVERY, feed.tell),
     (RECONCILE_EVERY, finish_begun),
     (RECONCILE_EVERY, expire_requests),
     (RECONCILE_EVERY, write_books),

@@ -92,6 +92,10 @@ LABELS = {
     "customers.end_person": "End a person's rights",
     "customers.set_preferences": "Language and accessibility",
     "customers.set_consent": "Consent",
+    "customers.separate_line": "Separate a survivor's line",
+    "customers.place_legal_hold": "Place a legal hold",
+    "customers.lift_legal_hold": "Lift a legal hold",
+    "customers.redact": "Redact personal words",
 }
 
 
@@ -275,6 +279,8 @@ class ContactPage:
         language = LANGUAGES.get(customer.language, customer.language) if customer.language not in ("", "en") else None
         caller = {"holder": "caller is the holder" if row.person is None or row.person.name == customer.name else f"caller is {row.person.name}, the holder", "authorized": f"caller is {row.person.name if row.person else 'authorized'}, authorized"}
         flags = []
+        if row.account.protected_at:
+            flags.append({"text": "protected: confirm nothing to anybody else", "state": "risk"})
         if seen and row.account.staff_marked:
             flags.append({"text": "staff account", "state": "risk"})
         if seen and self.row.account.status != "active":

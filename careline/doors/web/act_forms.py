@@ -228,4 +228,4 @@ FORMS: dict[str, Callable[[ContactPage, Any], dict[str, Any]]] = {
     **arrange.FORMS,
     **care.FORMS,
 }
-UNVERIFIED = {"payments.send_guest_link", "contacts.end", "contacts.drop", "contacts.reason", "contacts.hand_over"}
+UNVERIFIED = {*care.EARLY, "payments.send_guest_link", "contacts.end", "contacts.drop", "contacts.reason", "contacts.hand_over"}

@@ -184,7 +184,7 @@ def _agree_form(desk: ContactPage, given: Any) -> dict[str, Any]:
         return _nothing(desk, AGREE, "Arrange payment", "This carrier takes no arrangements: the rulebook has no arrangements.toml.")
     found = _standing(desk, policy)
     if not found["allowed"] and found["could"] is None:
-        shape = _nothing(desk, AGREE, "Arrange payment", found["reasons"][0]["say"] if found["reasons"] else "Your role does not arrange payments.")
+        shape = _nothing(desk, AGREE, "Arrange payment", "" if found["reasons"] else "Your role does not arrange payments.")
         return shape | {"promise": found | {"say": None, "title": "Arrange payment"}}
     return _builder(desk, policy, given, AGREE, "Arrange payment", found["past"], found)
 

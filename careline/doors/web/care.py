@@ -18,6 +18,7 @@ from careline.doors.web import forms
 from careline.doors.web.account import ContactPage
 from careline.doors.web.render import clock, day, zone
 from careline.foundation import phone
+from careline.foundation.act import Level
 
 ACCOUNT = {"account": "id"}
 RIGHTS = {"may_money": "checkbox", "may_service": "checkbox", "until": "text"}
@@ -33,7 +34,13 @@ KINDS: dict[str, dict[str, str]] = {
     "customers.end_person": {**ACCOUNT, "person": "id", "words": "text"},
     "customers.set_preferences": {**ACCOUNT, "language": "text", "needs": "many"},
     "customers.set_consent": {**ACCOUNT, "about": "text", "yes": "text"},
+    "customers.separate_line": {**ACCOUNT, "lines": "many", "name": "text", "seen": "checkbox"},
+    "customers.place_legal_hold": {**ACCOUNT, "matter": "text", "words": "text"},
+    "customers.lift_legal_hold": {**ACCOUNT, "hold": "text", "words": "text"},
+    "customers.redact": {**ACCOUNT, "line": "id", "before": "text", "words": "text"},
 }
+# Of these the ones that need nobody proven.
+EARLY = ("customers.separate_line", "customers.place_legal_hold", "customers.lift_legal_hold", "customers.redact")
 SECTION = "?section=care"
 CONSENT = "customers.set_consent"
 
@@ -41,6 +48,8 @@ CONSENT = "customers.set_consent"
 def read(code: str, data: Any) -> dict[str, Any]:
     """What was typed as the act's input; a consent's topic and channel are one choice on the form."""
     given = forms.read(data, KINDS[code])
+    if code == "customers.redact" and given.get("line"):
+        given.pop("before", None)
     if code == CONSENT:
         given["topic"], _, given["channel"] = given.pop("about", "").partition(":")
     return given
@@ -54,17 +63,17 @@ def panel(desk: ContactPage) -> dict[str, Any]:
     row, customer = desk.row.account, desk.row.account.customer
     policy = desk.scene.rulebook.care
     days = int(policy.get("record", {}).get("address_days", 30))
-    former = care.former_contacts(desk.account_id, desk.at - timedelta(days=days))
+    notices = care.email_of_record(row, desk.at, days) if customer.email_since else customer.email
     return {
         "reach": [
-            _reached("E-mail", customer.email, customer.email_since, [masked_email(f.value) for f in former if f.kind == "email"], desk, days),
-            _reached("Contact number", phone.shown(customer.phone) if customer.phone else "", None, [], desk, days),
-            _reached("Address", row.address or " ".join(filter(None, (row.state, row.postal_code))), row.address_since, [], desk, days),
+            _reached("E-mail", customer.email, customer.email_since, masked_email(notices) if notices and notices != customer.email else "", desk, days),
+            _reached("Contact number", phone.shown(customer.phone) if customer.phone else "", None, "", desk, days),
+            _reached("Address", row.address or " ".join(filter(None, (row.state, row.postal_code))), row.address_since, "", desk, days),
         ],
         "reach_moves": _moves(desk, "customers.change_contact", "customers.change_address"),
         "guards": _guards(desk),
         "people": [_person(desk, p) for p in desk.people],
-        "ended": [f"{p.person.name}, until {day(p.ended_at.astimezone(zone()).date())}" for p in care.ended_people(desk.account_id, desk.at - timedelta(days=90))],
+        "ended": [f"{p.person.name}, until {day(p.ended_at.astimezone(zone()).date())}" for p in care.ended_people(desk.account_id, desk.at - timedelta(days=90)) if p.ended_at],
         "people_moves": _moves(desk, "customers.add_person"),
         "served": [
             ("Language", LANGUAGES.get(customer.language, customer.language) or "not said"),
@@ -72,10 +81,11 @@ def panel(desk: ContactPage) -> dict[str, Any]:
         ],
         "served_moves": _moves(desk, "customers.set_preferences"),
         "consents": _consents(desk),
+        "records": _records(desk),
     }
 
 
-def _reached(label: str, value: str, since: Any, former: list[str], desk: ContactPage, days: int) -> dict[str, Any]:
+def _reached(label: str, value: str, since: Any, notices: str, desk: ContactPage, days: int) -> dict[str, Any]:
     """One way to reach them. One that is young is not of record yet: notices go to the one before."""
     said, state = None, None
     if since is not None:
@@ -84,8 +94,8 @@ def _reached(label: str, value: str, since: Any, former: list[str], desk: Contac
         if young and value and label != "Contact number":
             said += f"; of record from {day((since + timedelta(days=days)).astimezone(zone()).date())}"
             state = "risk"
-        if young and former:
-            said += f"; notices go to {former[0]} until then"
+        if young and notices:
+            said += f"; notices go to {notices} until then"
     if label == "Contact number" and value:
         said = "proves nothing: only a line's own number is one of record"
     return {"label": label, "value": value or "none", "said": said, "state": state}
@@ -144,6 +154,23 @@ def _consents(desk: ContactPage) -> list[dict[str, Any]]:
     return rows
 
 
+def _records(desk: ContactPage) -> dict[str, Any] | None:
+    """What protects the account's records and its people, for those who may do something about it."""
+    roles = desk.scene.rulebook.authority.roles_with
+    mine = [code for code in ("customers.separate_line", "customers.place_legal_hold", "customers.redact") if desk.who.role in roles(code)]
+    if not mine:
+        return None
+    lifts = desk.who.role in roles("customers.lift_legal_hold")
+    return {
+        "moves": _moves(desk, *mine),
+        "holds": [
+            {"label": h.reference, "value": h.matter, "state": None, "said": f"legal hold since {day(h.placed_at.astimezone(zone()).date())}",
+             "moves": [{"label": "lift it", "href": desk.url(f"{SECTION}&act=customers.lift_legal_hold&hold={h.reference}"), "of": h.reference}] if lifts else []}
+            for h in care.legal_holds(desk.account_id)
+        ],
+    }  # fmt: skip
+
+
 def _moves(desk: ContactPage, *codes: str) -> list[dict[str, Any]]:
     return [{"label": MOVES[code], "href": desk.url(f"{SECTION}&act={code}"), "of": ""} for code in codes]
 
@@ -151,6 +178,7 @@ def _moves(desk: ContactPage, *codes: str) -> list[dict[str, Any]]:
 MOVES = {
     "customers.change_contact": "change e-mail or number", "customers.change_address": "change the address", "customers.set_pin": "set a new one",
     "customers.clear_pin": "they forgot it", "customers.add_person": "add somebody", "customers.set_preferences": "change",
+    "customers.separate_line": "separate a survivor's line", "customers.place_legal_hold": "place a legal hold", "customers.redact": "redact",
 }  # fmt: skip
 
 
@@ -308,6 +336,58 @@ def _consent_form(desk: ContactPage, given: Any) -> dict[str, Any]:
     )  # fmt: skip
 
 
+def _separate_form(desk: ContactPage, given: Any) -> dict[str, Any]:
+    policy = desk.scene.rulebook.care.get("protection", {})
+    rows = [(str(n.pk), f"ends {phone.last_four(n.msisdn)}", None) for n in desk.lines if n.status != "cancelled"]
+    typed = set(given.getlist("lines")) if hasattr(given, "getlist") else {str(given.get("lines"))}
+    return _form(
+        desk, "customers.separate_line", "Separate a survivor's line", "Separate it now",
+        [
+            forms.field("lines", "Their lines, and those of people in their care", "many", typed, choices=rows),
+            forms.field("name", "The name that they want to be called", "text", given.get("name"), maxlength=160),
+            forms.field("seen", "I looked at what the law asks them to show. Nothing of it is kept.", "checkbox", given.get("seen") in ("on", "true")),
+        ],
+        say_aloud=policy.get("ask"),
+        consequence="At once, without a fee, a debt or a contract: a new account, locked, found by its reference alone. This contact goes along, the words written "
+        f"in it too. Nobody else is told, and nothing on this account says so. {policy.get('cite', '')}",
+    )  # fmt: skip
+
+
+def _legal_hold_form(desk: ContactPage, given: Any) -> dict[str, Any]:
+    return _form(
+        desk, "customers.place_legal_hold", "Place a legal hold", "Place it",
+        [
+            forms.field("matter", "Matter, as the legal unit calls it", "text", given.get("matter"), maxlength=80),
+            forms.field("words", "In a few words", "text", given.get("words"), required=False, maxlength=400),
+        ],
+        consequence="Nothing that the account's journal says is redacted until it is lifted, by somebody else than you.",
+    )  # fmt: skip
+
+
+def _lift_form(desk: ContactPage, given: Any) -> dict[str, Any]:
+    seen = desk.scene.basis.level >= Level.WRAP_UP
+    choices = [(h.reference, f"{h.reference}, {h.matter}" if seen else h.reference) for h in care.legal_holds(desk.account_id)]
+    return _form(
+        desk, "customers.lift_legal_hold", "Lift a legal hold", "Lift it",
+        [
+            forms.field("hold", "Which", "choice", given.get("hold") or (choices[0][0] if len(choices) == 1 else None), choices=choices,
+                        hint=None if choices else "No legal hold is in force on this account."),
+            forms.field("words", "Why", "text", given.get("words"), maxlength=400),
+        ],
+    )  # fmt: skip
+
+
+def _redact_form(desk: ContactPage, given: Any) -> dict[str, Any]:
+    line = forms.whole(given.get("line"))
+    what = [forms.hidden("line", line)] if line else [forms.field("before", "All that was written before", "date", given.get("before"))]
+    return _form(
+        desk, "customers.redact", "Redact the words of this line" if line else "Redact personal words", "Redact for ever",
+        [*what, forms.field("words", "Why", "text", given.get("words"), maxlength=400)],
+        consequence="Notes, summaries and whatever else names a person go and do not come back. The journal's lines stay, and the chain still proves itself. "
+        "What the law asks to be kept stays until its time is over.",
+    )  # fmt: skip
+
+
 FORMS: dict[str, Callable[[ContactPage, Any], dict[str, Any]]] = {
     "customers.change_contact": _contact_form,
     "customers.change_address": _address_form,
@@ -320,4 +400,8 @@ FORMS: dict[str, Callable[[ContactPage, Any], dict[str, Any]]] = {
     "customers.end_person": _end_form,
     "customers.set_preferences": _preferences_form,
     CONSENT: _consent_form,
+    "customers.separate_line": _separate_form,
+    "customers.place_legal_hold": _legal_hold_form,
+    "customers.lift_legal_hold": _lift_form,
+    "customers.redact": _redact_form,
 }

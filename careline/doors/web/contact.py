@@ -104,14 +104,16 @@ def _before(
 
         results = find.shape(find.search(text, who=request.user.who, scene=desk.scene), text, opens)
     open_form = wanted if wanted in UNVERIFIED else ""
-    if open_form == "payments.send_guest_link" and (desk.row.account_id is None or desk.not_set_up(open_form)):
-        open_form = ""  # a link pays into an account: choose it first
+    if open_form in (*care.EARLY, "payments.send_guest_link") and (desk.row.account_id is None or desk.not_set_up(open_form)):
+        open_form = ""  # that is about an account: choose it first
+    if open_form in care.EARLY and desk.who.role not in desk.scene.rulebook.authority.roles_with(open_form):
+        open_form = ""
     if open_form:
         shape = FORMS[open_form](desk, request.GET)
         if outcome is not None and code == open_form:
             shape = forms.refilled(shape, data, outcome, _ways(desk, code, outcome, data))
         context["verify"] = {"title": shape["title"], "text": None, "say_aloud": shape.pop("say_aloud", None), "find": None, "factors": [], "outcome": None,
-                             "ways": [{"title": shape["title"], "text": "", "href": None, "form": shape},
+                             "ways": [{"title": shape["title"], "text": "", "href": None, "form": shape, "wide": open_form in care.EARLY},
                                       {"title": "Back to verifying", "text": "Nothing is lost.", "href": desk.url(), "form": None}]}
         return page(request, "contact.html", context, status)
     own_business = outcome is not None and outcome.refusal is not None and outcome.refusal.rule == "own-business"
@@ -335,6 +337,8 @@ def _after(request: HttpRequest, row: Any, code: str, outcome: Outcome) -> HttpR
         return redirect("home", permanent=False)
     if code == "contacts.note":
         keep_draft(who=request.user.who, contact_id=row.pk, kind=DraftKind.NOTE, about=row.account_id or 0, text="", at=timezone.now())
+    if code == "customers.separate_line":
+        messages.warning(request, f"Their account is {outcome.show['reference']}. Read it to them once. Then verify them, and let them set a PIN.")
     if code == "contacts.hand_over":
         messages.info(request, f"{outcome.say}. Stay with the caller until it is taken.")
     elif code == "contacts.speaker" and not outcome.show.get("known"):

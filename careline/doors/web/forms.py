@@ -25,7 +25,7 @@ def field(
     value: Any = None,
     *,
     required: bool = True,
-    choices: Sequence[tuple[Any, str]] = (),
+    choices: Sequence[tuple[Any, ...]] = (),
     hint: str | None = None,
     placeholder: str | None = None,
     **more: Any,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -15,6 +16,7 @@ from careline.acts.look import look
 from careline.domain.rulebook import queries as rulebooks
 from careline.domain.staff import queries as staff
 from careline.domain.staff.rules import ROLE_TITLES, Role
+from careline.doors import sessions
 from careline.doors.web import forms
 from careline.doors.web.render import page
 
@@ -24,6 +26,8 @@ KINDS = {
     "staff.change_role": {"staff": "id", "role": "text"},
     "staff.set_active": {"staff": "id", "active": "checkbox"},
     "staff.reset_password": {"staff": "id"},
+    "staff.reset_factors": {"staff": "id"},
+    "staff.end_sessions": {"staff": "id", "session": "id"},
     "staff.issue_token": {"staff": "id", "label": "text", "scope": "text", "days": "whole"},
     "staff.revoke_token": {"token": "id"},
 }
@@ -61,6 +65,10 @@ def _draw(request: HttpRequest, code: str = "", outcome: Outcome | None = None, 
     def answered(shape: dict[str, Any]) -> dict[str, Any]:
         return forms.refilled(shape, data, outcome, []) if outcome is not None and shape["code"] == code else shape
 
+    people = staff.everybody()
+    held, living = staff.factors(p.pk for p in people), sessions.living(p.pk for p in people)
+    needed = rulebooks.current().sign_in.second_factor if settings.SECOND_FACTORS else frozenset()
+
     def row(person: Any) -> dict[str, Any]:
         me = str(person.pk) == request.user.who.id
         same_kind = [(v, t) for v, t in roles if (v in MACHINES) == (person.role in MACHINES)]
@@ -68,11 +76,19 @@ def _draw(request: HttpRequest, code: str = "", outcome: Outcome | None = None, 
             "name": person.name, "username": person.username, "role": ROLE_TITLES.get(person.role, person.role), "active": person.is_active,
             "last_seen": person.last_login,
             "state": _state(ways.get(person.pk), person),
-            "moves": [] if me else _moves(person, ways, action, same_kind),
+            "moves": [] if me else _moves(person, ways, person.pk in held, action, same_kind),
+            "factors": [f.name for f in held.get(person.pk, []) if f.kind != "recovery_codes"],
+            "lacks": person.is_active and person.role in needed and person.pk not in held,
+            "machine": person.role in MACHINES,
+            "sessions": [
+                {"where": s.where, "ip": s.ip, "since": s.since, "seen": s.seen, "end": forms.button("End", action, code="staff.end_sessions", staff=person.pk, session=s.id)}
+                for s in living.get(person.pk, [])
+            ],
+            "end_all": forms.button("End all", action, code="staff.end_sessions", staff=person.pk) if len(living.get(person.pk, [])) > 1 else None,
             "on": None if person.is_active else forms.button("Switch on", action, code="staff.set_active", staff=person.pk, active="on"),
         }
 
-    people, ways = staff.everybody(), {w.staff_id: w for w in staff.waiting_to_be_let_in()}
+    ways = {w.staff_id: w for w in staff.waiting_to_be_let_in()}
     can = rulebooks.current().authority.roles_with("staff.let_in")
     if ways and not any(p.is_active and p.role in can and p.has_usable_password() for p in people):
         messages.info(request, "Nobody here can let people in yet. On the server: careline user password NAME.")
@@ -99,7 +115,7 @@ def _draw(request: HttpRequest, code: str = "", outcome: Outcome | None = None, 
     return page(request, "person.html", {"staff_page": shape}, status)
 
 
-def _moves(person: Any, ways: dict[int, Any], action: str, roles: list[tuple[str, str]]) -> list[tuple[str, dict[str, Any]]]:
+def _moves(person: Any, ways: dict[int, Any], has_factor: bool, action: str, roles: list[tuple[str, str]]) -> list[tuple[str, dict[str, Any]]]:
     """What is done to a colleague, each behind a second click: it meets them in the middle of a call."""
 
     def move(code: str, title: str, submit: str, consequence: str, *fields: Any) -> tuple[str, dict[str, Any]]:
@@ -112,6 +128,8 @@ def _moves(person: Any, ways: dict[int, Any], action: str, roles: list[tuple[str
         found.append(move("staff.change_role", "Change role", "Save", "", forms.field("role", "Role", "choice", person.role, choices=roles)))
         if person.pk not in ways:
             found.append(move("staff.reset_password", "Reset password", "Reset it", f"{first} is signed out at once. A lead lets them in with a code."))
+    if has_factor:
+        found.append(move("staff.reset_factors", "Lost second factor", "Take it away", f"{first} is signed out at once and signs in with the password alone, to add a new one."))
     if person.is_active:
         found.append(move("staff.set_active", "Switch off", "Switch off", f"{first}'s sessions and tokens end at once."))
     return found

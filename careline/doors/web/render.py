@@ -34,6 +34,7 @@ NAV = (
     ("Rulebook", "rulebook", "view.rulebook"),
     ("Supervision", "supervision", "view.supervision"),
     ("People", "staff", "view.staff"),
+    ("Checklist", "checklist", "view.staff"),
 )
 DEMO_NAV = (("Messages", "messages"), ("Make it ring", "ring"))
 

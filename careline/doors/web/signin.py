@@ -14,13 +14,14 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.http import urlencode
 
+from careline import telemetry
 from careline.acts.declare import Outcome
 from careline.acts.perform import perform
 from careline.acts.staff import WRONG_CODE
 from careline.domain.rulebook import queries as rulebooks
 from careline.domain.staff import queries as staff
 from careline.domain.staff.rules import ROLE_TITLES
-from careline.doors.web import forms, oops
+from careline.doors.web import factors, forms, oops, single
 from careline.doors.web.render import page
 from careline.foundation.refusal import Refusal
 
@@ -37,6 +38,19 @@ class Adapter(DefaultAccountAdapter):
         may = user is not None and user.is_active and user.role in rulebooks.current().authority.roles_with("staff.sign_in")
         return user if may else None
 
+    def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
+        telemetry.SIGN_INS.labels("wrong-password").inc()
+        super().authentication_failed(request, **credentials)
+
+    def post_login(self, request: HttpRequest, user: Any, **kwargs: Any) -> HttpResponse:
+        """Whoever is through, by whatever steps: the journal's line, and what the session keeps of it."""
+        response = super().post_login(request, user, **kwargs)
+        way = factors.how(request, user)
+        perform("staff.sign_in", {"how": way}, who=user.who, key=uuid.uuid4().hex)
+        telemetry.SIGN_INS.labels("done").inc()
+        factors.signed_in(request, way)
+        return response
+
     def add_message(self, *args: Any, **kwargs: Any) -> None:
         """The desk says for itself what is worth saying."""
 
@@ -44,11 +58,8 @@ class Adapter(DefaultAccountAdapter):
 class SignIn(LoginView):
     template_name = "signin.html"
 
-    def form_valid(self, form: Any) -> HttpResponse:
-        response = super().form_valid(form)
-        if self.request.user.is_authenticated:
-            perform("staff.sign_in", {}, who=self.request.user.who, key=uuid.uuid4().hex)
-        return response
+    def _redirect_to_pending_stage(self, request: HttpRequest, stage: Any) -> None:
+        """Whoever comes back to this page begins anew: it is the way out of the second step, for somebody else at this browser."""
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context = super().get_context_data(**kwargs)
@@ -79,6 +90,7 @@ class SignIn(LoginView):
                 "text": why.get(self.request.GET.get("why", "")),
                 "error": " ".join(errors) or None,
                 "forms": [shape],
+                "single": single.button(),
                 "demo": _demo() if settings.DEMO else None,
                 "way_on": {"label": "I was given a code", "href": reverse("welcome")},
             }

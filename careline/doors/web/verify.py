@@ -112,6 +112,9 @@ def _ways(desk: ContactPage, stranger: bool) -> list[dict[str, Any]]:
             [account, forms.field("name", "Their name", "text")],
         )
     ]
+    if desk.refused("customers.separate_line") is None:
+        ways.append({"title": "A survivor asks for a line of their own", "text": "Safe Connections Act: no approval of the account's holder, and no word to them.",
+                     "href": desk.url("?act=customers.separate_line"), "form": None})
     ways += [
         {"title": "Only wants to pay", "text": no_link.say if no_link else "Send a link for an amount they name to a number they give. Nothing of the account is said.",
          "href": None if no_link else desk.url("?act=payments.send_guest_link"), "form": None},

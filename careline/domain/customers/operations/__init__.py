@@ -248,8 +248,9 @@ IMPORTED = {
 }
 
 
-def upsert_many(*, act: Act, entity: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Write rows by the carrier's own keys. Returns, row by row: `written`, `unchanged`, or why it is rejected.
+def upsert_many(*, act: Act, entity: str, rows: Sequence[Mapping[str, Any]], held_here: bool = False) -> list[str]:
+    """Write rows by the carrier's own keys. Returns, row by row: `written`, `unchanged`, or why it is rejected. `held_here`: this house
+    is their system of record, so that only new ones are written.
 
     A row names what it refers to by source key. The find box learns new names and numbers in the same transaction.
     """
@@ -272,25 +273,49 @@ def upsert_many(*, act: Act, entity: str, rows: Sequence[Mapping[str, Any]]) -> 
         if not fates[n]:
             wanted[identity] = (n, values)
     existing = _by_identity(spec, list(wanted))
+    guarded = _guarded(spec, existing.values())
     _reject_taken(spec, wanted, existing, fates)
-    new, changed, columns = [], [], set()
+    new: list[dict[str, Any]] = []
+    changed, columns = [], set()
     for identity, (n, values) in wanted.items():
         if fates[n]:
             continue
-        row = existing.get(identity)
-        if row is None:
+        there = existing.get(identity)
+        if there is None:
             new.append({**spec.begins(), **values})
-        elif differs := [k for k, v in values.items() if getattr(row, k) != v]:
+        elif (differs := [k for k, v in values.items() if getattr(there, k) != v and not _kept(there, k, values, guarded)]) and held_here:
+            fates[n] = f"{differs[0].removesuffix('_id')}: differs from what is here, and Careline is the system of record (records.toml)"
+            continue
+        elif differs:
             for k in differs:
-                setattr(row, k, values[k])
+                setattr(there, k, values[k])
             columns.update(differs)
-            changed.append(row)
-        fates[n] = "unchanged" if row is not None and not differs else "written"
+            changed.append(there)
+        fates[n] = "unchanged" if there is not None and not differs else "written"
     ids = write_rows(spec.table, new)
     if changed:
         rewrite_many(changed, sorted(columns))
     _index_touched(entity, ids, new, changed)
     return fates
+
+
+def _guarded(spec: Imported, rows: Iterable[Any]) -> set[int]:
+    """Lines of these that are under protection."""
+    if spec.table is not Line:
+        return set()
+    return set(Line.objects.filter(pk__in=[r.pk for r in rows], account__protected_at__isnull=False).values_list("pk", flat=True))
+
+
+def _kept(row: Any, column: str, values: Mapping[str, Any], guarded: set[int]) -> bool:
+    """What was changed at the desk by the person it is about stays, whatever the carrier's other system still believes: a
+    survivor's line is never moved back, nothing is unlocked, a young PIN or address is not put back to the old one."""
+    if isinstance(row, Line):
+        return row.pk in guarded and column in ("account_id", "label", "contract_ends_on")
+    if isinstance(row, Account):
+        return (column == "change_lock" and not values[column]) or (row.address_since is not None and column in ("state", "postal_code", "zone"))
+    if isinstance(row, Customer):
+        return column == "email" and row.email_since is not None
+    return isinstance(row, Pin) and values["set_at"] < row.set_at
 
 
 def _by_identity(spec: Imported, identities: list[tuple[Any, ...]]) -> dict[tuple[Any, ...], Any]:

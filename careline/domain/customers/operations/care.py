@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime
 
-from careline.domain.customers.models import Account, AccountPerson, Customer, FormerContact, Person, Pin
+from careline.domain.customers.models import (
+    Account,
+    AccountPerson,
+    Customer,
+    FormerContact,
+    LegalHold,
+    Line,
+    Person,
+    Pin,
+    StaffTie,
+)
 from careline.domain.customers.operations import index_many
-from careline.domain.customers.rules import Right
+from careline.domain.customers.rules import Right, Tie
 from careline.domain.customers.rules.care import Medium
+from careline.domain.journal.operations import next_numbers
 from careline.foundation.act import Act
 
 
@@ -98,3 +110,36 @@ def set_preferences(*, act: Act, account_id: int, language: str, needs: str) -> 
     row.language, row.needs = language, needs
     row.save(update_fields=["language", "needs"])
     return True
+
+
+def separate_lines(*, act: Act, account_id: int, line_ids: Sequence[int], name: str, language: str, today: date) -> tuple[Account, Person]:
+    """A survivor's lines on an account of their own: with nothing of the old one but the day of its bills, the state for taxes and the
+    zone for contact hours, without a contract's end, a label that somebody else gave, autopay or a debt. Whoever works here and is tied to
+    the old one is kept from the new."""
+    old = Account.objects.get(pk=account_id)
+    customer = Customer.objects.create(name=name, since=today, language=language)
+    person = Person.objects.create(customer=customer, name=name)
+    account = Account.objects.create(
+        reference=next_numbers("account", "A")[0], customer=customer, currency=old.currency, opened_on=today, bill_day=old.bill_day,
+        state=old.state, zone=old.zone, staff_marked=old.staff_marked, change_lock=True, port_lock=True, protected_at=act.at,
+    )  # fmt: skip
+    AccountPerson.objects.create(account=account, person=person, right=Right.HOLDER)
+    StaffTie.objects.bulk_create([StaffTie(account=account, staff_id=t.staff_id, tie=Tie.RELATIVE) for t in StaffTie.objects.filter(account=old)])
+    Line.objects.filter(pk__in=line_ids, account=old).update(account=account, label="", contract_ends_on=None)
+    index_many(accounts=[account.pk], lines=list(line_ids))
+    return account, person
+
+
+def place_legal_hold(*, act: Act, account_id: int, matter: str) -> LegalHold:
+    return LegalHold.objects.create(
+        reference=next_numbers("legal_hold", "LH")[0], account_id=account_id, matter=matter, placed_by=act.who.key, placed_at=act.at
+    )
+
+
+def lift_legal_hold(*, act: Act, hold_id: int) -> None:
+    LegalHold.objects.filter(pk=hold_id, lifted_at=None).update(lifted_by=act.who.key, lifted_at=act.at)
+
+
+def redact_former(*, act: Act, account_id: int, moments: Sequence[datetime]) -> None:
+    """What the account was reached at before changes at these moments."""
+    FormerContact.objects.filter(account_id=account_id, until__in=moments).update(value="")

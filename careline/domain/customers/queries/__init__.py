@@ -61,12 +61,18 @@ def references(account_ids: Sequence[int]) -> dict[int, str]:
     return dict(Account.objects.filter(pk__in=account_ids).values_list("pk", "reference"))
 
 
+def any_account() -> bool:
+    """Whether there is any account yet."""
+    return Account.objects.exists()
+
+
 def account_by_reference(reference: str) -> Account | None:
     return Account.objects.select_related("customer").filter(reference=reference).first()
 
 
-def find(text: str, limit: int) -> tuple[list[Hit], bool]:
-    """Accounts by a number in any human form (whole, its start or its end), a reference, or words of a name.
+def find(text: str, limit: int, protected: bool = False) -> tuple[list[Hit], bool]:
+    """Accounts by a number in any human form (whole, its start or its end), a reference, or words of a name. One that is
+    protected is found by its reference alone, which nobody but its holder was told, unless `protected`.
 
     Returns at most `limit` hits and whether there were more. A hit shows the name as matched, the reference and the
     last four digits of the matched number.
@@ -75,22 +81,22 @@ def find(text: str, limit: int) -> tuple[list[Hit], bool]:
     hits: list[Hit] = []
     number, ours = phone.looks_like_number(text), rules.account_reference(text)
     if number:
-        hits = _by_number(phone.digits(text), limit + 1)
+        hits = _by_number(phone.digits(text), limit + 1, protected)
     if not hits and any(c.isdigit() for c in text) and text.isprintable() and len(text) <= 40:
         # As it is written on the bill, whatever form the carrier gave it; ours in any form that a person writes it.
         rows = _referred(written=text, upper=text.upper(), ours=ours or text)
         hits = [Hit(pk, reference, None, "", "", "account reference", holder) for pk, reference, holder in rows]
     if not hits and not number:
-        hits = _by_name(rules.name_words(text), limit + 1)
+        hits = _by_name(rules.name_words(text), limit + 1, protected)
     return hits[:limit], len(hits) > limit
 
 
-def _by_number(digits: str, limit: int) -> list[Hit]:
+def _by_number(digits: str, limit: int, protected: bool = False) -> list[Hit]:
     national = digits[1:] if len(digits) == 11 and digits.startswith("1") else digits
-    found = _numbers("reversed", limit, **_beginning(national[::-1]))
+    found = _numbers("reversed", limit, protected, **_beginning(national[::-1]))
     if len(national) < 10:
         for form in {national, digits, "1" + national}:
-            found += _numbers("digits", limit, **_beginning(form))
+            found += _numbers("digits", limit, protected, **_beginning(form))
     seen: dict[tuple[int, str], Hit] = {}
     for number, _, account_id, account_reference, holder in sorted(set(found), key=lambda row: row[:2])[:limit]:
         hit = Hit(account_id, account_reference, None, "", number[-4:], "number", holder)
@@ -104,8 +110,9 @@ def _beginning(digits: str) -> dict[str, str]:
 
 
 @prepared
-def _numbers(column: str, limit: int) -> QuerySet[NumberKey, tuple[Any, ...]]:
+def _numbers(column: str, limit: int, protected: bool) -> QuerySet[NumberKey, tuple[Any, ...]]:
     rows = NumberKey.objects.filter(**{f"{column}__gte": given("first"), f"{column}__lte": given("last")})
+    rows = rows if protected else rows.filter(account__protected_at=None)
     rows = rows.exclude(line__status=rules.LineStatus.CANCELLED).annotate(holder=_holder(OuterRef("account_id")))
     return rows.order_by("digits", "pk").values_list("digits", "pk", "account_id", "account__reference", "holder")[:limit]
 
@@ -121,7 +128,7 @@ def _holder(account: Combinable) -> Subquery:
     return Subquery(rows.order_by("person__name").values("person_id")[:1])
 
 
-def _by_name(words: Sequence[str], limit: int) -> list[Hit]:
+def _by_name(words: Sequence[str], limit: int, protected: bool) -> list[Hit]:
     words = words[:MOST_WORDS]
     if not words or all(len(w) < 2 and w.isascii() for w in words):  # one letter is half the customers; one sign is a name
         return []
@@ -129,13 +136,13 @@ def _by_name(words: Sequence[str], limit: int) -> list[Hit]:
     for n, word in enumerate(sorted(words, key=len, reverse=True)):
         ranges |= {f"from{n}": word, f"to{n}": word + "\U0010ffff"}
     found: dict[tuple[int, int], Hit] = {}
-    for account_id, account_reference, person_id, name in _names(len(words), limit * 3, **ranges):
+    for account_id, account_reference, person_id, name in _names(len(words), limit * 3, protected, **ranges):
         found.setdefault((account_id, person_id), Hit(account_id, account_reference, person_id, name, "", "name", None))
     return list(found.values())[:limit]
 
 
 @prepared
-def _names(count: int, limit: int) -> QuerySet[NameWord, tuple[Any, ...]]:
+def _names(count: int, limit: int, protected: bool) -> QuerySet[NameWord, tuple[Any, ...]]:
     """Persons who have a word in each of `count` ranges, the first of them the longest."""
     rows = NameWord.objects.filter(word__gte=given("from0"), word__lt=given("to0"))
     for n in range(1, count):
@@ -144,12 +151,14 @@ def _names(count: int, limit: int) -> QuerySet[NameWord, tuple[Any, ...]]:
             person__nameword__word__lt=given(f"to{n}"),
             person__nameword__account=F("account"),
         )
+    rows = rows if protected else rows.filter(account__protected_at=None)
     rows = rows.order_by("word", "account_id")
     return rows.values_list("account_id", "account__reference", "person_id", "person__name")[:limit]
 
 
 def by_caller_number(number: str) -> list[Hit]:
-    """The accounts that a ringing number belongs to (E.164); more than one: ask which."""
+    """The accounts that a ringing number belongs to (E.164); more than one: ask which. A protected one never comes up by its
+    number: anybody may have put that number on their call."""
     return _by_number(phone.digits(number), 5) if number else []
 
 
@@ -511,17 +520,23 @@ def own_key(path: str = "") -> Case:
     return Case(When(**there, then=Coalesce(f"{path}source_key", Concat(Value(OWN), Cast(f"{path}pk", TextField())))), default=None, output_field=TextField())
 
 
+def names_outside(account_ids: Sequence[int]) -> dict[int, tuple[str, str]]:
+    """How other systems know accounts: the key of each and its reference."""
+    return {pk: (key, reference) for pk, key, reference in Account.objects.filter(pk__in=account_ids).values_list("pk", own_key(), "reference")}
+
+
 OWN = "careline-"  # begins a key that is ours
 _LIMITS = {"data_mb": said("data_mb"), "voice_minutes": said("voice_minutes"), "texts": said("texts")}
 EXPORTED: dict[str, tuple[type[Model], dict[str, str | Combinable]]] = {
     "plans": (Plan, {"key": own_key(), "code": "code", "name": "name", "price": "price_minor", **_LIMITS, "data_gb_price": "data_gb_price_minor"}),
     "devices": (Device, {"key": own_key(), "imei": "imei", "make": "make", "model": "model", "compatible": yes_or_no("compatible"), "blocked": "blocked"}),
     "customers": (Customer, {"key": own_key(), "name": "name", "kind": "kind", "since": said("since"), "language": "language", "needs": "needs",
-                             "likes": "likes", "email": "email", "synthetic": yes_or_no("synthetic")}),
+                             "likes": "likes", "email": "email", "synthetic": yes_or_no("synthetic"), "phone": "phone"}),
     "persons": (Person, {"key": own_key(), "customer": own_key("customer__"), "name": "name", "email": "email"}),
     "accounts": (Account, {"key": own_key(), "customer": own_key("customer__"), "reference": "reference", "currency": "currency", "status": "status",
                            "opened_on": said("opened_on"), "bill_day": said("bill_day"), "state": "state", "zone": "zone", "postal_code": "postal_code",
-                           "autopay": yes_or_no("autopay"), "change_lock": yes_or_no("change_lock")}),
+                           "autopay": yes_or_no("autopay"), "change_lock": yes_or_no("change_lock"),
+                           "street": "street", "city": "city", "port_lock": yes_or_no("port_lock")}),
     "people": (AccountPerson, {"account": own_key("account__"), "person": own_key("person__"), "right": "right", "may_money": yes_or_no("may_money"),
                                "may_service": yes_or_no("may_service"), "until": said("until")}),
     "lines": (Line, {"key": own_key(), "account": own_key("account__"), "number": "msisdn", "label": "label", "plan": own_key("plan__"), "status": "status",
@@ -538,4 +553,7 @@ EXPORTED: dict[str, tuple[type[Model], dict[str, str | Combinable]]] = {
 def exported(entity: str) -> tuple[list[str], QuerySet[Any, tuple[Any, ...]]]:
     """The fields of an entity, as an import names them, and its rows in the order of their ids: text, whole minor units, or None."""
     table, fields = EXPORTED[entity]
-    return list(fields), table.objects.order_by("pk").values_list(*fields.values())  # type: ignore[attr-defined]
+    rows = table.objects.order_by("pk")  # type: ignore[attr-defined]
+    if table is AccountPerson:
+        rows = rows.filter(ended_at=None)  # a right that was taken away is none
+    return list(fields), rows.values_list(*fields.values())

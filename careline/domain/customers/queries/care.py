@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.db.models import QuerySet
 
-from careline.domain.customers.models import Account, AccountPerson, Consent, FormerContact, Line, Pin
+from careline.domain.customers.models import (
+    Account,
+    AccountPerson,
+    Consent,
+    FormerContact,
+    LegalHold,
+    Line,
+    Pin,
+    StaffTie,
+)
 from careline.domain.customers.queries import Signal
 from careline.domain.customers.rules import LineStatus, Right, care
+from careline.foundation.act import Who
 
 
 def former_contacts(account_id: int, since: datetime) -> list[FormerContact]:
@@ -64,3 +75,14 @@ def signals(account: Account, pin_at: datetime | None, at: datetime, hours: int)
     still = care.fresh(found.values(), at, hours)
     say = f"Ask whether it was them.{f' Nothing is unlocked within {hours} hours of it.' if still else ''}"
     return [Signal("care_changed", f"{what[0].upper()}{what[1:]} changed lately", say, 70 if still else 35, section="care")]
+
+
+def legal_holds(account_id: int) -> list[LegalHold]:
+    """Those in force, the oldest first."""
+    return list(LegalHold.objects.filter(account_id=account_id, lifted_at=None).order_by("pk"))
+
+
+def kept_from(account_ids: Sequence[int], who: Who) -> set[int]:
+    """Protected accounts of which somebody who works here may not even learn that they are there: their own life's."""
+    rows = StaffTie.objects.filter(account_id__in=account_ids, account__protected_at__isnull=False, staff_id=who.id)
+    return set(rows.values_list("account_id", flat=True)) if who.kind == "Staff" else set()

@@ -380,7 +380,7 @@ class _Chooser:
                 self.patient = True
                 self.__dict__.pop("_unread", None)
                 return self._searched()
-            if log.tests < (MOST_TESTS if self.belief.works > 0.03 else 1):
+            if log.tests < (2 * MOST_TESTS if self.belief.works >= NEARLY else MOST_TESTS if self.belief.works > 0.03 else 1):
                 return Step("test", guide.test.id, (guide.test.id,), guide.test.seconds, wording=min(1, log.asked.get(guide.test.id, 0)), why="Everything here was seen to; test once more.")
             return self._handover("")
         return best[2]

@@ -169,7 +169,11 @@ def _same_line(was: BillLine | None, item: Mapping[str, Any], line_ids: Mapping[
 
 
 def import_payments_many(*, act: Act, rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Payments by source keys; one with `returns` takes another back (a returned debit). A payment is never edited."""
+    """Payments by source keys; one with `returns` takes another back (a returned debit). A payment is never edited.
+
+    A payment that was taken here and comes back from the system that heard of it is recognised by our number, or by the
+    provider's reference, on the same account with the same amount: it is unchanged, and never counted twice.
+    """
     accounts = customers.ids_by_key("accounts", (r["account"] for r in rows))
     customers.lock_accounts(accounts.values())
     fates: list[str] = []
@@ -181,7 +185,16 @@ def import_payments_many(*, act: Act, rows: Sequence[Mapping[str, Any]]) -> list
 def _import_payments(act: Act, rows: Sequence[Mapping[str, Any]], accounts: Mapping[str, int]) -> list[str]:
     wanted = [r["source_key"] for r in rows] + [r["returns"] for r in rows if r["returns"]]
     held = {p.source_key: p for p in Payment.objects.filter(source_key__in=wanted)}
-    numbers = set(Payment.objects.filter(number__in=[r["number"] for r in rows]).values_list("number", flat=True))
+    named = [*(r["number"] for r in rows), *(r["returns"] for r in rows if r["returns"])]
+    by_number = {p.number: p for p in Payment.objects.filter(number__in=named)}
+    numbers = set(by_number)
+    ours = {p.number: p for p in by_number.values() if p.source_key is None}
+    references = [r["provider_reference"] for r in rows if r["provider_reference"]]
+    by_reference: dict[str, Payment] = {}
+    if references:
+        found = Payment.objects.filter(account_id__in=set(accounts.values()), source_key=None, provider_reference__in=references)
+        by_reference = {p.provider_reference: p for p in found}
+    held |= {number: p for number, p in ours.items() if number not in held}
     there = [p.pk for p in held.values()]
     returned = set(Payment.objects.filter(returns__in=there).values_list("returns_id", flat=True)) if there else set()
     fates, received, taken_back = [], [], []
@@ -189,8 +202,12 @@ def _import_payments(act: Act, rows: Sequence[Mapping[str, Any]], accounts: Mapp
         account_id = accounts.get(row["account"])
         old = held.get(row["source_key"])
         target = held.get(row["returns"]) if row["returns"] else None
+        own = (ours.get(row["number"]) or by_reference.get(row["provider_reference"])) if not row["returns"] and (old is None or old.source_key is None) else None
         if account_id is None:
             fate = f"account: there is no account with the key {row['account']}"
+        elif own is not None:
+            same = own.account_id == account_id and own.amount_minor == row["amount_minor"]
+            fate = "unchanged" if same else f"number: {own.number} was taken here, on another account or of another amount"
         elif old is not None:
             same = all(getattr(old, k) == v for k, v in row.items() if k not in ("account", "returns")) and old.account_id == account_id
             fate = "unchanged" if same else "key: this payment differs from what was imported before; a payment is never edited"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from django.utils import timezone
 
+from careline.doors.jobs import wholes
 from careline.doors.jobs.exporting import files, run
 from careline.doors.jobs.stop import Stop
 
@@ -18,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=files.FORMATS, default="csv", help="of the files (default: csv); parquet needs `make setup-parquet`")
     parser.add_argument("--only", metavar="ENTITY[,ENTITY]", help=f"some of {', '.join(run.KNOWN)} (default: all of these)")
     parser.add_argument("--changes", type=Path, metavar="MEMORY", help="only what is new or differs since the last export with this file, which remembers it")
+    parser.add_argument("--all", action="store_true", help="the whole house, for `careline import --all` into an empty database of either kind")
     parser.add_argument("--quiet", action="store_true", help="say only what went wrong")
 
 
@@ -35,6 +37,10 @@ def main(options: argparse.Namespace) -> int:
             print(text, file=sys.stderr, flush=True)
 
     began = time.monotonic()
+    if options.all:
+        rows = wholes.export_all(options.folder, at=timezone.now(), say=say)
+        print(f"{sum(rows.values())} rows of {len(rows)} tables in {time.monotonic() - began:.1f} s in {options.folder}; the secrets are not in it")
+        return 0
     try:
         told = run.run(options.folder, at=timezone.now(), form=options.format, entities=entities, memory=options.changes, say=say)
     except OSError as fault:
@@ -42,6 +48,6 @@ def main(options: argparse.Namespace) -> int:
     if not options.quiet:
         for entity, written in told.written.items():
             print(f"{entity:12}{written:>11}" + (f" of {told.looked[entity]}" if options.changes else ""))
-        seconds, rows = time.monotonic() - began, sum(told.written.values())
-        print(f"{rows} rows in {seconds:.1f} s ({rows / max(seconds, 0.001):.0f} a second) in {options.folder}")
+        seconds, count = time.monotonic() - began, sum(told.written.values())
+        print(f"{count} rows in {seconds:.1f} s ({count / max(seconds, 0.001):.0f} a second) in {options.folder}")
     return 0

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from django.utils import timezone
 
-from careline.doors.jobs import houses
+from careline.doors.jobs import houses, wholes
 from careline.doors.jobs.importing import mapping, run
 from careline.doors.jobs.stop import Stop
 
@@ -19,12 +19,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--folder", type=Path, help="where the files lie (default: beside the mapping)")
     parser.add_argument("--out", type=Path, default=Path("import-report"), help="where rejected rows and report.json go (default: ./import-report)")
     parser.add_argument("--check", action="store_true", help="read and judge every row by itself, write nothing to the house")
+    parser.add_argument("--all", action="store_true", help="MAPPING is the folder of `careline export --all`: a whole house into an empty database")
     parser.add_argument("--quiet", action="store_true", help="say only what went wrong")
+
+
+def _whole(options: argparse.Namespace) -> int:
+    began = time.monotonic()
+    rows = wholes.import_all(options.mapping, at=timezone.now(), say=lambda text: None if options.quiet else print(text, file=sys.stderr, flush=True))
+    print(f"{sum(rows.values())} rows of {len(rows)} tables in {time.monotonic() - began:.1f} s; the journal proves itself")
+    return 0
 
 
 def main(options: argparse.Namespace) -> int:
     """Import and print the totals. 0: they reconcile; 1: they do not; 2: nothing was begun, and why."""
     houses.refuse_in_the_demo()
+    if options.all:
+        return _whole(options)
     sources = mapping.load(options.mapping, options.folder)
     began = time.monotonic()
 

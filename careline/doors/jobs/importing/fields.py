@@ -33,12 +33,14 @@ class Fault(ValueError):
 @dataclass(frozen=True)
 class Field:
     """`kind` is a key of READERS; without `default`, a value is needed. `most`: of a text its characters, of a whole
-    number its size; what our tables hold, so that both databases reject the same rows."""
+    number its size; what our tables hold, so that both databases reject the same rows. `kept`: files that have no such column leave
+    what is here as it is."""
 
     kind: str
     needed: bool = True
     default: Any = None
     most: int = 160
+    kept: bool = False
 
 
 DIGIT = re.compile(r"\d")
@@ -163,7 +165,7 @@ COUNT = r"([0-9]{1,12}|[0-9]{1,3}(,[0-9]{3}){1,3})"
 
 READERS: dict[str, Callable[[str, str], Any]] = {
     "text": text, "key": text, "money": money, "minor": minor, "whole": whole, "decimal": decimal, "boolean": boolean,
-    "day": day, "moment": moment, "zone": zone, "number": number, "imei": imei, "iccid": iccid, "pin": pin_hash,
+    "day": day, "moment": moment, "zone": zone, "number": number, "contact_number": number, "imei": imei, "iccid": iccid, "pin": pin_hash,
     "line_status": one_of("active", "suspended", "cancelled", "pending"),
     "account_status": one_of("active", "suspended", "closed"),
     "right": one_of("holder", "authorized"),
@@ -185,12 +187,14 @@ ENTITIES: dict[str, dict[str, Field]] = {
                 "compatible": Field("boolean", **optional), "blocked": Field("text", False, "", most=60)},
     "customers": {"key": Field("key", most=80), "name": Field("text"), "kind": Field("customer_kind", False, "individual"),
                   "since": Field("day", **optional), "language": Field("text", False, "en", most=35), "needs": Field("text", False, ""),
-                  "likes": Field("text", False, ""), "email": Field("text", False, ""), "synthetic": Field("boolean", False, False)},
+                  "likes": Field("text", False, ""), "email": Field("text", False, ""), "synthetic": Field("boolean", False, False), "phone": Field("contact_number", False, "", kept=True)},
     "persons": {"key": Field("key", most=80), "customer": Field("key", most=80), "name": Field("text"), "email": Field("text", False, "")},
     "accounts": {"key": Field("key", most=80), "customer": Field("key", most=80), "reference": Field("text", most=20), "currency": Field("text", False, "USD", most=3),
                  "status": Field("account_status", False, "active"), "opened_on": Field("day"), "bill_day": Field("whole", False, 1),
                  "state": Field("text", False, "", most=2), "zone": Field("zone", False, "America/New_York"), "postal_code": Field("text", False, "", most=10),
-                 "autopay": Field("boolean", False, False), "change_lock": Field("boolean", False, False)},
+                 "autopay": Field("boolean", False, False), "change_lock": Field("boolean", False, False),
+                 "street": Field("text", False, "", most=120, kept=True), "city": Field("text", False, "", most=80, kept=True),
+                 "port_lock": Field("boolean", False, False, kept=True)},
     "people": {"account": Field("key", most=80), "person": Field("key", most=80), "right": Field("right"), "may_money": Field("boolean", False, True),
                "may_service": Field("boolean", False, True), "until": Field("day", **optional)},
     "lines": {"key": Field("key", most=80), "account": Field("key", most=80), "number": Field("number"), "label": Field("text", False, "", most=60), "plan": Field("key", most=80),

@@ -237,7 +237,8 @@ class Reader:
         self._taken = [(column(source.entity, f), known[f], header.get(c, 0), c) for f, c in source.columns.items() if f not in source.synthesise]
         order = list(known)
         self._taken.sort(key=lambda t: order.index(next(f for f in order if column(source.entity, f) == t[0])))
-        self._rest = {column(source.entity, f): (cell, source.constants.get(f, "")) for f, cell in known.items() if f not in source.columns and f not in source.synthesise}
+        self._rest = {column(source.entity, f): (cell, source.constants.get(f, "")) for f, cell in known.items()
+                      if f not in source.columns and f not in source.synthesise and (f in source.constants or not ENTITIES[source.entity][f].kept)}
         self._made = {column(source.entity, f): (known[f], pattern) for f, pattern in source.synthesise.items()}
         self._same: dict[str, Any] | None = None
 

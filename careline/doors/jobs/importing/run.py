@@ -9,15 +9,18 @@ from the first row, where all that was written is unchanged.
 from __future__ import annotations
 
 import csv
+import fcntl
 import json
 import marshal
 import sqlite3
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +43,6 @@ from careline.foundation.cards import card_numbers
 
 IMPORTER = Who("Job", "import", "Import", "job")
 SMALLEST, LARGEST = 200, 5000  # rows in a write transaction
-STAGED = 5000  # lines of bills that are put aside at once
 
 
 @dataclass
@@ -82,14 +84,10 @@ class Work:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.link = sqlite3.connect(path, isolation_level=None)
-        try:
-            self.link.execute("PRAGMA locking_mode=EXCLUSIVE")
-            self.link.execute("PRAGMA synchronous=OFF")
-            self.link.execute("CREATE TABLE IF NOT EXISTS seen (entity TEXT, key TEXT, n INTEGER, during TEXT, until INTEGER, PRIMARY KEY (entity, key)) WITHOUT ROWID")
-            self.link.execute("CREATE TABLE IF NOT EXISTS reject (entity TEXT, n INTEGER, field TEXT, reason TEXT, row TEXT, during TEXT, until INTEGER)")
-            self.link.execute("CREATE TABLE IF NOT EXISTS line (bill TEXT, n INTEGER, cells BLOB)")
-        except sqlite3.OperationalError:
-            raise Stop(f"Another import works in {path.parent}. Wait for it, or name another folder with --out.", 1) from None
+        self.link.execute("PRAGMA synchronous=OFF")
+        self.link.execute("CREATE TABLE IF NOT EXISTS seen (entity TEXT, key TEXT, n INTEGER, during TEXT, until INTEGER, PRIMARY KEY (entity, key)) WITHOUT ROWID")
+        self.link.execute("CREATE TABLE IF NOT EXISTS reject (entity TEXT, n INTEGER, field TEXT, reason TEXT, row TEXT, during TEXT, until INTEGER)")
+        self.link.execute("CREATE TABLE IF NOT EXISTS line (bill TEXT, n INTEGER, cells BLOB)")
 
     def back_to(self, during: str, until: int) -> None:
         """Forget what was noted in later parts: it was never settled."""
@@ -158,6 +156,7 @@ class Run:
     say: Callable[[str], None]
     pace: Pace
     forms: dict[str, dict[str, str]]
+    records: Mapping[str, str]
     shown: float = 0.0
 
     def reject(self, source: Source, n: int, name: str, reason: str, raw: Any) -> None:
@@ -191,6 +190,22 @@ def run(sources: Sequence[Source], *, out: Path, at: datetime, check: bool = Fal
     `check` reads and judges every row by itself and writes nothing but the report.
     """
     out.mkdir(parents=True, exist_ok=True)
+    with _alone(out):
+        return _run(sources, out, at, check, say)
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Nobody else imports with this folder meanwhile. The lock is the system's: it ends with its process, however that ends."""
+    with open(out / ".lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Stop(f"Another import works in {out}. Wait for it, or name another folder with --out.", 1) from None
+        yield
+
+
+def _run(sources: Sequence[Source], out: Path, at: datetime, check: bool, say: Callable[[str], None]) -> dict[str, Tally]:
     for old in out.glob("rejected-*.csv"):
         old.unlink()
     rulebook = rulebooks.current()
@@ -205,7 +220,7 @@ def run(sources: Sequence[Source], *, out: Path, at: datetime, check: bool = Fal
         if known is None or not old.name.startswith(path.name):
             old.unlink()
     act = Act(IMPORTER, at, "", known.key if known else uuid.uuid4().hex, NO_BASIS, rulebook=rulebook.digest)
-    now = Run(act, Work(path), Place.read(known.said) if known else Place(), files, check, say, Pace(SMALLEST, LARGEST), forms)
+    now = Run(act, Work(path), Place.read(known.said) if known else Place(), files, check, say, Pace(SMALLEST, LARGEST), forms, rulebook.records)
     if not check:
         _line(act, "Import resumed" if known else "Import started", {"entities": [s.entity for s in sources]})
     whole = False
@@ -299,7 +314,7 @@ def _plain(now: Run, source: Source) -> None:
                 fates = ledger.import_payments_many(act=now.act, rows=rows)
                 _journal(now.act, [r["account"] for r, fate in zip(rows, fates, strict=True) if fate == "written"], "payments")
             else:
-                fates = customers.upsert_many(act=now.act, entity=entity, rows=rows)
+                fates = customers.upsert_many(act=now.act, entity=entity, rows=rows, held_here=now.records.get(entity) == "careline")
             _count(now, source, [(n, raw) for n, raw, _ in found], fates)
             _settle(now, entity, part[-1][0])
 
@@ -390,8 +405,10 @@ def _bills(now: Run, bills: Source, lines: Source | None) -> None:
         now.work.back_to("bill_lines", -1)
         now.place.done["bill_lines"] = 1
         now.work.during, now.work.until = "bill_lines", 0
-        for n, raw, row in _read(now, lines, line_reader, list(now.work.left_over())):
-            now.reject(lines, n, "bill", f"its bill {row['bill']} is not in the files, or was rejected", raw)
+        left = now.work.left_over()
+        while some := list(islice(left, LARGEST)):
+            for n, raw, row in _read(now, lines, line_reader, some):
+                now.reject(lines, n, "bill", f"its bill {row['bill']} is not in the files, or was rejected", raw)
 
 
 def _count_bills(now: Run, bills: Source, lines: Source | None, found: Sequence[Found], theirs: dict[str, list[Found]], fates: Sequence[str]) -> None:
