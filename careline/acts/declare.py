@@ -146,8 +146,8 @@ class ActType:
     second transaction under the same locks; `recall` is `call` for the reconciler, from `work` alone. `chooses` names
     the input field with the account that the deed moves a contact to. `amount`: the money field that can be bisected.
     `numbers`: which fact rests on which number of the rulebook (`limits.toml:credit.event.{role}`; `=word`: true for that word), so
-    that a past decision can be tried under other numbers. `ports`: the outside systems without which it is always refused. `apart`: a refusal is written on the house's chain, for
-    whoever speaks for the account must never hear that this was asked.
+    that a past decision can be tried under other numbers. `ports`: the outside systems without which it is always refused.
+    `apart`: a refusal is written on the house's chain, for whoever speaks for the account must never hear that this was asked.
     """
 
     code: str

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('journal', '0003_accounts_of_messages'),
+        ('journal', '0004_feed'),
     ]
 
     operations = [
