@@ -95,6 +95,11 @@ def test_the_picture_marks_the_bill_that_changed_and_leads_to_why(ana, maria):
     assert f'explain={newest.pk}"' in page and "another price" in words(ana.get(f"{ana.here}money/"))
 
 
+def test_a_change_of_several_causes_is_not_laid_at_one(ana, maria):
+    people.issue_bill(maria, maria.lines.get(), issued=date(2026, 11, 20), amount=6500)
+    assert "another price, ending 0188, and 1 more" in words(ana.get(f"{ana.here}money/")), "the tax ended too"
+
+
 def test_the_picture_says_what_its_colours_are(ana, maria):
     assert "open, not yet due" in words(ana.get(f"{ana.here}money/")) and "open and past due" not in words(ana.get(f"{ana.here}money/"))
     people.issue_bill(maria, maria.lines.get(), issued=date(2026, 7, 10), amount=4000)

@@ -156,7 +156,7 @@ class Books:
     # ---- what is done at the desk
 
     def credit(self, pick: int, amount: int, on_line: bool) -> None:
-        charges = list(BillLine.objects.filter(amount_minor__gt=0, bill__corrected_by=None).order_by("pk")) if on_line else []
+        charges = list(BillLine.objects.filter(amount_minor__gt=0, bill__corrected_by=None).exclude(kind="tax").order_by("pk")) if on_line else []
         charge = charges[pick % len(charges)] if charges else None
         left = charge.amount_minor - credit_queries.credited_on_line(charge.pk) if charge else 10**9
         act = self.act()

@@ -219,14 +219,20 @@ def chart(months: list[ledger.Month], desk: ContactPage) -> dict[str, Any] | Non
             "open": round(still * scale, 1) if still and total > 0 else None, "late": m.bill.due_on < desk.today, "label": f"{m.bill.issued_on:%b}",
             "year": m.bill.issued_on.year if n == 0 or m.bill.issued_on.year != months[n - 1].bill.issued_on.year else None,
             "amount": shown(total), "mark": None, "href": desk.url(f"?section=money&explain={m.bill.pk}") if n else desk.url(f"?section=money&bill={m.bill.pk}"),
-            "say": f"{m.bill.issued_on:%B %Y}: {shown(total)}" + (f", {shown(still)} open" if still else "") + (f"; {m.change.title}" if m.change else ""),
+            "say": f"{m.bill.issued_on:%B %Y}: {shown(total)}" + (f", {shown(still)} open" if still else "") + (f"; {_changed(m)}" if m.change else ""),
         }  # fmt: skip
         if m.change is not None:
             bar["mark"] = len(marks) + 1
-            marks.append({"n": bar["mark"], "on": m.bill.issued_on, "title": m.change.title, "amount": m.change_minor, "href": bar["href"]})
+            marks.append({"n": bar["mark"], "on": m.bill.issued_on, "title": _changed(m), "amount": m.change_minor, "href": bar["href"]})
         bars.append(bar)
     legend = [(late, words) for late, words in ((False, "open, not yet due"), (True, "open and past due")) if any(b["open"] and b["late"] is late for b in bars)]
     return {"wide": WIDE, "high": HIGH, "zero": round(zero, 1), "foot": HIGH - 8, "bars": bars, "marks": marks, "legend": legend}
+
+
+def _changed(month: ledger.Month) -> str:
+    """The largest cause, and how many there are beside it: the amount is of them all."""
+    title = month.change.title if month.change else ""
+    return f"{title}, and {month.others} more" if month.others else title
 
 
 # ---------------------------------------------------------------- the forms

@@ -63,12 +63,12 @@ def open_of_many(account_ids: Sequence[int]) -> dict[int, Open]:
 
 @prepared
 def _applied() -> QuerySet[Allocation, tuple[Any, ...]]:
-    return Allocation.objects.filter(account_id__in=wholes("accounts")).values_list("entry_id", "bill_id", "debit_id", "amount_minor")
+    return Allocation.objects.filter(account_id__in=wholes("accounts")).order_by("pk").values_list("entry_id", "bill_id", "debit_id", "amount_minor")
 
 
 @prepared
 def _standing() -> QuerySet[Bill, tuple[Any, ...]]:
-    return Bill.objects.filter(account_id__in=wholes("accounts"), corrected_by=None).values_list("pk", "account_id", "due_on", "total_minor")
+    return Bill.objects.filter(account_id__in=wholes("accounts"), corrected_by=None).order_by("pk").values_list("pk", "account_id", "due_on", "total_minor")
 
 
 @prepared

@@ -24,7 +24,7 @@ def covered_to(account_ids: Sequence[int]) -> dict[int, tuple[date, bool]]:
 @prepared
 def _covered() -> QuerySet[Bill, tuple[Any, ...]]:
     rows = Bill.objects.filter(account_id__in=wholes("accounts"), corrected_by=None).values("account_id")
-    return rows.annotate(last=Max("period_end"), imported=Count("source_key")).values_list("account_id", "last", "imported")
+    return rows.annotate(last=Max("period_end"), imported=Count("source_key")).order_by("account_id").values_list("account_id", "last", "imported")
 
 
 def charged_in_advance(account_ids: Sequence[int], period_end: date) -> list[tuple[int, int | None, str, str, int, int]]:

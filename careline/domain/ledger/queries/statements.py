@@ -81,13 +81,15 @@ def applied(account_id: int, entry_ids: Sequence[int] = (), bill_ids: Sequence[i
 
 @dataclass(frozen=True)
 class Month:
-    """One bill of the chart, the money that came between it and the next, and what made it differ most from the one before."""
+    """One bill of the chart, the money that came between it and the next, and what made it differ most from the one before:
+    `change` of `change_minor`, beside `others` smaller causes."""
 
     bill: Bill
     paid_minor: int
     credited_minor: int
     change: explain.Difference | None
     change_minor: int
+    others: int = 0
 
 
 def months(account_id: int, today: date, count: int = 13, from_minor: int = 200) -> list[Month]:
@@ -108,11 +110,11 @@ def months(account_id: int, today: date, count: int = 13, from_minor: int = 200)
         came[at][kind in kinds[2:]] -= amount
     made = []
     for n, bill in enumerate(bills):
-        change, much = None, 0
+        change, much, others = None, 0, 0
         if n:
             found_ = explain.explain(lines[bill.pk], lines[bills[n - 1].pk])
             much = found_.change_minor
             if abs(much) >= from_minor and found_.differences:
-                change = found_.differences[0]
-        made.append(Month(bill, came[n][0], came[n][1], change, much))
+                change, others = found_.differences[0], len(found_.differences) - 1
+        made.append(Month(bill, came[n][0], came[n][1], change, much, others))
     return made
