@@ -88,6 +88,14 @@ def test_the_queue_names_whom_to_call_and_no_debt_and_who_picked_up_comes_first(
     assert client.post(reverse("past-due-queue"), {"request_key": "another-key-1", "account": "999"}).status_code == 422
 
 
+def test_by_night_the_queue_says_from_when_they_may_be_called(client, house, maria, monkeypatch):
+    night_there = timezone.now().replace(hour=9, minute=0)  # one or two where she lives
+    monkeypatch.setattr("careline.doors.web.pastdue.timezone.now", lambda: night_there)
+    page = signed_in(client, house["ana"]).get(reverse("past-due-queue"))
+    main = page.content.decode().split("<main")[1]
+    assert page.status_code == 200 and "Maria Okafor" in main and "from " in main and "1006.6" in main and "request_key" not in main
+
+
 def test_contact_rules_hold_for_calls_and_a_paid_account_is_not_called(house, maria):
     ana = Desk(house["ana"], timezone.now().replace(hour=9, minute=0))  # one or two at night on the west coast
     no = ana.act("collections.call", account=maria.pk)

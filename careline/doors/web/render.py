@@ -89,7 +89,7 @@ def environment(**options: Any) -> Environment:
     env = Environment(**options)
     env.globals.update(static=static, url=lambda name, *args, **kwargs: reverse(name, args=args, kwargs=kwargs))
     env.filters.update(
-        money=shown, ago=ago, day=day, moment=moment, phone=phone.shown, last4=phone.last_four, duration=duration
+        money=shown, ago=ago, day=day, clock=clock, moment=moment, phone=phone.shown, last4=phone.last_four, duration=duration
     )
     return env
 
