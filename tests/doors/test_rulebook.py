@@ -10,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from careline.domain.journal.models import Line as JournalLine
 from careline.domain.rulebook import queries as rulebooks
+from careline.doors.web import rulebook
 from careline.foundation import policy
 from tests.doors.test_access import Browser
 from tests.doors.test_money import words
@@ -64,6 +65,11 @@ def test_who_may_what_is_a_table_of_acts_and_roles(ana):
     page = words(ana.get(HERE + "?part=who")).replace("● ", "")
     assert "In training Associate Expert Lead Supervisor Administrator AI agent Service Job" in page
     assert "Take a payment no yes yes yes yes no no no no" in page and "Opened the staff page no no no no no yes no no no" in page
+
+
+def test_everything_that_may_be_done_has_a_name_in_words(house):
+    for code in policy.actions(rulebooks.current().files["authority.cedarschema"]):
+        assert rulebook.act_title(code) != code, code
 
 
 def test_every_file_of_the_rulebook_can_be_read_there(ana):

@@ -31,10 +31,11 @@ PARTS = {
 WHO, CONDITIONS, GUIDES, HISTORY = "who", "conditions", "guides", "history"
 # What else there is to do about the rules: label, route, and the act that a role must have to see it.
 MOVES = (("Who may do this?", "who-may", "view.who_may"), ("Change the rules", "changes", "view.proposal"))
-# What machines do that is no act of the desk.
+# What machines do that is no act of the desk, and a right that opens no page of its own.
 RUNS = {
-    "imports.run": "Import a carrier's files", "bills.run": "Bill a cycle", "collections.run": "Climb the ladder", "payments.autopay": "Take autopay",
-    "arrangements.settle": "Settle the days of arrangements",
+    "imports.run": "Import a carrier's files", "exports.run": "Export a carrier's files", "bills.run": "Bill a cycle", "collections.run": "Climb the ladder", "payments.autopay": "Take autopay",
+    "arrangements.settle": "Settle the days of arrangements", "arrangements.charge": "Charge the parts of arrangements on their day",
+    "view.protected": "Find accounts under a survivor's protection",
 }  # fmt: skip
 SHORT = {"trainee": "In training", "agent": "AI agent"}
 
