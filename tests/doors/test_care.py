@@ -182,3 +182,11 @@ def test_a_rulebook_from_before_account_care_shows_the_page_all_the_same(ana, ma
     no = ana.do(ana.contact, "customers.set_consent", account=maria.pk, about="cpni:any", yes="true")
     assert no.status_code == 422 and not Consent.objects.exists()
     assert JournalLine.objects.filter(code="customers.set_consent").exists()
+
+
+def test_what_is_not_possible_yet_is_said_before_anything_is_typed(house, maria, clock):
+    ana = Browser(house["ana"])
+    contact = hold_contact(house["ana"], maria, "verified")
+    form = words(ana.get(f"/contacts/{contact.reference}/?act=customers.change_contact"))
+    act = form.split('id="act"')[1].split("</form>")[0]
+    assert 'class="refusal' in act and "verify=more" in act and "at your old address" not in act

@@ -189,6 +189,10 @@ def _account(
         shape = FORMS[wanted](desk, data if outcome is not None and data is not None else request.GET)
         if outcome is not None and code == wanted:
             shape = forms.refilled(shape, data, outcome, _ways(desk, code, outcome, data))
+        elif not shape["refusal"] and (no := desk.refused(wanted)) is not None:
+            # What is not possible is said before anything is typed. Whoever may say yes is asked once it was.
+            ways = _ways(desk, wanted, Outcome("refused", no.say, refusal=no), {})
+            shape["refusal"] = forms.shown_refusal(no, [way for way in ways if way.get("href")])
         context["act"] = {"form": shape, "outcome": None}
     elif outcome is not None and code and code != "contacts.note" and code not in cause.KINDS:
         context["act"] = _outcome_shape(desk, code, outcome, data)
