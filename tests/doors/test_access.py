@@ -515,7 +515,7 @@ ACTS = {
 # back the credit of a colleague, and whoever may grant $40 themselves has nothing to ask.
 OTHERWISE = {
     ("tom", "credits.grant"): (MISMATCH, VERIFY, LIVE, TOO_MUCH, TOO_MUCH),
-    ("tom", "payments.take"): (MISMATCH, VERIFY, LIVE, NO_ROLE, NO_ROLE),
+    **{("tom", f"payments.{verb}"): (MISMATCH, VERIFY, LIVE, NO_ROLE, NO_ROLE) for verb in ("take", "switch_autopay")},
     **{("tom", f"lines.{verb}"): (MISMATCH, VERIFY, LIVE, NO_ROLE, NO_ROLE) for verb in ("suspend", "restore", "add_data", "change_plan")},
     ("tom", "billing.add_promotion"): (MISMATCH, VERIFY, LIVE, "promotion-worth", "promotion-worth"),
     ("tom", "billing.end_agreed"): (MISMATCH, VERIFY, LIVE, NO_ROLE, NO_ROLE),
