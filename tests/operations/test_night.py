@@ -561,7 +561,7 @@ def test_a_payment_an_arrangement_and_a_rung_at_once_come_out_as_one_after_the_o
 def pay_in_turn(account: Account, amount: int) -> None:
     with transaction.atomic():
         customers.lock_accounts([account.pk])
-        pay(account, amount, at(16, 14))
+        pay(account, amount, at(16, 14) + timedelta(minutes=1))
 
 
 def test_the_agency_gets_each_account_once_and_hears_when_it_has_paid(house, tmp_path):

@@ -37,6 +37,11 @@ def digest_at(at: datetime) -> str | None:
     return row[0] if row else None
 
 
+def begun() -> bool:
+    """Whether any policy was ever taken into force; asked of a database of any release, so no column is named."""
+    return Activation.objects.exists()
+
+
 def known(digest: str) -> Rulebook | None:
     """The bundle with this digest, or None when there is none."""
     try:
