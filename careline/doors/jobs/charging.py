@@ -47,7 +47,7 @@ class Kind:
 # By what the key of a try begins with.
 KINDS: Final = {
     "autopay": Kind("payments.autopay", "Autopay", "autopay", "receipt", "autopay_declined"),
-    "part": Kind("arrangements.charge", "Part of the arrangement", "arrangement", "part_charged", "part_declined"),
+    "part": Kind("arrangements.charge", "Part of the arrangement", "arrangement_part", "part_charged", "part_declined"),
 }
 
 
