@@ -494,7 +494,9 @@ def test_serve_answers_and_leaves_nothing_behind(house, number):
         out, err = desk.communicate(timeout=10)
         assert time.monotonic() - start < 5
     assert desk.returncode == 0
-    assert [line.split(" is the sandbox")[0] for line in err.splitlines()] == [f"Note: CARELINE_{port}" for port in PORTS]
+    # A machine that is busy may leave a web process no time to go by itself: it is ended, and that is said.
+    notes = [line.split(" is the sandbox")[0] for line in err.splitlines() if "gracefully stop" not in line]
+    assert notes == [f"Note: CARELINE_{port}" for port in PORTS]
     assert out.splitlines() == [f"Careline answers on http://127.0.0.1:{port}/ (Ctrl-C ends it)."]
     wait_for(lambda: not house.processes(), 2)
 
