@@ -254,7 +254,7 @@ def test_two_who_write_at_once_get_the_ids_of_their_own_rows(committed_house, ra
     assert PaymentMethod.objects.filter(token__regex="^[xyz]").count() == 3 * 4 * 150
 
 
-@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL returns the ids itself")
+@pytest.mark.only_sqlite  # PostgreSQL returns the ids itself
 @pytest.mark.parametrize("trigger", [
     "AFTER INSERT ON ledger_paymentmethod WHEN NEW.token NOT LIKE 'echo%' BEGIN INSERT INTO ledger_paymentmethod "
     "(account_id, kind, token, brand, last_four, is_active) VALUES (NEW.account_id, 'card', 'echo', 'Visa', '0000', 1); END",
@@ -271,7 +271,7 @@ def test_ids_that_a_trigger_makes_doubtful_are_an_error_and_never_a_guess(house,
         cursor.execute("DROP TRIGGER doubtful")
 
 
-@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL returns the ids itself")
+@pytest.mark.only_sqlite  # PostgreSQL returns the ids itself
 def test_every_key_that_is_a_number_counts_on_and_never_again(house):
     """What the ids of many rows at once rest on."""
     with connection.cursor() as cursor:
