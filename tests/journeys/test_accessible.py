@@ -316,6 +316,19 @@ def test_a_refusal_a_request_and_the_end(carrier, sit_down, check):
     check(ana, "a contact that is closed")
 
 
+def test_the_rules_and_those_who_look_after_them(carrier, sit_down, check):
+    for who, paths in {
+        "sam": ("/rulebook", "/rulebook?part=who", "/rulebook?part=limits.toml", "/rulebook?part=history", "/rulebook/who-may", "/rulebook/changes",
+                "/supervision", "/emergency", "/past-due", "/past-due/what-if", "/me/sign-in"),
+        "lena": ("/let-in",),
+        "ada": ("/people", "/checklist"),
+    }.items():  # fmt: skip
+        person = sit_down(who)
+        for path in paths:
+            assert person.goto(carrier.url + path).ok, path
+            check(person, path, everywhere=True)
+
+
 def test_find_the_cause_and_the_guides(carrier, sit_down, check):
     ana = sit_down("ana")
     answer(ana, carrier)
