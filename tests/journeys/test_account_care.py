@@ -128,6 +128,7 @@ def test_sam_holds_the_records_of_an_account_and_redacts_nothing_until_another_l
     expect(sam.locator(".level")).to_contain_text("Verified")
     sam.fill("#note-words", "Her daughter is in Spokane")
     sam.click("text=Save note")
+    expect(sam.locator(".flash")).to_contain_text("Note")
     sam.keyboard.press("t")
     sam.locator(".timeline li", has_text="Spokane").locator("a", has_text="redact").click()
     expect(sam.locator("#act")).to_contain_text("do not come back")
