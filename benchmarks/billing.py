@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import os
 import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -32,6 +31,9 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
+
+from benchmarks.both import on_both  # noqa: E402
+
 COUNT = next((int(word) for word in sys.argv[1:] if word.isdecimal()), 10_000)
 CYCLE = date(2026, 11, 4)
 BEFORE = [date(2026, 8, 4), date(2026, 9, 4), date(2026, 10, 4)]  # the first days of the bills that are there
@@ -47,15 +49,7 @@ def main() -> None:
     print(f"{COUNT:,} accounts, one process, {os.cpu_count()} cores, load average {load:.1f} at the start\n")
     print("| database | drafting, accounts/s | issuing, accounts/s | whole, accounts/s | accounts per CPU s | rows | floor, s (CPU) | run / floor (CPU) | memory, MB (added) | trial balance, s |")
     print("| --- | --: | --: | --: | --: | --: | --: | --: | --: | --: |", flush=True)
-    again = [sys.executable, __file__, "--here", str(COUNT)]
-    subprocess.run(again, check=True, env={k: v for k, v in os.environ.items() if k != "CARELINE_DATABASE_URL"})
-    if "--one" in sys.argv:
-        return
-    code = subprocess.run([str(ROOT / ".ci" / "with-postgresql"), *again]).returncode
-    if code == 77:
-        print("\nPostgreSQL: not installed here.")
-    elif code:
-        sys.exit(code)
+    on_both(__file__, [str(COUNT)], postgresql="--one" not in sys.argv)
 
 
 def noon(day: date) -> datetime:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import re
-import subprocess
 import sys
 import tempfile
 import time
@@ -22,6 +21,9 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
+
+from benchmarks.both import on_both  # noqa: E402
+
 SECONDS = 5.0
 DESKS = 4
 
@@ -33,13 +35,7 @@ def main() -> None:
             measure_here()
         return
     print(f"{DESKS} processes, {SECONDS:.0f} s each, {os.cpu_count()} cores\n\n| a second | database |  |\n| --- | --- | --: |", flush=True)
-    again = [sys.executable, __file__, "--here"]
-    subprocess.run(again, check=True, env={k: v for k, v in os.environ.items() if k != "CARELINE_DATABASE_URL"})
-    code = subprocess.run([str(ROOT / ".ci" / "with-postgresql"), *again]).returncode
-    if code == 77:
-        print("\nPostgreSQL: not installed here.")
-    elif code:
-        sys.exit(code)
+    on_both(__file__)
 
 
 def measure_here() -> None:

@@ -25,6 +25,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
+
+from benchmarks.both import on_both  # noqa: E402
+
 REPEATS = 500
 FIRSTS = 50
 
@@ -41,14 +44,7 @@ def main() -> None:
         return
     print(f"{given.accounts:,} accounts, one client, one web process, {os.cpu_count()} cores\n")
     print("|  | database | p50 ms | p99 ms | CPU ms | queries | bytes |\n| --- | --- | --: | --: | --: | --: | --: |", flush=True)
-    again = [sys.executable, __file__, "--here", "--accounts", str(given.accounts)]
-    environment = {k: v for k, v in os.environ.items() if k != "CARELINE_DATABASE_URL"}
-    subprocess.run([*again, *(["--home", given.home] if given.home else [])], check=True, env=environment)
-    code = subprocess.run([str(ROOT / ".ci" / "with-postgresql"), *again]).returncode
-    if code == 77:
-        print("\nPostgreSQL: not installed here.")
-    elif code:
-        sys.exit(code)
+    on_both(__file__, ["--accounts", str(given.accounts)], on_sqlite=["--home", given.home] if given.home else [])
 
 
 def measure_here(accounts: int, home: str) -> None:

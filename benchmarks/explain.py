@@ -11,7 +11,6 @@ oldest, `ledger.queries.explained` whole: five questions and the rules. PostgreS
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -22,6 +21,9 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
+
+from benchmarks.both import on_both  # noqa: E402
+
 REPEATS = 400
 BILLS = 18
 LINES = 8
@@ -34,13 +36,7 @@ def main() -> None:
             measure_here()
         return
     print(f"{BILLS} bills of {LINES} phone lines, {REPEATS} times\n\n|  | database | lines read | causes | p50 ms | p99 ms |\n| --- | --- | --: | --: | --: | --: |", flush=True)
-    again = [sys.executable, __file__, "--here"]
-    subprocess.run(again, check=True, env={k: v for k, v in os.environ.items() if k != "CARELINE_DATABASE_URL"})
-    code = subprocess.run([str(ROOT / ".ci" / "with-postgresql"), *again]).returncode
-    if code == 77:
-        print("\nPostgreSQL: not installed here.")
-    elif code:
-        sys.exit(code)
+    on_both(__file__)
 
 
 def measure_here() -> None:

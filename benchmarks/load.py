@@ -25,6 +25,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.both import on_both  # noqa: E402
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -40,15 +42,7 @@ def main() -> None:
         return
     print(f"{given.accounts:,} accounts, {given.form}, {os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f} at the start\n")
     print("|  | database | rows | seconds | CPU s | accounts/s | rows/s of CPU | memory MB |\n| --- | --- | --: | --: | --: | --: | --: | --: |", flush=True)
-    again = [sys.executable, __file__, *sys.argv[1:], "--here"]
-    environment = {k: v for k, v in os.environ.items() if k != "CARELINE_DATABASE_URL"}
-    subprocess.run(again, check=True, env=environment)
-    if not given.sqlite:
-        code = subprocess.run([str(ROOT / ".ci" / "with-postgresql"), *again], env=environment).returncode
-        if code == 77:
-            print("\nPostgreSQL: not installed here.")
-        elif code:
-            sys.exit(code)
+    on_both(__file__, sys.argv[1:], postgresql=not given.sqlite)
 
 
 class House:

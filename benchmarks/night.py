@@ -26,6 +26,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
+
+from benchmarks.both import on_both  # noqa: E402
+
 COUNT = next((int(word) for word in sys.argv[1:] if word.isdecimal()), 10_000)
 DUE = date(2026, 11, 21)
 NIGHT = datetime(2026, 11, 24, 8, tzinfo=UTC)  # three in the morning in New York
@@ -44,13 +47,7 @@ def main() -> None:
     print(f"{COUNT:,} accounts, {os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f} at the start\n")
     print("| database | night, s | CPU, s | accounts/s | written accounts/s | rows | floor 1, rows/s | floor 2, s | night / floor 2 | memory, MB (added) | grant p50, p99 ms (n) | alone p99 |")
     print("| --- | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |", flush=True)
-    again = [sys.executable, __file__, "--here", str(COUNT)]
-    subprocess.run(again, check=True, env={k: v for k, v in os.environ.items() if k != "CARELINE_DATABASE_URL"})
-    code = subprocess.run([str(ROOT / ".ci" / "with-postgresql"), *again]).returncode
-    if code == 77:
-        print("\nPostgreSQL: not installed here.")
-    elif code:
-        sys.exit(code)
+    on_both(__file__, [str(COUNT)])
 
 
 def make() -> None:

@@ -108,16 +108,16 @@ def asked(house):
         "domain.contacts.queries._recent": [((), account | {"since": since, "but": desk.contact})],
         "domain.customers.operations._lock_many": [((), accounts)],
         "domain.customers.operations._lock_one": [((), account)],
-        "domain.customers.queries._consents": [((), accounts | {"topics": ("collections", "all")})],
-        "domain.customers.queries._line": [((), {"line": maria.lines.get().pk})],
-        "domain.customers.queries._lines": [((), account)],
-        "domain.customers.queries._lines_in_period": [((), account | {"since": date(2026, 11, 1)})],
-        "domain.customers.queries._names": [((1, 9, False), EDGE), ((2, 9, True), EDGE)],
-        "domain.customers.queries._numbers": [(("reversed", 9, False), {"first": "8810", "last": "8810999999999999"}), (("digits", 9, True), {"first": "1206", "last": "1206999999999999"})],
-        "domain.customers.queries._owing": [((), accounts)],
-        "domain.customers.queries._people": [((), account)],
-        "domain.customers.queries._texted": [((), accounts)],
-        "domain.customers.queries._referred": [((), {"written": maria.reference, "upper": maria.reference, "ours": maria.reference})],
+        "domain.customers.queries.accounts._consents": [((), accounts | {"topics": ("collections", "all")})],
+        "domain.customers.queries.accounts._line": [((), {"line": maria.lines.get().pk})],
+        "domain.customers.queries.accounts._lines": [((), account)],
+        "domain.customers.queries.accounts._lines_in_period": [((), account | {"since": date(2026, 11, 1)})],
+        "domain.customers.queries.finding._names": [((1, 9, False), EDGE), ((2, 9, True), EDGE)],
+        "domain.customers.queries.finding._numbers": [(("reversed", 9, False), {"first": "8810", "last": "8810999999999999"}), (("digits", 9, True), {"first": "1206", "last": "1206999999999999"})],
+        "domain.customers.queries.accounts._owing": [((), accounts)],
+        "domain.customers.queries.accounts._people": [((), account)],
+        "domain.customers.queries.accounts._texted": [((), accounts)],
+        "domain.customers.queries.finding._referred": [((), {"written": maria.reference, "upper": maria.reference, "ours": maria.reference})],
         "domain.diagnosis.queries._answers": [((), {"walk": walk})],
         "domain.diagnosis.queries._open_of": [((), account)],
         "domain.diagnosis.queries._walk": [((), {"walk": walk})],
@@ -176,7 +176,7 @@ def test_a_prepared_question_refuses_null(asked):
 
 def test_an_unnamed_value_is_an_error_and_never_a_wider_answer(asked):
     with pytest.raises(KeyError):
-        questions()["domain.customers.queries._people"]()
+        questions()["domain.customers.queries.accounts._people"]()
 
 
 @pytest.mark.parametrize("few", [20, 2])
