@@ -70,11 +70,6 @@ class Clock:
         self.now += timedelta(**delta)
 
 
-@pytest.fixture
-def clock(monkeypatch):
-    return Clock(monkeypatch)
-
-
 @contextmanager
 def undone() -> Iterator[None]:
     """What happens inside is tried and taken back, so that the next try finds the same desk."""

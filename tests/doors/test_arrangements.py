@@ -13,7 +13,7 @@ from careline.domain.customers.models import Account
 from careline.domain.ledger.models import Payment
 from careline.doors.jobs.promises import settle_day
 from tests import people
-from tests.doors.test_access import Browser, Clock
+from tests.doors.test_access import Browser
 from tests.doors.test_api import Caller, token_of
 from tests.doors.test_money import sit_down, words
 from tests.doors.test_pages import NASTY, Counting, bears, text_of
@@ -21,11 +21,6 @@ from tests.people import TUESDAY
 
 PAYDAY = {"now": "71", "each": "71", "payday": "2026-11-27", "rhythm": "two_weeks"}
 HALVES = "2026-11-24:7100,2026-11-27:7100"
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    return Clock(monkeypatch)
 
 
 @pytest.fixture

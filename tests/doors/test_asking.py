@@ -11,17 +11,7 @@ from careline.domain.credits.models import Grant
 from careline.domain.journal.models import Line
 from careline.domain.ledger.models import BillLine
 from tests import people
-from tests.doors.test_access import Browser, Clock, hold_contact
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    return Clock(monkeypatch)
-
-
-@pytest.fixture
-def maria(house, clock):
-    return people.open_account()
+from tests.doors.test_access import Browser, hold_contact
 
 
 @pytest.fixture

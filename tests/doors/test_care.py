@@ -9,13 +9,10 @@ import pytest
 
 from careline.domain.customers.models import Account, AccountPerson, Consent, Customer, Person, Pin
 from careline.domain.journal.models import Line as JournalLine
-from tests.doors.test_access import Browser, Clock, hold_contact
+from tests.doors.test_access import Browser, hold_contact
 from tests.people import TUESDAY, open_account
 
-
-@pytest.fixture(autouse=True)
-def clock(monkeypatch):
-    return Clock(monkeypatch)
+pytestmark = pytest.mark.usefixtures("clock")
 
 
 @pytest.fixture

@@ -25,21 +25,11 @@ from careline.domain.ledger import queries as ledger
 from careline.doors.web import cause
 from careline.foundation.rulebook import Rulebook
 from tests import people
-from tests.doors.test_access import Browser, Clock, begin_a_walk, hold_contact, undone
+from tests.doors.test_access import Browser, begin_a_walk, hold_contact, undone
 from tests.doors.test_pages import NASTY, Counting, bears, text_of
 from tests.people import TUESDAY, Desk, key
 
 BOOK = Rulebook.from_folder(Path(settings.ROOT) / "rulebook" / "default")
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    return Clock(monkeypatch)
-
-
-@pytest.fixture
-def maria(house, clock):
-    return people.open_account()
 
 
 @pytest.fixture

@@ -9,20 +9,12 @@ import pytest
 from careline.carriers.sandbox import SandboxNetwork
 from careline.domain.customers.models import AddedData, Line, Plan
 from careline.domain.ledger.models import UnbilledCharge
-from tests.doors.test_access import Browser, Clock, hold_contact
-from tests.people import open_account
+from tests.doors.test_access import Browser, hold_contact
 
 HERE = "/contacts/{}/"
 
 
-@pytest.fixture(autouse=True)
-def clock(monkeypatch):
-    return Clock(monkeypatch)
-
-
-@pytest.fixture
-def maria(house):
-    return open_account()
+pytestmark = pytest.mark.usefixtures("clock")
 
 
 @pytest.fixture

@@ -17,15 +17,9 @@ from careline.domain.ledger import operations as ledger_operations
 from careline.domain.ledger import queries as ledger
 from careline.domain.ledger.models import Bill, BillLine, Entry, Payment, Refund
 from tests import people
-from tests.doors.test_access import Browser, Clock, hold_contact
+from tests.doors.test_access import Browser, hold_contact
 from tests.doors.test_pages import NASTY, Counting, bears, text_of
 from tests.people import TUESDAY, Desk
-
-
-@pytest.fixture
-def maria(house, monkeypatch):
-    Clock(monkeypatch)
-    return people.open_account()
 
 
 @pytest.fixture

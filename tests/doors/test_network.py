@@ -14,16 +14,11 @@ from careline.domain.diagnosis.models import Answer
 from careline.domain.journal.models import Line as JournalLine
 from careline.domain.network.models import Area, AreaPart, Trouble
 from tests import people
-from tests.doors.test_access import PEOPLE, SIGN_IN, Browser, Clock, answer_of, hold_contact, undone
+from tests.doors.test_access import PEOPLE, SIGN_IN, Browser, answer_of, hold_contact, undone
 from tests.doors.test_pages import NASTY, Counting, bears, text_of
 from tests.people import TUESDAY, Desk, key
 
 SAY = "Some customers near Seattle have no service. Our people are on it."
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    return Clock(monkeypatch)
 
 
 @pytest.fixture

@@ -23,12 +23,7 @@ from careline.domain.rulebook import queries as rulebooks
 from careline.doors import ready
 from careline.doors.jobs import guards, worker
 from tests import people
-from tests.doors.test_access import Browser, Clock, hold_contact
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    return Clock(monkeypatch)
+from tests.doors.test_access import Browser, hold_contact
 
 
 @pytest.fixture(autouse=True)

@@ -28,7 +28,6 @@ from tests import people
 from tests.doors.test_access import (
     ACTS,
     Browser,
-    Clock,
     ask_for_a_credit,
     begin_a_walk,
     hold_contact,
@@ -36,16 +35,6 @@ from tests.doors.test_access import (
     undone,
 )
 from tests.people import TUESDAY, Desk, key
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    return Clock(monkeypatch)
-
-
-@pytest.fixture
-def maria(house, clock):
-    return people.open_account()
 
 
 @pytest.fixture

@@ -19,14 +19,9 @@ from django.test import Client
 from careline.domain.journal.models import Line as JournalLine
 from careline.domain.staff.models import Staff
 from tests import people
-from tests.doors.test_access import Browser, Clock, answer_of, ask_for_a_credit, hold_contact
+from tests.doors.test_access import Browser, answer_of, ask_for_a_credit, hold_contact
 
 PASSWORD = "a long sentence for tests"
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    return Clock(monkeypatch)
 
 
 def sign_in(login="ana", password=PASSWORD, address="/sign-in", http=None, **headers):

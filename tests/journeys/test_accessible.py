@@ -10,7 +10,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests.journeys.test_whole_contact import ring
+from tests.journeys.greeting import answer, ring, verify
 from tests.journeys.walking import Caller
 
 WIDTHS = {"desk": {"width": 1440, "height": 900}, "tablet": {"width": 820, "height": 1180}}
@@ -52,18 +52,6 @@ def check() -> Iterator[Checker]:
     yield checker
     assert checker.places, "no place was looked at"
     assert not checker.found, "\n".join(checker.found)
-
-
-def answer(page: Page, carrier, number: str = "(206) 555-0188") -> None:
-    ring(page, carrier, number)
-    page.click("text=Answer")
-    expect(page.locator(".verify")).to_be_visible()
-
-
-def verify(page: Page) -> None:
-    page.fill("[name=pin]", "4711")
-    page.keyboard.press("Enter")
-    expect(page.locator(".balance")).to_be_visible()
 
 
 def test_axe_would_find_something(chromium, check):

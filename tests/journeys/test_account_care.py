@@ -6,7 +6,7 @@ import re
 
 from playwright.sync_api import expect
 
-from tests.journeys.test_whole_contact import ring
+from tests.journeys.greeting import answer_and_verify, ring
 
 
 def prove_the_phone(page, carrier):
@@ -21,11 +21,7 @@ def prove_the_phone(page, carrier):
 
 def test_maria_moves_changes_her_mail_and_pin_locks_her_number_and_names_her_brother(carrier, sit_down):
     ana = sit_down("ana")
-    ring(ana, carrier, "(206) 555-0188")
-    ana.click("text=Answer")
-    ana.fill("[name=pin]", "4711")
-    ana.keyboard.press("Enter")
-    expect(ana.locator(".level")).to_contain_text("Verified")
+    answer_and_verify(ana, carrier)
 
     # One proof is not enough, and the refusal leads to the other.
     ana.keyboard.press("j")
@@ -121,11 +117,7 @@ def test_renees_line_gets_an_account_of_its_own_and_nobody_finds_it(carrier, sit
 
 def test_sam_holds_the_records_of_an_account_and_redacts_nothing_until_another_lifts_it(carrier, sit_down):
     sam = sit_down("sam")
-    ring(sam, carrier, "(206) 555-0188")
-    sam.click("text=Answer")
-    sam.fill("[name=pin]", "4711")
-    sam.keyboard.press("Enter")
-    expect(sam.locator(".level")).to_contain_text("Verified")
+    answer_and_verify(sam, carrier)
     sam.fill("#note-words", "Her daughter is in Spokane")
     sam.click("text=Save note")
     expect(sam.locator(".flash")).to_contain_text("Note")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.sync_api import expect
 
-from tests.journeys.test_whole_contact import ring
+from tests.journeys.greeting import answer_and_verify
 
 QUICK = """() => {
   const field = (name) => [...document.querySelectorAll(`#act [name=${name}]`)];
@@ -21,11 +21,7 @@ QUICK = """() => {
 
 def test_ana_chooses_and_types_faster_than_the_form_is_drawn_again(carrier, sit_down):
     ana = sit_down("ana")
-    ring(ana, carrier, "(206) 555-0188")
-    ana.click("text=Answer")
-    ana.fill("[name=pin]", "4711")
-    ana.keyboard.press("Enter")
-    expect(ana.locator(".level")).to_contain_text("Verified")
+    answer_and_verify(ana, carrier)
     ana.keyboard.press("c")
     expect(ana.locator("#act [name=reason]")).to_be_focused()
 

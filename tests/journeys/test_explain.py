@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from playwright.sync_api import expect
 
+from tests.journeys.greeting import ring
 from tests.journeys.test_accessible import Checker
-from tests.journeys.test_whole_contact import ring
 
 
 def test_ana_explains_a_jump_credits_what_was_wrong_and_sends_the_explanation(carrier, sit_down):

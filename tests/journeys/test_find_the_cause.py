@@ -10,8 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.journeys.conftest import ROOT, _environment
-from tests.journeys.test_keyboard import answer_and_verify
-from tests.journeys.test_whole_contact import ring
+from tests.journeys.greeting import answer_and_verify, ring
 from tests.journeys.walking import Caller
 
 

@@ -4,20 +4,12 @@ from __future__ import annotations
 
 from playwright.sync_api import Page, expect
 
-from tests.journeys.test_whole_contact import ring
+from tests.journeys.greeting import answer_and_verify, ring
 
 
 def focused(page: Page) -> str:
     """Where the focus is: the field's name, else the element's id, class or kind."""
     return page.evaluate("(e => e.name || e.id || e.className || e.tagName.toLowerCase())(document.activeElement)")
-
-
-def answer_and_verify(page: Page, carrier) -> None:
-    ring(page, carrier, "(206) 555-0188")
-    page.click("text=Answer")
-    page.fill("[name=pin]", "4711")
-    page.keyboard.press("Enter")
-    expect(page.locator(".balance")).to_be_visible()
 
 
 def test_the_whole_contact_without_a_mouse(carrier, sit_down):

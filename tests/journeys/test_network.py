@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.sync_api import expect
 
-from tests.journeys.test_accessible import answer, verify
+from tests.journeys.greeting import answer, verify
 
 SAY = "Parts of Seattle have no service. We expect it back by six."
 

@@ -34,6 +34,7 @@ def test_ana_adds_a_security_key_signs_in_with_it_and_ends_the_session_she_left_
     codes = page.locator(".codes li").all_inner_texts()
     assert len(codes) == 10 and all(re.fullmatch(r"\d{4} \d{4}", c) for c in codes)
     page.click("text=I have kept them")
+    page.wait_for_selector("text=I have kept them", state="detached")
     assert page.locator("tr", has_text="Blue key").count() == 1
 
     page.click("summary[aria-label*=menu]")

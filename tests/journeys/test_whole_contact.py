@@ -7,12 +7,7 @@ import time
 
 from playwright.sync_api import expect
 
-
-def ring(page, carrier, number):
-    page.goto(carrier.url + "/ring")
-    page.fill("#form-ring-number [name=caller_number]", number)
-    page.click("#form-ring-number button")
-    page.wait_for_url(carrier.url + "/")
+from tests.journeys.greeting import answer_and_verify, ring
 
 
 def test_ana_answers_verifies_credits_asks_a_lead_takes_a_payment_and_wraps_up(carrier, sit_down):
@@ -185,11 +180,7 @@ def test_nobody_opens_their_own_account_unless_a_second_person_admits_them(carri
 
 def test_a_warm_hand_over_keeps_what_was_proven_and_a_dropped_line_does_not(carrier, sit_down):
     ana, ben = sit_down("ana"), sit_down("ben")
-    ring(ana, carrier, "2065550188")
-    ana.click("text=Answer")
-    ana.fill("[name=pin]", "4711")
-    ana.keyboard.press("Enter")
-    expect(ana.locator(".balance")).to_be_visible()
+    answer_and_verify(ana, carrier)
     ana.keyboard.press("o")
     ana.select_option("[name=to]", label="Ben Carter, associate")
     ana.click("text=Offer it")
@@ -225,11 +216,7 @@ def test_typed_words_survive_a_reload_and_another_tab(carrier, sit_down):
 
 def test_a_double_click_is_one_credit(carrier, sit_down):
     ana = sit_down("ana")
-    ring(ana, carrier, "2065550188")
-    ana.click("text=Answer")
-    ana.fill("[name=pin]", "4711")
-    ana.keyboard.press("Enter")
-    expect(ana.locator(".balance")).to_be_visible()
+    answer_and_verify(ana, carrier)
     ana.keyboard.press("c")
     ana.fill("[name=amount]", "5")
     ana.dblclick("text=Grant the credit")
@@ -260,11 +247,7 @@ def test_the_desk_works_without_script(carrier, sit_down, chromium):
 
 def test_ctrl_k_reaches_every_act_and_the_question_mark_lists_the_keys(carrier, sit_down):
     ana = sit_down("ana")
-    ring(ana, carrier, "2065550188")
-    ana.click("text=Answer")
-    ana.fill("[name=pin]", "4711")
-    ana.keyboard.press("Enter")
-    expect(ana.locator(".balance")).to_be_visible()
+    answer_and_verify(ana, carrier)
     ana.keyboard.press("Control+k")
     ana.keyboard.type("payment link")
     ana.keyboard.press("Enter")
