@@ -63,7 +63,8 @@ def break_glass(act: Act, given: Open, scene: Scene) -> Done:
                  subject=f"Emergency access by {act.who.name}",
                  body=f"{act.who.name} opened account {found.reference if found else ''} in an emergency: {title.lower()}. Take note of it under Supervision.")  # fmt: skip
             told += 1
-    return Done(f"Broke the glass: {title.lower()}; {told} supervisors told by e-mail", {"opening": str(row.pk)}, data={"opening": str(row.pk), "reason": given.reason, "told": told},
+    mailed = f"{told} supervisor{'s' if told > 1 else ''} told by e-mail" if told else "no other supervisor has an e-mail address, so it waits on Supervision"
+    return Done(f"Broke the glass: {title.lower()}; {mailed}", {"opening": str(row.pk)}, data={"opening": str(row.pk), "reason": given.reason, "told": told},
                 payload={"words": given.words}, chain=journal.account_chain(given.account))  # fmt: skip
 
 

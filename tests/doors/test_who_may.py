@@ -85,7 +85,7 @@ def test_an_administrator_asks_without_an_account_and_an_associate_not_at_all(ho
 
 def test_what_is_not_said_yet_is_asked_for_and_what_cannot_be_read_is_said_at_its_field(lena):
     page = words(lena.get(HERE + "?act=credits.grant"))
-    assert "Only basis and role were asked. Give reason and amount" in page and row(page, "Associate").startswith(" Associate yes Nothing stops it")
+    assert "Only basis and role were asked. Give reason and amount" in page and row(page, "Associate").startswith(" Associate may open it")
     for bad, says in (("&amount=ten", "amount"), ("&reason=gift", "Choose one of the list"), ("&account=A-1", "no account of this reference")):
         answer = lena.get(HERE + "?act=credits.grant" + bad)
         assert answer.status_code == 422 and says in words(answer)
@@ -106,3 +106,11 @@ def test_every_act_can_be_asked_about_on_every_basis(house, code):
             assert [a.role for a in found.answers] == list(book.ranks)
             assert not any(a.refusal and a.refusal.rule == "fault" for a in found.answers)
             assert {a.role for a in found.answers if a.has} == set(book.authority.roles_with(code))
+
+
+def test_an_amount_without_what_its_limit_depends_on_is_not_answered(house):
+    sam = Browser(house["sam"])
+    answer = sam.get("/rulebook/who-may?act=credits.grant&amount=30")
+    page = answer.content.decode()
+    assert answer.status_code == 422 and "The limit depends on it." in page and "<tbody>" not in page
+    assert "may open it" in sam.get("/rulebook/who-may?act=credits.grant").content.decode(), "without an amount: who opens the form"

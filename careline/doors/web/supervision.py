@@ -27,9 +27,10 @@ from careline.domain.oversight.rules import Kind
 from careline.domain.rulebook import queries as rulebooks
 from careline.domain.staff import queries as staff
 from careline.doors.web import forms
+from careline.doors.web.journal_rows import rows_of
 from careline.doors.web.render import page, zone
-from careline.doors.web.rulebook import act_title, not_shown, role_title
-from careline.foundation import seal
+from careline.doors.web.rulebook import not_shown, role_title
+from careline.foundation import phone, seal
 from careline.foundation.act import NO_BASIS
 
 MOST = 500  # lines of a page; an export has up to ten times as many
@@ -188,7 +189,7 @@ def opened(request: HttpRequest, opening_id: int) -> HttpResponse:
     rows = journal.lines(**wanted, most=MOST)
     facts = []
     if row.kind == Kind.GLASS:
-        facts = [("Customer", row.account.customer.name), ("Account", row.account.reference), *((f"Line {n}", line.msisdn) for n, line in enumerate(customers.numbers_of_record(row.account_id), 1))]
+        facts = [("Customer", row.account.customer.name), ("Account", row.account.reference), *((f"Line {n}", phone.shown(line.msisdn)) for n, line in enumerate(customers.numbers_of_record(row.account_id), 1))]
     shape = {
         "title": f"Account {row.account.reference}", "crumb": "", "day": None, "action": request.path, "yesterday": None, "tomorrow": None, "facts": facts,
         "until": row.until, "person": request.GET.get("by", ""), "people": [(p.who.key, p.name) for p in staff.everybody()], **_page_of(request, rows),
@@ -205,19 +206,25 @@ def _filters(request: HttpRequest) -> dict[str, Any]:
 
 
 def _page_of(request: HttpRequest, rows: list[Any]) -> dict[str, Any]:
-    entries = [journal.entry(row) for row in rows]
-    states, said = {"refused": "bad", "pending": "risk"}, {"looked": "shown"}
+    found = reversed(rows_of([journal.entry(row) for row in reversed(rows)]))
+    about = _about([row.chain.name for row in rows])
     kept = {k: v for k in ("day", "kind", "outcome", "by") if (v := request.GET.get(k))}
     exports = request.user.role in rulebooks.current().authority.roles_with("view.export")
     return {
         "kind": request.GET.get("kind", ""), "kinds": KINDS, "outcome": request.GET.get("outcome", ""), "outcomes": OUTCOMES, "full": len(rows) == MOST,
         "export": f"?{urlencode({**kept, 'export': 1})}" if exports else None,
-        "rows": [
-            {"at": e.at, "who": e.who_name + (f", asked by {e.asked_by}" if e.asked_by else ""), "what": e.say, "act": act_title(e.code), "basis": e.basis.replace(":", " ").removesuffix(" -"),
-             "outcome": said.get(e.outcome, e.outcome), "state": states.get(e.outcome), "rule": e.data.get("rule"), "chain": row.chain.name.replace(":", " "),
-             "detail": "; ".join(str(v) for v in (e.payload or {}).values() if isinstance(v, str))[:200]}
-            for e, row in zip(entries, rows, strict=True)
-        ],
+        "rows": [{**line, "chain": about[row.chain.name]} for line, row in zip(found, rows, strict=True)],
+    }  # fmt: skip
+
+
+def _about(chains: list[str]) -> dict[str, str]:
+    """What chains are about, in words: accounts by their references, people by their names."""
+    ids = {name: int(name.partition(":")[2]) for name in chains if name.startswith(("account:", "staff:"))}
+    references = customers.references([pk for name, pk in ids.items() if name.startswith("account:")])
+    people = {person.pk: person.name for person in staff.everybody()}
+    return {
+        name: references.get(ids[name], name) if name.startswith("account:") else people.get(ids[name], name) if name in ids else "the house"
+        for name in chains
     }  # fmt: skip
 
 

@@ -9,12 +9,12 @@ from django.views.decorators.http import require_GET
 
 from careline.acts import table
 from careline.acts.look import look
-from careline.domain.contacts import queries as contacts
 from careline.domain.journal import queries as journal
 from careline.domain.journal import rules as journal_rules
 from careline.doors.web import asked, forms
 from careline.doors.web.account import ContactPage, opened
 from careline.doors.web.act_forms import VERIFY_ACTS
+from careline.doors.web.journal_rows import asked_by, over, rows_of
 from careline.doors.web.render import page
 
 # Steps of a search for a cause: the timeline tells its beginning and its end, the search itself the rest.
@@ -25,34 +25,20 @@ def shape(desk: ContactPage, before: int | None) -> dict[str, Any]:
     lines = journal.timeline(journal_rules.account_chain(desk.account_id), limit=40, before=before)
     redacts = desk.who.role in desk.scene.rulebook.authority.roles_with("customers.redact")
     entries = []
-    over = _over(lines)
+    ended = over(lines)
     for line in lines:
-        if line.id in over or (line.code in STEPS and line.outcome != "refused"):
+        if line.id in ended or (line.code in STEPS and line.outcome != "refused"):
             continue
         words = (line.payload or {}).get("text") or (line.payload or {}).get("summary") or (line.payload or {}).get("words")
         if line.payload == {}:
             words = "(redacted)"
-        who = f"{line.who_name}" + (f", asked by {line.asked_by}" if line.asked_by else "")
         entries.append(
-            {"at": line.at, "title": line.say, "text": words, "who": who,
+            {"at": line.at, "title": line.say, "text": words, "who": asked_by(line),
              "amount": None, "state": "risk" if line.outcome == "refused" else None,
              "href": desk.url(f"?section=care&act=customers.redact&line={line.id}") if redacts and line.payload else None, "link": "redact"}
         )
     more = desk.url(f"?section=time&before={lines[-1].id}") if len(lines) == 40 else None
     return {"entries": entries, "more_href": more}
-
-
-def _over(lines: list[journal.Entry]) -> set[int]:
-    """Of lines newest first, those that say what was begun and whose end stands above them."""
-    settled: set[tuple[str, str]] = set()
-    over = set()
-    for line in lines:
-        if line.outcome == "pending" and (line.code, line.basis) in settled:
-            settled.discard((line.code, line.basis))
-            over.add(line.id)
-        else:
-            settled.add((line.code, line.basis))
-    return over
 
 
 MONEY = ("credits.", "payments.", "arrangements.", "ledger.", "billing.", "collections.")
@@ -72,21 +58,12 @@ def journal_page(request: HttpRequest, reference: str) -> HttpResponse:
     kinds = {"money": tuple(code for code in table.acts() if code.startswith(MONEY)), "verification": tuple(sorted(VERIFY_ACTS)), "contacts": CONTACTS}
     before = forms.whole(request.GET.get("before"))
     rows = journal.timeline(journal_rules.account_chain(desk.account_id), limit=60, before=before, codes=kinds.get(kind) or (), with_looks=True, with_payload=False)
-    states = {"refused": "bad", "pending": "risk"}
-    outcomes, over = {"looked": "shown"}, _over(rows)
-    names = contacts.references_of([int(r.basis[8:]) for r in rows if r.basis.startswith("contact:")])
-
-    def basis(line: journal.Entry) -> str | None:
-        kind, _, name = line.basis.partition(":")
-        return None if kind == "none" else names.get(int(name), line.basis) if kind == "contact" else f"{kind} {name}"
-
     address = request.path
     shape = {
         "title": f"Journal of account {desk.row.account.reference}", "back_href": desk.url(), "proven": None, "proven_state": None,
         "kinds": [{"label": label, "href": f"{address}?kind={code}" if code else address, "current": code == kind}
                   for code, label in (("", "All"), ("money", "Money"), ("verification", "Verification"), ("contacts", "Contacts"))],
-        "rows": [{"at": r.at, "who": r.who_name + (f", asked by {r.asked_by}" if r.asked_by else ""), "what": r.say, "basis": basis(r),
-                  "outcome": "begun" if r.id in over else outcomes.get(r.outcome, r.outcome), "state": None if r.id in over else states.get(r.outcome), "rule": r.data.get("rule"), "detail": None} for r in rows],
+        "rows": rows_of(rows),
         "more_href": f"{address}?kind={kind}&before={rows[-1].id}" if len(rows) == 60 else None,
     }
     return page(request, "journal.html", {"journal": shape})

@@ -53,9 +53,12 @@ def show(request: HttpRequest) -> HttpResponse:
             )  # fmt: skip
         except KeyError:
             faults["basis"] = "Choose one of the list."
+    if found is not None and found.missing and "amount" in typed:  # an amount is asked about, and no limit would be
+        faults |= dict.fromkeys(found.missing, "The limit depends on it.")
+        found = None
     shape = {
         "action": reverse("who-may"), "fields": _fields(book, code, asked, faults, opens), "title": kind.title if kind else None,
-        "answers": [_row(a) for a in found.answers] if found else None, "limits": found.limits if found else True,
+        "answers": [_row(a, found.limits) for a in found.answers] if found else None, "limits": found.limits if found else True,
         "missing": [LABELS.get(n, policy.plain(n)).lower() for n in found.missing] if found else [], "fault": found.fault if found else "",
         "refusal": forms.shown_refusal(no, []) if no else None, "rules_href": reverse("rulebook"),
     }  # fmt: skip
@@ -144,10 +147,10 @@ def _fields(book: Rulebook, code: str, asked: Any, faults: dict[str, str], opens
     return fields
 
 
-def _row(a: Answer) -> dict[str, Any]:
+def _row(a: Answer, limits: bool) -> dict[str, Any]:
     no = a.refusal if a.has else None
     stops = no or a.stops
     return {
-        "role": role_title(a.role), "yes": a.refusal is None, "has": a.has, "said": said(a), "say": no.say if no else "", "rule": stops.rule if stops else "",
+        "role": role_title(a.role), "yes": a.refusal is None, "has": a.has, "said": said(a) if limits or a.refusal else "may open it", "say": no.say if no else "", "rule": stops.rule if stops else "",
         "cite": stops.cite if stops else "", "next": a.stops.say if a.stops and not no else "", "ways": [w.label for w in no.way_on] if no else [],
     }  # fmt: skip
