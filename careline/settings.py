@@ -237,6 +237,7 @@ TEMPLATES = [
             "environment": "careline.doors.web.render.environment",
             "context_processors": [
                 "django.contrib.messages.context_processors.messages",
+                "careline.doors.web.render.csrf",
                 "careline.doors.web.render.desk",
             ],
         },

@@ -1,5 +1,6 @@
 """The WSGI application that `careline serve` runs."""
 
+import gc
 import os
 
 from django.core.wsgi import get_wsgi_application
@@ -9,3 +10,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "careline.settings")
 # megabyte of one: it fell over. The diagnosis' matrices are small, and the other processors serve other pages.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 application = get_wsgi_application()
+# What is loaded stays: the collector need not look at it again, nor as often as a small program wants it. A tenth of a page's time.
+gc.collect()
+gc.freeze()
+gc.set_threshold(10_000, 20, 20)

@@ -105,6 +105,7 @@ class Authority:
         self._contexts = actions(schema)
         self._given: dict[tuple[str, ...], Verdict] = {}
         self._entities = lru_cache(maxsize=4096)(self._entities_of)
+        self._roles: dict[str, tuple[str, ...]] = {}
 
     def decide(self, question: Question) -> Verdict:
         return self.decide_many([question])[0]
@@ -150,8 +151,13 @@ class Authority:
 
     def roles_with(self, action: str) -> tuple[str, ...]:
         """Every role that has this act, lowest first: those permitted by name and those above them."""
-        named = self._permitted.get(action, set())
-        return tuple(role for role in self.ranks if named & set(self._line_of(role)))
+        known = self._roles.get(action)
+        if known is None:
+            named = self._permitted.get(action, set())
+            known = tuple(role for role in self.ranks if named & set(self._line_of(role)))
+            if named:
+                self._roles[action] = known
+        return known
 
     def higher(self, role: str) -> tuple[str, ...]:
         """The roles that stand above this one, nearest first."""

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from textwrap import shorten
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db.models import Count, DurationField, ExpressionWrapper, F, OuterRef, Q, QuerySet, Subquery, Sum
@@ -237,14 +237,26 @@ def call_back_open(codes: Sequence[Code], at: datetime) -> Code | None:
     return next((c for c in codes if not c.hash and c.used_at is None and c.expires_at > at), None)
 
 
-def recent_of_account(account_id: int, since: datetime, but: int | None = None) -> list[Contact]:
-    return _recent(account=account_id, since=since, but=but or 0)
+class Recent(NamedTuple):
+    """What of a contact says whether somebody calls again, and whether a colleague is in it."""
+
+    began: datetime
+    state: str
+    summary: str
+    holder_id: int | None
+    holder: str | None
+
+
+def recent_of_account(account_id: int, since: datetime, but: int | None = None) -> list[Recent]:
+    """The account's contacts since then without this one, newest first, the latest 20."""
+    return [Recent(*row) for row in _recent(account=account_id, since=since, but=but or 0)]
 
 
 @prepared
-def _recent() -> QuerySet[Contact]:
-    rows = Contact.objects.filter(account_id=whole("account"), began__gte=moment("since")).select_related("holder")
-    return rows.exclude(pk=whole("but")).exclude(state=rules.State.RINGING).order_by("-began")[:20]
+def _recent() -> QuerySet[Contact, Any]:
+    rows = Contact.objects.filter(account_id=whole("account"), began__gte=moment("since"))
+    rows = rows.exclude(pk=whole("but")).exclude(state=rules.State.RINGING).order_by("-began")
+    return rows.values_list("began", "state", "summary", "holder_id", "holder__name")[:20]
 
 
 MOST_ZONES = 6  # a number that may be anywhere on the continent says nothing of where somebody is
@@ -277,7 +289,7 @@ def reaches(wanted: Sequence[tuple[int, str]], policy: Outbound, at: datetime, q
     }
 
 
-def signals(recent: Sequence[Contact], at: datetime) -> list[customers.Signal]:
+def signals(recent: Sequence[Recent], at: datetime) -> list[customers.Signal]:
     """A third contact this week; the same reason again; something we promised."""
     week = [c for c in recent if at - c.began <= timedelta(days=7)]
     found = []

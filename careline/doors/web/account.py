@@ -169,14 +169,14 @@ class ContactPage:
         return contacts.notes_of(self.account_id)
 
     @cached_property
-    def recent(self) -> list[Any]:
+    def recent(self) -> list[contacts.Recent]:
         """The account's other contacts of the last month."""
         return contacts.recent_of_account(self.account_id, self.at - timedelta(days=30), but=self.row.pk)
 
     def also_here(self) -> list[str]:
         """Colleagues who have this account open in a contact of their own."""
         return [
-            f"{c.holder.name} has this account open since {clock(c.began)}"
+            f"{c.holder} has this account open since {clock(c.began)}"
             for c in self.recent
             if c.state in contact_rules.OPEN and c.holder and str(c.holder_id) != self.who.id
         ]
