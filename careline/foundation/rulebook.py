@@ -11,7 +11,7 @@ import json
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -57,6 +57,12 @@ def _records(said: Mapping[str, Any]) -> dict[str, str]:
         if who not in ("outside", "careline"):
             raise ValueError(f'{entity} = {who!r}: the system of record is "outside" or "careline"')
     return found
+
+
+@lru_cache(maxsize=8)
+def _authority(policies: str, schema: str, ranks: tuple[tuple[str, str | None], ...]) -> Authority:
+    """Policies are slow to check against their schema, and most changes of a rulebook leave them as they were."""
+    return Authority(policies, schema, dict(ranks))
 
 
 @dataclass(frozen=True)
@@ -170,12 +176,16 @@ class Rulebook:
     @cached_property
     def authority(self) -> Authority:
         try:
-            return Authority(self.files["authority.cedar"], self.files["authority.cedarschema"], self.ranks)
+            return _authority(self.files["authority.cedar"], self.files["authority.cedarschema"], tuple(self.ranks.items()))
         except ValueError as fault:
             raise RulebookFault(str(fault)) from fault
 
     def check(self) -> None:
-        """Read everything once. Raises RulebookFault for the first thing that cannot be used."""
+        """Read everything once: a bundle never changes. Raises RulebookFault for the first thing that cannot be used."""
+        _ = self._checked
+
+    @cached_property
+    def _checked(self) -> bool:
         for name in REQUIRED:
             if name not in self.files:
                 raise RulebookFault(f"{name}: this file is missing")
@@ -194,6 +204,7 @@ class Rulebook:
             _ = self.arrangements
         _ = self.sign_in
         _ = self.authority
+        return True
 
     def _one_late_fee(self) -> None:
         """The late fee is levied in one place: by the bill run, or by a rung."""
