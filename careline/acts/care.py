@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
 from django.conf import settings
@@ -20,6 +20,7 @@ from careline.acts import texts
 from careline.acts.contacts import number_or_blank
 from careline.acts.declare import ActType, Day, Done, Id, Input, Locks, Scene, Secret, ShortWords
 from careline.acts.verification import proven_possession, text_number
+from careline.carriers import lacking
 from careline.domain.contacts import operations as contacts
 from careline.domain.customers import operations as customer_operations
 from careline.domain.customers import queries as customers
@@ -182,6 +183,8 @@ def _told(act: Act, scene: Scene, account: Any, email: str, *whats: str) -> str:
         for channel, to in ways:
             subject = texts.body(scene.rulebook, "notice_subject", account.pk) if channel == "email" else ""
             tell(act=act, topic="security_notice", channel=channel, to=to, body=body, subject=subject, about=f"care:{account.pk}:{what}", account_id=account.pk)
+    if lacking("MESSENGER"):
+        return "nobody was told yet: this desk cannot send messages, so tell the customer yourself"
     names = {"sms": "a text to the number of record", "email": "an e-mail to the address of record", "letter": "a letter"}
     return "told by " + " and ".join(names[channel] for channel, _ in ways)
 
@@ -283,9 +286,16 @@ def lock(act: Act, given: Lock, scene: Scene) -> Done:
 
 
 def unlock_facts(scene: Scene, act: Act, given: Lock) -> dict[str, Any]:
+    return _credentials(scene, _row(given.account), care.pin_set_at(given.account), act.at)
+
+
+def _credentials(scene: Scene, account: Any, pin_at: datetime | None, at: datetime) -> dict[str, Any]:
     hours = int(policy_of(scene)["credentials"]["unlock_hours"])
-    lately = care.changed_lately(_row(given.account), care.pin_set_at(given.account))
-    return {"credentials": {"fresh": fresh(lately.values(), act.at, hours), "hours": hours}}
+    return {"credentials": {"fresh": fresh(care.changed_lately(account, pin_at).values(), at, hours), "hours": hours}}
+
+
+def credentials_now(scene: Scene, at: datetime) -> dict[str, Any]:
+    return _credentials(scene, scene.contact.account, scene.contact.pin_set_at, at) if scene.rulebook.care else {}
 
 
 def unlock(act: Act, given: Lock, scene: Scene) -> Done:
@@ -407,6 +417,7 @@ ACTS = [
     ActType("customers.change_address", "Change the address", ChangeAddress, change_address, locks=_account),
     ActType(
         "customers.set_pin", "Set the PIN", SetPin, begin_new_pin, locks=_account, facts=pin_facts, opening={"pin": {"none": False, "possession": True}},
+        stands=lambda scene, _: {"pin": {"none": scene.contact.pin_set_at is None}},
         call=hash_new_pin,
         recall=lambda _: None,  # the PIN itself is kept nowhere: a lost one is asked for again
         settle=settle_new_pin,
@@ -415,7 +426,7 @@ ACTS = [
             opening={"forgotten": {"possession": True, "may": True}}),
     ActType("customers.lock", "Lock against SIM change and port-out", Lock, lock, locks=_account),
     ActType("customers.unlock", "Unlock SIM change or port-out", Lock, unlock, locks=_account, facts=unlock_facts,
-            opening={"credentials": {"fresh": False, "hours": 0}}),
+            opening={"credentials": {"fresh": False, "hours": 0}}, stands=credentials_now),
     ActType("customers.add_person", "Add an authorized person", AddPerson, add_person, locks=_account),
     ActType("customers.change_person", "Change a person's rights", ChangePerson, change_person, locks=_account),
     ActType("customers.end_person", "End a person's rights", EndPerson, end_person, locks=_account),

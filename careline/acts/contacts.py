@@ -294,6 +294,8 @@ def wrap_up(act: Act, given: WrapUp, scene: Scene) -> Done:
     }
     if wrong:
         raise refuse("INVALID", "Choose how it ended and what caused it.", fields=wrong)
+    if known["disposition"][given.disposition].get("owes") and not given.follow_up:
+        raise refuse("INVALID", "Say what we still owe, so that somebody keeps the promise.", fields={"follow_up": "Say what we owe, and by when."})
     if given.due_on and given.follow_up and given.due_on < civil_date(act.at, settings.CARRIER_ZONE):
         raise refuse("INVALID", "A follow-up lies ahead.", fields={"due_on": "Choose a day from today on."})
     if given.owner and (staff.person(given.owner) is None):

@@ -141,7 +141,8 @@ class ActType:
     """One row of the act table.
 
     `locks(input)`: what is locked. `facts(scene, act, input)`: what the policy needs beside the basis; `opening`: the
-    same record with numbers that no limit stops, for asking whether the act can be opened at all. `do` runs in a
+    same record with numbers that no limit stops, for asking whether the act can be opened at all; `stands(scene, at)`: what of it is
+    known before anything is typed, from what the page has asked anyway. `do` runs in a
     savepoint; `call` runs with no transaction open and gets what `do` left in `work` and the input; `settle` runs in a
     second transaction under the same locks; `recall` is `call` for the reconciler, from `work` alone. `chooses` names
     the input field with the account that the deed moves a contact to. `amount`: the money field that can be bisected.
@@ -157,6 +158,7 @@ class ActType:
     locks: Callable[[Any], Locks] = lambda _: Locks()
     facts: Callable[[Scene, Act, Any], dict[str, Any]] | None = None
     opening: Mapping[str, Any] | None = None
+    stands: Callable[[Scene, datetime], Mapping[str, Any]] | None = None
     call: Callable[[Mapping[str, Any], Any], Any] | None = None
     recall: Callable[[Mapping[str, Any]], Any] | None = None
     settle: Callable[[Act, Mapping[str, Any], Any, Scene], Done] | None = None
@@ -172,6 +174,13 @@ class ActType:
     def __post_init__(self) -> None:
         if (self.call is None) != (self.settle is None):
             raise TypeError(f"{self.code}: call and settle belong together")
+
+    def opened(self, scene: Scene, at: datetime) -> dict[str, Any]:
+        """The facts to ask with whether the act can be opened in this scene."""
+        found = dict(self.opening or {})
+        for record, known in (self.stands(scene, at) if self.stands else {}).items():
+            found[record] = {**found[record], **known}
+        return found
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,7 @@ def draft(act: Act, given: Draft, scene: Scene) -> Done:
     before = {} if old is None else old.change_data
     changes = changed(files, merged(files, {**before, **given.changes}))
     row = operations.draft(act=act, proposal_id=given.proposal, title=given.title, base=base, changes=changes)
-    return _done(row, f"Worked on a change of the rulebook: {len(changes)} files", {"files": sorted(changes)}, {"title": row.title})
+    return _done(row, f"Worked on a change of the rulebook: {len(changes)} file{'s' if len(changes) != 1 else ''}", {"files": sorted(changes)}, {"title": row.title})
 
 
 def _checked(row: Any) -> Rulebook:

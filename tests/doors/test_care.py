@@ -92,6 +92,27 @@ def test_an_account_without_a_pin_says_what_that_means(house, maria):
     assert "locked" not in page and "maria@okafor" not in page, "nothing of it before anybody is verified"
 
 
+def test_the_first_pin_of_an_imported_customer_is_offered_as_it_is_allowed(house, maria):
+    """Maria came from the old system without a PIN. She proved her old number, so Ana may set one: nothing on the way says no."""
+    browser = Browser(house["ana"])
+    contact = hold_contact(house["ana"], maria, "verified")
+    Pin.objects.all().delete()
+    here = f"/contacts/{contact.reference}/"
+    form = plain(browser.get(f"{here}?section=care&act=customers.set_pin"))
+    assert "Set it" in form and "strongly verified" not in form and "pin-strong" not in form
+    assert browser.do(contact, "customers.set_pin", account=maria.pk, pin="7294").status_code == 303
+    again = plain(browser.get(f"{here}?section=care&act=customers.set_pin"))
+    assert "A PIN is changed for a strongly verified caller" in again
+
+
+def test_a_desk_without_messages_does_not_say_that_it_told_anybody(ana, maria, settings):
+    settings.MESSENGER = ""
+    done = ana.do(ana.contact, "customers.change_contact", account=maria.pk, email="new@post.example", phone="")
+    assert done.status_code == 303
+    page = plain(ana.get(done["Location"]))
+    assert "nobody was told yet: this desk cannot send messages, so tell the customer yourself" in page and "told by" not in page
+
+
 def test_locks_are_set_and_taken_off_where_they_stand(ana, maria):
     page = words(ana.get(f"{ana.here}?section=care"))
     assert "act=customers.lock&amp;what=port" in page

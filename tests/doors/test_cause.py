@@ -554,6 +554,16 @@ def test_the_guides_ask_the_database_as_often_after_many_searches_as_after_one(h
     assert counted() == one <= 8
 
 
+def test_a_search_that_is_settled_is_closed_with_its_contact_though_nobody_pressed_the_button(ana, maria):
+    walk = begin(ana, maria)
+    assert "It works again" in walk_to_the_end(ana, walk, "airplane_mode")
+    ana.do(ana.contact, "contacts.end")
+    wrap = flat(ana.get(ana.here).content.decode())
+    assert f"{walk.number}: works again (Airplane mode is on)." in wrap and "not finished" not in wrap and "Nothing was changed" not in wrap
+    walk.refresh_from_db()
+    assert walk.state == "fixed"
+
+
 def test_an_ended_contact_keeps_what_was_not_finished_for_the_next(house, maria, clock):
     ana = Browser(house["ana"])
     ana.contact = hold_contact(house["ana"], maria, "verified")

@@ -139,6 +139,23 @@ def test_a_payment_that_came_twice_goes_back_or_stays(house, maria):
     assert found["payment"] == second.number != first.number and found["amount"] == bill.total_minor
 
 
+def test_a_promise_that_was_kept_in_the_step_leads_back_to_the_search(house, maria):
+    """She was promised the offer: Ana puts it back from the step, and the search goes on from there, not from the money page."""
+    billed(maria, 33, one("discount", "Welcome offer, until 2026-11-15", -1000))
+    billed(maria, 2)
+    ana, walk = walking(house, maria, "bill_higher")
+    for _ in range(8):
+        shown = now(walk).walk.shown
+        if shown.act:
+            break
+        say(ana, walk, **({"outcome": "done"} if shown.step.kind == "remedy" else {f"said:{shown.step.checks[0]}": {"discount_promised": "promised"}.get(shown.step.checks[0], "no")}))
+    assert shown.act == "billing.add_promotion"
+    typed = {"account": maria.pk, "walk": walk.pk, "remedy": shown.step.id, "promotion": "welcome", "line": "", "words": "Promised in the shop"}
+    done = ana.do(ana.contact, "billing.add_promotion", **typed)
+    assert done.status_code == 303 and done["Location"].endswith(f"?section=cause&walk={walk.pk}"), text_of(done)
+    assert now(walk).walk.shown.step.id != shown.step.id
+
+
 def test_the_account_has_one_walk_beside_those_of_its_lines(house, maria):
     billed(maria, 33)
     ana = Desk(house["ana"]).take_call(maria)

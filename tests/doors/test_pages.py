@@ -464,6 +464,15 @@ def test_forms_bear_what_is_no_form(every_form):
                 bears(browser.http.post(address, body, content_type=kind), (address, kind))
 
 
+def test_what_is_owed_is_said_with_the_ending_that_owes_it(ana):
+    ana.do(ana.contact, "contacts.end")
+    typed = {"summary": "He waits for a new SIM", "disposition": "follow_up", "root_cause": "none"}
+    no = ana.do(ana.contact, "contacts.wrap_up", **typed)
+    assert no.status_code == 422 and "Say what we owe, and by when." in text_of(no) and not FollowUp.objects.exists()
+    assert ana.do(ana.contact, "contacts.wrap_up", **typed, follow_up="Send the SIM", due_on="2026-12-04").status_code == 302
+    assert FollowUp.objects.get().what == "Send the SIM"
+
+
 def test_the_day_of_a_follow_up_bears_whatever_is_typed(ana):
     for day in ("2026-02-30", "0000-00-00", "0001-01-01", "9999-12-31", "20261204", "1764806400", "tomorrow"):
         with undone():

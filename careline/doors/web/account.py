@@ -202,7 +202,7 @@ class ContactPage:
     def refused(self, code: str) -> Refusal | None:
         """Why this act is not possible now, whatever its form will say; None when it is."""
         rulebook = self.scene.rulebook
-        facts = {"basis": dict(self.scene.facts), **(table.act(code).opening or {})}
+        facts = {"basis": dict(self.scene.facts), **table.act(code).opened(self.scene, self.at)}
         verdict = rulebook.authority.decide(Question(self.who, code, resource(self.row.account_id), facts))
         return self.not_set_up(code) if verdict.allowed else refusal_of(code, verdict, rulebook, self.who)
 
@@ -397,7 +397,7 @@ class ContactPage:
         authority = self.scene.rulebook.authority
         kinds = [table.act(code) for _, codes in GROUPS for code in codes]
         questions = [
-            Question(self.who, k.code, resource(self.account_id), {"basis": dict(self.scene.facts), **(k.opening or {})})
+            Question(self.who, k.code, resource(self.account_id), {"basis": dict(self.scene.facts), **k.opened(self.scene, self.at)})
             for k in kinds
         ]
         verdicts = dict(zip((k.code for k in kinds), authority.decide_many(questions), strict=True))

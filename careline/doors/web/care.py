@@ -246,7 +246,7 @@ WHAT = [("both", "Both"), ("sim", "SIM change"), ("port", "Port-out")]
 def _lock_form(desk: ContactPage, given: Any) -> dict[str, Any]:
     return _form(desk, "customers.lock", "Lock the account", "Lock it", [forms.field("what", "Against", "choice", given.get("what") or "both", choices=WHAT)],
                  consequence="It is free, and holds for every line until the holder has it taken off.",
-                 say_aloud="I lock it now. Nobody can move your number or your SIM before you have it unlocked.")  # fmt: skip
+                 say_aloud="I lock that now. Until you have it unlocked, nobody can make that change, not even we.")  # fmt: skip
 
 
 def _unlock_form(desk: ContactPage, given: Any) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def show(request: HttpRequest, proposal_id: int) -> HttpResponse:
 
 
 def _to(outcome: Outcome, file: str = "") -> HttpResponse:
-    response = redirect(reverse("change", args=[outcome.show["proposal"]]) + (f"?file={file}#files" if file else ""))
+    response = redirect(reverse("change", args=[outcome.show["proposal"]]) + (f"?file={file}" if file else ""))  # to the top: there stands what the check said
     response.status_code = 303
     return response
 

@@ -280,6 +280,8 @@ def do(request: HttpRequest, reference: str, code: str) -> HttpResponse:
     if code in cause.KINDS and cause.is_stale(row, request.user.who, data):
         messages.info(request, "That step was answered already. This is where the search stands.")
         return forms.see_other(cause.address(row, data.get("walk")))
+    if code == "contacts.end":
+        cause.close_settled(request, row)
     try:
         if code == "approvals.ask":
             given = _asked(data)
@@ -351,9 +353,12 @@ def _after(request: HttpRequest, row: Any, code: str, outcome: Outcome) -> HttpR
         messages.warning(request, outcome.say + ". We ask the provider again by ourselves.")
     elif code not in QUIET:
         messages.success(request, outcome.say)
+    walked = cause.follow(request, row, code, outcome)
     if code == "credits.grant" and outcome.ok and outcome.show.get("recurs"):
         messages.warning(request, "That takes back what was charged. Add the promotion back too, or the next bill has it wrong again.")
         return forms.see_other(forms.contact_address(row.reference, f"?act={money.PROMOTE}"))
+    if walked:
+        return forms.see_other(walked)
     if code == "contacts.send_code" and page_of(row, request.user.who, rulebooks.current()).scene.basis.level >= Level.VERIFIED:
         return forms.see_other(forms.contact_address(row.reference, "?verify=more"))  # where the code is typed
     if code in money.FORMS or code == money.STATEMENT:
@@ -362,7 +367,7 @@ def _after(request: HttpRequest, row: Any, code: str, outcome: Outcome) -> HttpR
         return forms.see_other(pastdue.address(row.reference))
     if code in papers.KINDS:
         return forms.see_other(forms.contact_address(row.reference, f"?section=money&bill={forms.whole(request.POST.get('bill'))}"))
-    return forms.see_other(cause.follow(request, row, code, outcome) or forms.contact_address(row.reference, SECTION_AFTER.get(code, "")))
+    return forms.see_other(forms.contact_address(row.reference, SECTION_AFTER.get(code, "")))
 
 
 @require_POST

@@ -173,10 +173,10 @@ def do(
     )
 
 
-def do_again(request: HttpRequest, code: str, data: Mapping[str, Any], basis: BasisRef | None = None) -> Outcome:
-    """A second act that follows from the first answer of one click; its key is derived from the click's own."""
+def do_again(request: HttpRequest, code: str, data: Mapping[str, Any], basis: BasisRef | None = None, of: str = "") -> Outcome:
+    """A second act that follows from the first answer of one click; its key is derived from the click's own. `of`: which, of several."""
     key = (request.POST.get("request_key") or new_key())[:60]
-    return perform(code, data, who=request.user.who, key=f"{key}/{code}"[:80], basis=basis or BasisRef())
+    return perform(code, data, who=request.user.who, key=f"{key}/{code}{of}"[:80], basis=basis or BasisRef())
 
 
 def dollars(minor: int) -> str:

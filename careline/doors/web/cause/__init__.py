@@ -7,9 +7,9 @@ is told so by the same click.
 
 from careline.doors.web.cause.end import DISPOSITIONS, MESSAGE, ROOT_CAUSES, message, wrap_up
 from careline.doors.web.cause.panel import banner, panel
-from careline.doors.web.cause.posted import KINDS, after, follow, is_stale, proposes, read
+from careline.doors.web.cause.posted import KINDS, after, close_settled, follow, is_stale, proposes, read
 from careline.doors.web.cause.words import address
 
 __all__ = [
-    "DISPOSITIONS", "KINDS", "MESSAGE", "ROOT_CAUSES", "address", "after", "banner", "follow", "is_stale", "message", "panel", "proposes", "read", "wrap_up",
+    "DISPOSITIONS", "KINDS", "MESSAGE", "ROOT_CAUSES", "address", "after", "banner", "close_settled", "follow", "is_stale", "message", "panel", "proposes", "read", "wrap_up",
 ]  # fmt: skip

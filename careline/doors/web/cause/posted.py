@@ -13,6 +13,7 @@ from careline.acts.declare import BasisRef, Outcome
 from careline.domain.diagnosis import queries
 from careline.domain.journal import queries as journal
 from careline.domain.ledger import queries as ledger
+from careline.domain.rulebook import queries as rulebooks
 from careline.doors.web import forms
 from careline.doors.web.cause.words import SAID, address, turn_of
 from careline.doors.web.render import zone
@@ -27,6 +28,7 @@ KINDS: dict[str, dict[str, str]] = {
     "diagnosis.leave": {"account": "id", "walk": "id"},
     "diagnosis.tell": {"account": "id", "walk": "id", "text": "text"},
 }
+REASONS = {"line": "technical", "account": "bill"}  # why they called, until somebody says it better
 
 
 def read(code: str, data: QueryDict) -> dict[str, Any]:
@@ -94,7 +96,8 @@ def after(request: HttpRequest, row: Any, code: str, outcome: Outcome) -> str:
     basis = BasisRef("contact", row.pk)
     walk = outcome.show.get("walk", "")
     if code == "diagnosis.start" and not row.reason:
-        forms.do_again(request, "contacts.reason", {"reason": "technical"}, basis)
+        about = queries.guides(rulebooks.current().digest)[request.POST["guide"]].about
+        forms.do_again(request, "contacts.reason", {"reason": REASONS[about]}, basis)
     if code == "diagnosis.tell" and request.POST.get("then") == "close":
         closed = forms.do_again(request, "diagnosis.close", {"account": row.account_id, "walk": walk}, basis)
         if closed.ok:
@@ -106,6 +109,15 @@ def after(request: HttpRequest, row: Any, code: str, outcome: Outcome) -> str:
     if outcome.status == "pending":
         messages.warning(request, "The account and the network are still being read.")
     return address(row, "" if code == "diagnosis.leave" else walk)
+
+
+def close_settled(request: HttpRequest, row: Any) -> None:
+    """The contact ends: a search of it that is at its end, the trouble settled, is closed with it, though nobody pressed the button."""
+    if row.account_id is None:
+        return
+    for found in queries.open_of(row.account_id):
+        if found.contact_id == row.pk and queries.standing(found).walk.step.kind == "done":
+            forms.do_again(request, "diagnosis.close", {"account": row.account_id, "walk": found.pk}, BasisRef("contact", row.pk), of=f":{found.pk}")
 
 
 def follow(request: HttpRequest, row: Any, code: str, outcome: Outcome) -> str | None:
