@@ -62,6 +62,7 @@ urlpatterns = [
     path("contacts/<str:reference>/papers/<int:paper_id>.pdf", papers.show, name="paper"),
     path("contacts/<str:reference>/papers/<int:paper_id>/part", papers.paper_part, name="paper-part"),
     path("contacts/<str:reference>/journal", timeline.journal_page, name="journal"),
+    path("contacts/<str:reference>/offer", asked.offer_part, name="offer-part"),
     path("requests/<int:request_id>/part", asked.request_part, name="request-part"),
     path("requests/<int:request_id>/away", asked.request_away, name="request-away"),
     path("approvals", approvals.inbox, name="approvals"),

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from django.conf import settings
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from careline.acts.declare import ActType, Day, Done, Id, Input, Locks, Scene, ShortWords, Words
 from careline.domain.approvals import operations as approvals
@@ -79,8 +79,9 @@ class Reason(Input):
 
 
 class HandOver(Input):
-    to: Id
+    to: Id | None = None
     words: Words = ""
+    back: bool = False  # what was offered is taken back, and goes to nobody
 
 
 class Note(Input):
@@ -102,12 +103,6 @@ class WrapUp(Input):
     follow_up: ShortWords = ""
     due_on: Day | None = None
     owner: Id | None = None
-
-    @model_validator(mode="after")
-    def a_promise_has_a_day(self) -> WrapUp:
-        if self.follow_up and not self.due_on:
-            raise ValueError("Say by when the follow-up is due.")
-        return self
 
 
 class FollowUp(Input):
@@ -296,7 +291,11 @@ def wrap_up(act: Act, given: WrapUp, scene: Scene) -> Done:
         raise refuse("INVALID", "Choose how it ended and what caused it.", fields=wrong)
     if known["disposition"][given.disposition].get("owes") and not given.follow_up:
         raise refuse("INVALID", "Say what we still owe, so that somebody keeps the promise.", fields={"follow_up": "Say what we owe, and by when."})
-    if given.due_on and given.follow_up and given.due_on < civil_date(act.at, settings.CARRIER_ZONE):
+    if given.follow_up and not given.due_on:
+        raise refuse("INVALID", "A promise has a day.", fields={"due_on": "Say by when the follow-up is due."})
+    if given.due_on and not given.follow_up:
+        raise refuse("INVALID", "A day is for a promise.", fields={"follow_up": "Say what is due then, or take the day out."})
+    if given.due_on and given.due_on < civil_date(act.at, settings.CARRIER_ZONE):
         raise refuse("INVALID", "A follow-up lies ahead.", fields={"due_on": "Choose a day from today on."})
     if given.owner and (staff.person(given.owner) is None):
         raise refuse("INVALID", "Choose who keeps the promise.", fields={"owner": "Choose a colleague."})
@@ -314,7 +313,10 @@ def wrap_up(act: Act, given: WrapUp, scene: Scene) -> Done:
 
 
 def hand_over(act: Act, given: HandOver, scene: Scene) -> Done:
-    to = staff.person(given.to)
+    if given.back:
+        contact, name = operations.withdraw_offer(act=act)
+        return Done(f"{contact.reference} no longer offered to {name}", _ref(contact))
+    to = staff.person(given.to) if given.to else None
     if to is None or not to.is_active or to.role in ("administrator", "agent", "service"):
         raise refuse("INVALID", "Choose a colleague who takes contacts.", fields={"to": "Choose a colleague."})
     contact = operations.offer(act=act, to_id=to.pk, words=given.words)

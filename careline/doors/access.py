@@ -46,6 +46,7 @@ ROUTES: dict[str, str] = {
     "contact": "view.contact",
     "contact-do": "view.contact",
     "draft": "view.contact",
+    "offer-part": "contacts.hand_over",
     "request-part": "approvals.ask",
     "request-away": "approvals.ask",
     "journal": "view.journal",
@@ -83,7 +84,7 @@ ROUTES: dict[str, str] = {
     "api-docs": SIGNED_IN,
 }
 # Polls are cheap and refresh no idle timer.
-POLLS = {"ringing", "approvals-part", "request-part", "messages-part", "network-part", "paper-part"}
+POLLS = {"ringing", "approvals-part", "request-part", "offer-part", "messages-part", "network-part", "paper-part"}
 
 
 # Open to who has yet to add the second factor that their role works with.

@@ -22,6 +22,7 @@ _FIRST: Final = re.compile(r"[+\N{FULLWIDTH PLUS SIGN}(\N{FULLWIDTH LEFT PARENTH
 _LOOKS: Final = re.compile(
     r"[\d\s+()./\\\-\u2010-\u2015\u2212\u00b7\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]+"
 )
+_HIDDEN: Final = re.compile(r"[\sxX*#\u2022\u2026_().\-]+")  # what stands for the digits that nobody knows: xxx-xxx-0188
 _UNKNOWN_ZONE: Final = "Etc/Unknown"
 
 
@@ -106,6 +107,29 @@ def looks_like_number(text: str) -> bool:
     digits and phone punctuation. True also for an account number or a date:
     the find box then looks numbers up by their digits."""
     return len(digits(text)) >= 4 and _LOOKS.fullmatch(text) is not None
+
+
+def sought(text: str, region: str = "US") -> str:
+    """The digits of the number that a search is for, or "" when it is for none.
+
+    One full number in any form that `parsed` reads, after ``00`` too and with words around it, gives its digits with the
+    country code; what is known of a number gives the digits that are known: ``0188``, ``555-0188``, ``xxx-xxx-0188``.
+    """
+    if looks_like_number(text):
+        full = parsed(text, region)
+        if full is None and digits(text).startswith("00"):
+            full = parsed("+" + digits(text)[2:], region)
+        return digits(full or text)
+    if full := parsed(text, region):
+        return digits(full)
+    known = _HIDDEN.sub("", text, count=1) if _HIDDEN.match(text) else ""
+    if looks_like_number(known):
+        return digits(known)
+    if len(digits(text)) < 10:
+        return ""
+    inside = phonenumbers.PhoneNumberMatcher(text, region, leniency=phonenumbers.Leniency.POSSIBLE)
+    found = {full for match in inside if (full := parsed(match.raw_string, region))}
+    return digits(found.pop()) if len(found) == 1 else ""
 
 
 def _number(text: str, region: str | None) -> phonenumbers.PhoneNumber | None:

@@ -184,6 +184,7 @@ TABLE = {
     "past-due-queue": ("get", "/past-due", {}, (403, 200, 200, 200, 200, 403, SIGN_IN)),
     "paper": ("get", "/contacts/{contact}/papers/{paper}.pdf", {}, EVERY_DESK(200)),
     "paper-part": ("get", "/contacts/{contact}/papers/{paper}/part", {}, EVERY_DESK(200)),
+    "offer-part": ("get", "/contacts/{contact}/offer", {}, EVERY_DESK(200)),
     "request-part": ("get", "/requests/{request}/part", {}, EVERY_DESK(200)),
     "request-away": ("post", "/requests/{request}/away", {}, EVERY_DESK("/contacts/…/")),
     "approvals": ("get", "/approvals", {}, DECIDES),

@@ -219,3 +219,67 @@ def test_who_takes_over_a_caller_that_must_be_verified_again_reads_nothing_that_
     eva.do(ana.contact, "contacts.end")
     for seen in (page, text_of(eva.get(ana.here))):
         assert "Spokane" not in seen and "$3.21" not in seen
+
+
+def poll_of(page: str, start: str) -> str:
+    return re.search(rf'data-poll="({start}[^"]*)"', page).group(1).replace("&amp;", "&")
+
+
+def test_an_offer_shows_on_both_desks_without_reloading_and_ends_when_it_is_taken(house, ana, maria):
+    """Ana stays with the caller and sees that it waits; it rings at Ben's; when he has it her page is left."""
+    ben = Browser(house["ben"])
+    rings = poll_of(text_of(ben.get("/")), "/ringing")
+    assert ben.get(rings, X_Careline_Poll="1").status_code == 204
+    ana.do(ana.contact, "contacts.hand_over", to=house["ben"].pk, words="Wants her bill explained")
+    page = text_of(ana.get(ana.here))
+    assert "Offered to Ben Carter" in page and "Wants her bill explained" in text_of(ben.get(ana.here))
+    waits = poll_of(page, ana.here + "offer")
+    assert ana.get(waits, X_Careline_Poll="1").status_code == 204
+    assert f"Ana Silva hands over {ana.contact.reference}" in text_of(ben.get(rings, X_Careline_Poll="1"))
+    ben.do(ana.contact, "contacts.accept")
+    left = text_of(ana.get(waits, X_Careline_Poll="1"))
+    assert "Ben Carter has the caller now" in left and 'data-leave="/"' in left and "Okafor" not in left
+    assert Browser(house["eva"]).get(waits, X_Careline_Poll="1").status_code == 404, "she never had it"
+
+
+def test_an_offer_is_taken_back_and_then_nobody_takes_it(house, ana, maria):
+    ana.do(ana.contact, "contacts.hand_over", to=house["ben"].pk, words="Wants her bill explained")
+    assert ana.do(ana.contact, "contacts.hand_over", back="on").status_code == 303
+    assert "Offered to" not in text_of(ana.get(ana.here))
+    ben = Browser(house["ben"])
+    assert "hands over" not in text_of(ben.get("/")) and ben.do(ana.contact, "contacts.accept").status_code == 403
+    none = text_of(ana.do(ana.contact, "contacts.hand_over", back="on"))
+    assert "This contact is offered to nobody." in none
+
+
+def test_who_has_a_call_already_is_led_back_to_it_from_an_offer(house, ana, maria):
+    otto = people.open_account("Otto Berg", "+12065550199", "A-0104900")
+    own = hold_contact(house["ben"], otto, "verified")
+    ana.do(ana.contact, "contacts.hand_over", to=house["ben"].pk, words="")
+    ben = Browser(house["ben"])
+    offered = text_of(ben.get(ana.here))
+    assert re.search(r'<button class="button primary" autofocus>Take over</button>', offered) and ">Or<" not in offered
+    refused = text_of(ben.do(ana.contact, "contacts.accept"))
+    assert "You have a live call already." in refused and f"Back to {own.reference}" in refused
+
+
+def test_what_was_typed_for_a_hand_over_is_kept_until_it_is_offered(house, ana, maria):
+    here = ana.here + "?act=contacts.hand_over"
+    address = re.search(r'data-draft-url="([^"]*handover[^"]*)"', text_of(ana.get(here))).group(1)
+    assert ana.post(address, text="She moves in March and").status_code == 204
+    assert "She moves in March and" in text_of(ana.get(here))
+    ana.do(ana.contact, "contacts.hand_over", to=house["ben"].pk, words="She moves in March and wants one bill")
+    assert "She moves in March and" not in text_of(ana.get(here))
+
+
+def test_beyond_a_lead_the_supervisor_is_asked_by_name(ana, maria):
+    refused = text_of(ana.do(ana.contact, "credits.grant", account=maria.pk, amount="60", reason="goodwill"))
+    assert ">Ask a supervisor</button>" in refused and "Ask a lead" not in refused
+    ask(ana, maria, "60", words="Two weeks of trouble")
+    assert "My supervisor is looking at it right now." in text_of(ana.get(ana.here))
+
+
+def test_what_was_taken_back_needs_no_putting_away(ana, maria):
+    asked = ask(ana, maria)
+    ana.do(ana.contact, "approvals.withdraw", request=asked.pk)
+    assert "Put away" not in text_of(ana.get(ana.here))

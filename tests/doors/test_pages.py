@@ -140,6 +140,43 @@ def test_a_contact_from_first_word_to_wrap_up_by_forms_alone(house, maria):
     assert not list(journal.verify())
 
 
+def test_one_found_has_the_cursor_and_several_have_it_before_the_first(house, maria, otto):
+    ana = Browser(house["ana"])
+    one, two = text_of(ana.get("/find?q=Okafor")), text_of(ana.get("/find?q=20655501"))
+    assert 'autofocus>Open a contact' in one and two.count("Open a contact") == 2
+    assert "autofocus>Open" not in two and '<ul class="found-list" tabindex="-1" data-focus>' in two
+
+
+def test_who_only_wants_to_pay_has_one_form_with_the_cursor_in_it(house, maria):
+    ana = Browser(house["ana"])
+    contact = hold_contact(house["ana"], maria, "identified")
+    page = text_of(ana.get(f"/contacts/{contact.reference}/?act=payments.send_guest_link"))
+    assert page.count("Somebody who only wants to pay</h") == 1 and ">Or<" not in page
+    assert re.search(r'name="amount"[^>]* autofocus', page)
+    wrong = text_of(ana.do(contact, "payments.send_guest_link", account=maria.pk, amount="20", number="12"))
+    assert re.search(r'name="number"[^>]*aria-invalid="true"', wrong) and 'value="20"' in wrong
+
+
+def test_an_act_with_nothing_to_do_it_to_says_so_and_keeps_its_key(ana, maria):
+    page = text_of(ana.get(ana.here))
+    for why in ("Nothing is past due.", "This account has no credit to take back.", "No line is suspended."):
+        assert f'data-why="{why}"' in page
+    ana.do(ana.contact, "credits.grant", account=maria.pk, amount="5", reason="goodwill")
+    Line.objects.update(status="suspended")
+    page = text_of(ana.get(ana.here))
+    assert "no credit to take back" not in page and "No line is suspended." not in page and "No line is active." in page
+
+
+def test_a_promise_says_its_day_and_a_day_its_promise_at_the_field(ana, maria):
+    ana.do(ana.contact, "contacts.end")
+    given = {"summary": "All said", "disposition": "resolved", "root_cause": "bill_changed"}
+    page = text_of(ana.do(ana.contact, "contacts.wrap_up", **given, follow_up="Call about the watch"))
+    assert re.search(r'name="due_on"[^>]*aria-invalid="true"', page) and "Say by when the follow-up is due." in page
+    page = text_of(ana.do(ana.contact, "contacts.wrap_up", **given, due_on="2026-12-04"))
+    assert re.search(r'name="follow_up"[^>]*aria-invalid="true"', page) and "Say what is due then" in page
+    assert not FollowUp.objects.exists()
+
+
 # ---------------------------------------------------------------- page and part
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from careline.foundation.phone import digits, last_four, looks_like_number, parsed, shown, zones
+from careline.foundation.phone import digits, last_four, looks_like_number, parsed, shown, sought, zones
 
 areas = st.integers(200, 999).map(str).filter(lambda area: area[1:] != "11")
 nanp = st.builds("+1{}{}{:04d}".format, areas, st.integers(200, 999), st.integers(0, 9999))
@@ -154,3 +154,26 @@ def test_digits_and_phone_signs_look_like_a_number(text: str) -> None:
 @pytest.mark.parametrize("text", ["", "188", "0188 Ann", "CR-0001234-7", "----", "12:34", "206x555", "#0188"])
 def test_anything_else_does_not_look_like_a_number(text: str) -> None:
     assert not looks_like_number(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("(206) 555-0188", "12065550188"),
+        ("tel:+1-206-555-0188", "12065550188"),
+        ("206-555-0188 ext. 12", "12065550188"),
+        ("0044 20 7946 0958", "442079460958"),
+        ("1-800-FLOWERS", "18003569377"),
+        ("she called from 206 555 0188", "12065550188"),
+        ("555-0188", "5550188"),
+        ("xxx-xxx-0188", "0188"),
+        ("\N{HORIZONTAL ELLIPSIS}0188", "0188"),
+    ],
+)
+def test_a_search_means_the_number_or_what_is_known_of_it(text: str, meant: str) -> None:
+    assert sought(text) == meant
+
+
+@pytest.mark.parametrize("text", ["", "188", "Maria Okafor", "A-0104822", "7590-VHVEG", "CR-0001234-7", "206 555 0188 or 206 555 0199"])
+def test_a_search_for_something_else_means_no_number(text: str) -> None:
+    assert sought(text) == ""

@@ -221,6 +221,17 @@ def offer(*, act: Act, to_id: int, words: str) -> Contact:
     return contact
 
 
+def withdraw_offer(*, act: Act) -> tuple[Contact, str]:
+    """Keep a contact that was offered to somebody, and take the offer back. Returns it with the name of whom it was offered to."""
+    contact = _fresh(act)
+    if contact.offered_to is None:
+        raise refuse("CONFLICT", "This contact is offered to nobody.")
+    name = contact.offered_to.name
+    contact.offered_to, contact.offered_words = None, ""
+    save_columns(contact, ["offered_to", "offered_words"])
+    return contact, name
+
+
 def accept(*, act: Act) -> Contact:
     """Take over an offered contact: same voice on the line, so its level stays."""
     contact = _fresh(act)

@@ -80,6 +80,7 @@ def _full() -> QuerySet[Contact]:
         charge_state=ledger.charge_state_subquery(OuterRef("account_id")),
         note_draft=_draft(rules.DraftKind.NOTE),
         summary_draft=_draft(rules.DraftKind.SUMMARY),
+        handover_draft=_draft(rules.DraftKind.HANDOVER),
     )
 
 
@@ -169,6 +170,11 @@ def offered_to(staff_id: int | str) -> list[Contact]:
     return list(
         Contact.objects.filter(offered_to_id=staff_id, state__in=rules.OPEN).select_related("holder", "account")
     )
+
+
+def had(contact_id: int, staff_id: int | str) -> bool:
+    """Whether this person ever had this contact: a stretch of its time is theirs."""
+    return Span.objects.filter(contact_id=contact_id, staff_id=staff_id).exists()
 
 
 def spans_of(contact_id: int) -> list[rules.Span]:

@@ -41,6 +41,7 @@ class DraftKind(StrEnum):
 
     NOTE = "note"
     SUMMARY = "summary"
+    HANDOVER = "handover"
 
 
 class SpanKind(StrEnum):
@@ -153,6 +154,8 @@ QUIET = frozenset(
     f"contacts.{verb}"
     for verb in ["open", "ring", "answer", "identify", "hold", "resume", "end", "drop", "reconnect", "send_code", "call_back", "call_back_failed", "speaker", "reason", "note", "pin_note"]
 ) | {"approvals.ask", "approvals.decide", "approvals.withdraw"} | {"diagnosis.start", "diagnosis.answer", "diagnosis.undo", "diagnosis.read_again"}
+# Of a colleague, or of this very desk: no news to whoever reads what was not possible.
+_ASIDE = frozenset({"contacts.accept", "contacts.hand_over", "contacts.wrap_up"})
 _PROOFS = frozenset({"contacts.check_pin", "contacts.check_code", "contacts.call_back_answered"})
 
 
@@ -168,7 +171,7 @@ def summary(reason: str, deeds: Sequence[Deed], settled: Collection[str] = ()) -
     """
     done = [d.say.rstrip(".") for d in deeds if d.outcome == "done" and (d.code not in QUIET or d.code in _TOLD)]
     replaced = {d.code for d in deeds if d.outcome == "done"} | set(settled)
-    refused = [d.say.rstrip(".") for d in deeds if d.outcome == "refused" and d.code not in QUIET | _PROOFS | replaced]
+    refused = [d.say.rstrip(".") for d in deeds if d.outcome == "refused" and d.code not in QUIET | _PROOFS | _ASIDE | replaced]
     parts = [f"Called about: {reason}."] if reason else []
     parts += [f"{say}." for say in dict.fromkeys(done)]
     parts += [f"Not possible: {say}." for say in refused[-1:]]

@@ -43,6 +43,7 @@ GROUPS = (
     ("Lines", ("lines.add_data", "lines.change_plan", "lines.set_feature", "lines.refresh_provisioning", "lines.reset_registration", "lines.suspend", "lines.restore")),
     ("Account care", ("customers.change_contact", "customers.change_address", "customers.set_pin", "customers.lock", "customers.unlock", "customers.add_person", "customers.set_preferences")),
 )
+FOLDED = {"Lines", "Account care"}  # long, and reached from their own sections and from the list of acts too
 # Of these the ones that need nobody proven: reached from the bottom bar before that.
 EARLY = ("contacts.reason", "contacts.hand_over", "contacts.drop")
 PAST_DUE = "past-due"  # the page of its own that a signal leads to
@@ -211,6 +212,17 @@ class ContactPage:
         """The outside system that this act needs and that nobody named at this desk."""
         say = lacking(*table.act(code).ports)
         return Refusal("CONFLICT", say, rule="not-set-up") if say else None
+
+    def nothing_to(self, code: str) -> Refusal | None:
+        """What this act would be done to is not there: nothing past due to arrange, no credit to take back, no line to restore."""
+        states = {line.status for line in self.lines}
+        say = {
+            "arrangements.agree": "" if self.standing.past_due_minor else "Nothing is past due.",
+            "credits.reverse": "" if self.statement.credits else "This account has no credit to take back.",
+            "lines.restore": "" if "suspended" in states else "No line is suspended.",
+            "lines.suspend": "" if "active" in states else "No line is active.",
+        }.get(code, "")
+        return Refusal("CONFLICT", say, rule="nothing-there") if say else None
 
     # -- the header ---------------------------------------------------------------------------------------------
 
@@ -406,13 +418,13 @@ class ContactPage:
             rows = []
             for code in codes:
                 verdict = verdicts[code]
-                no = self.not_set_up(code) if verdict.allowed else refusal_of(code, verdict, self.scene.rulebook, self.who)
+                no = self.nothing_to(code) or self.not_set_up(code) if verdict.allowed else refusal_of(code, verdict, self.scene.rulebook, self.who)
                 rows.append(
                     {"label": LABELS[code], "href": self.url("?section=notes" if code == "contacts.note" else f"?act={code}") if no is None else None, "key": KEYS.get(code),
                      "possible": no is None, "why": no.say if no else None,
                      "who_could": list(no.who_could) if no else []}
                 )
-            groups.append({"title": title, "acts": rows})
+            groups.append({"title": title, "folded": title in FOLDED, "acts": rows})
         return {"limits": [], "acts": groups, "people": self._people()}
 
     def _people(self) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from careline.acts import table
 from careline.acts.perform import most
+from careline.domain.contacts.rules import DraftKind
 from careline.domain.credits import queries as credits
 from careline.domain.credits import rules as credit_rules
 from careline.domain.customers import queries as customers
@@ -41,7 +42,7 @@ KINDS: dict[str, dict[str, str]] = {
     "contacts.reconnect": {},
     "contacts.accept": {},
     "contacts.end": {},
-    "contacts.hand_over": {"to": "id", "words": "text"},
+    "contacts.hand_over": {"to": "id", "words": "text", "back": "checkbox"},
     "contacts.wrap_up": {"summary": "text", "disposition": "text", "root_cause": "text", "follow_up": "text", "due_on": "text", "owner": "id"},
     "credits.grant": {"account": "id", "amount": "money", "reason": "text", "bill_line": "id", "first": "text", "last": "text", "words": "text"},
     "credits.reverse": {"account": "id", "credit": "text", "words": "text"},
@@ -187,7 +188,8 @@ def _hand_over_form(desk: ContactPage, given: Any) -> dict[str, Any]:
         "contacts.hand_over", "Hand over", "Offer it", desk.do_url("contacts.hand_over"),
         [
             forms.field("to", "To", "choice", given.get("to"), choices=people),
-            forms.field("words", "What they need to know", "textarea", given.get("words") or wrapup.summary(desk, wrapup.deeds_of(desk)), rows=4, maxlength=4000),
+            forms.field("words", "What they need to know", "textarea", given.get("words") or desk.row.handover_draft or wrapup.summary(desk, wrapup.deeds_of(desk)),
+                        rows=4, maxlength=4000, draft_url=desk.draft_url(DraftKind.HANDOVER)),
         ],
         cancel_href=desk.url(), consequence="The contact stays with you until they take it; what was proven stays proven while the same voice is on the line.",
         say_aloud="I am bringing in a colleague who can do this, and I will tell them everything, so you do not have to repeat it.",

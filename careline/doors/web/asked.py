@@ -31,7 +31,7 @@ def shapes(desk: ContactPage) -> list[dict[str, Any]]:
 def visible(desk: ContactPage) -> list[Any]:
     """What was asked, as far as it may be shown: of the account's money nothing before somebody is verified."""
     seen = desk.scene.basis.level >= Level.WRAP_UP
-    return [r for r in desk.requests if r.put_away_at is None and (seen or r.kind == RequestKind.ADMIT)]
+    return [r for r in desk.requests if r.put_away_at is None and r.state != RequestState.WITHDRAWN and (seen or r.kind == RequestKind.ADMIT)]
 
 
 def shape(desk: ContactPage, row: Any) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def shape(desk: ContactPage, row: Any) -> dict[str, Any]:
     waiting = state == RequestState.WAITING
     decided = row.granted_minor is not None and row.code == "credits.grant"
     total = desk.credited.get((row.decided_by_id, row.decided_at)) if decided else None
-    say = {"waiting": "My lead is looking at it right now. It takes about a minute."}.get(state)
+    say = f"My {row.role_list[0]} is looking at it right now. It takes about a minute." if waiting else None
     return {
         "id": str(row.pk), "title": row.title, "why": row.words or None, "asked_of": asked_of,
         "since_seconds": int((desk.at - row.asked_at).total_seconds()), "state": state,
@@ -51,6 +51,33 @@ def shape(desk: ContactPage, row: Any) -> dict[str, Any]:
         "away": None if waiting else {"label": "Put away", "action": reverse("request-away", args=[row.pk])}, "look_href": desk.url() if waiting else None,
         "next": _admitted(desk, row) if state == RequestState.APPROVED and row.kind == "admit" else [], "poll_url": reverse("request-part", args=[row.pk]) + "?seen=" + digest((state, row.pk)) if waiting else None,
     }
+
+
+def offer(desk: ContactPage) -> dict[str, Any] | None:
+    """This contact is offered to a colleague and waits for them: whose turn it is, until it is taken or taken back."""
+    row = desk.row
+    if row.offered_to is None or not desk.scene.facts["mine"]:
+        return None
+    return {
+        "to": row.offered_to.name, "poll_url": reverse("offer-part", args=[row.reference]) + "?seen=" + digest(_where(row)),
+        "back": forms.button("Take it back", desk.do_url("contacts.hand_over"), back="on"),
+    }
+
+
+def _where(row: Any) -> tuple[int | None, int | None]:
+    return row.holder_id, row.offered_to_id
+
+
+@require_GET
+def offer_part(request: HttpRequest, reference: str) -> HttpResponse:
+    """The poll of an offer: 204 until it is taken, which ends it for who offered it; 404 for who never had the contact."""
+    row = contacts.contact(reference=reference) if reference.isprintable() else None
+    if row is None or not contacts.had(row.pk, request.user.who.id):
+        raise Http404
+    request.careline_no_desk = True
+    desk = page_of(row, request.user.who, rulebooks.current())
+    taken_by = row.holder.name if row.holder and not desk.scene.facts["mine"] else None
+    return part(request, "contact/_offer.html", {"offer": offer(desk), "taken_by": taken_by}, _where(row))
 
 
 def _admitted(desk: ContactPage, row: Any) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from typing import Any
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
@@ -15,6 +16,7 @@ from careline.acts.approvals import saw_answers
 from careline.acts.contacts import keep_draft
 from careline.acts.declare import BasisRef, Outcome
 from careline.acts.look import Looked, look
+from careline.domain.contacts import queries as contacts
 from careline.domain.contacts.rules import DraftKind
 from careline.domain.customers import queries as customers
 from careline.domain.diagnosis import queries as diagnosis
@@ -85,7 +87,7 @@ def _draw(
 
 
 def _base(desk: ContactPage) -> dict[str, Any]:
-    return {"contact": desk.contact(), "who": desk.who_calls(), "verify": None, "act": None, "requests": []}
+    return {"contact": desk.contact(), "who": desk.who_calls(), "offer": asked.offer(desk), "verify": None, "act": None, "requests": []}
 
 
 def _before(
@@ -112,9 +114,8 @@ def _before(
         shape = FORMS[open_form](desk, data if outcome is not None and code == open_form else request.GET)
         if outcome is not None and code == open_form:
             shape = forms.refilled(shape, data, outcome, _ways(desk, code, outcome, data))
-        context["verify"] = {"title": shape["title"], "text": None, "say_aloud": shape.pop("say_aloud", None), "find": None, "factors": [], "outcome": None,
-                             "ways": [{"title": shape["title"], "text": "", "href": None, "form": shape, "wide": open_form in care.EARLY},
-                                      {"title": "Back to verifying", "text": "Nothing is lost.", "href": desk.url(), "form": None}]}
+        context["verify"] = {"title": shape["title"], "text": None, "say_aloud": shape.pop("say_aloud", None), "form": shape, "find": None,
+                             "factors": [], "outcome": None, "ways": []}
         return page(request, "contact.html", context, status)
     own_business = outcome is not None and outcome.refusal is not None and outcome.refusal.rule == "own-business"
     context["verify"] = verify.shape_of(
@@ -240,9 +241,13 @@ def _offered(request: HttpRequest, desk: ContactPage, outcome: Outcome | None, s
     context["verify"] = {
         "title": f"{row.holder.name} wants to hand this over to you", "text": row.offered_words or "No words were left.", "say_aloud": None,
         "find": None, "factors": [], "outcome": {"say": outcome.say, "state": "bad"} if outcome is not None else None,
-        "ways": [{"title": "Take over", "text": "The same voice stays on the line, so what was proven stays proven.", "href": None,
-                  "form": forms.form("contacts.accept", "Take over", "Take over", desk.do_url("contacts.accept"))}],
+        "form": forms.form("contacts.accept", "Take over", "Take over", desk.do_url("contacts.accept"), cancel_href=reverse("home"),
+                           consequence="The same voice stays on the line, so what was proven stays proven."),
+        "ways": [],
     }
+    call = contacts.open_of(desk.who.id) if outcome is not None else None
+    if call is not None:
+        context["verify"]["ways"] = [{"title": f"Back to {call.reference}", "text": "Your own call.", "href": forms.contact_address(call.reference), "form": None}]
     return page(request, "contact.html", context, status)
 
 
@@ -255,9 +260,10 @@ def _ways(desk: ContactPage, code: str, outcome: Outcome, data: Any) -> list[dic
     deciders = set(desk.scene.rulebook.authority.roles_with("approvals.decide"))
     for way in no.way_on:
         if way.act == "approvals.ask":
-            if set(no.who_could) & deciders:
+            could = [role for role in no.who_could if role in deciders]
+            if could:
                 kept = {k: v for k, v in data.items() if k in KINDS[code] and v}
-                ask = forms.button(way.label, desk.do_url("approvals.ask"), asked=code, **kept)
+                ask = forms.button(f"Ask a {could[0]}", desk.do_url("approvals.ask"), asked=code, **kept)
                 ways.append(ask if kept.get("words", "").strip() else ask | {"prompt": "Why, in a few words"})
         elif way.act in FORMS:
             ways.append({"label": way.label, "href": desk.url(f"?act={way.act}")})
@@ -332,7 +338,8 @@ def _asked(data: Any) -> dict[str, Any]:
 
 
 SECTION_AFTER = {"contacts.note": "?section=notes", "contacts.pin_note": "?section=notes", explain.SEND: "?section=money", **dict.fromkeys(line_forms.FORMS, "?section=lines"), **dict.fromkeys(care.FORMS, care.SECTION)}
-QUIET = {"contacts.hold", "contacts.resume", "contacts.end", "contacts.accept", "contacts.reconnect"}
+SENT = {"contacts.note": DraftKind.NOTE, "contacts.hand_over": DraftKind.HANDOVER}
+QUIET = {"contacts.hold", "contacts.resume", "contacts.end", "contacts.accept", "contacts.drop", "contacts.reconnect"}
 
 
 def _after(request: HttpRequest, row: Any, code: str, outcome: Outcome) -> HttpResponse:
@@ -341,12 +348,12 @@ def _after(request: HttpRequest, row: Any, code: str, outcome: Outcome) -> HttpR
     if code == "contacts.wrap_up":
         messages.success(request, "Closed. Ready for the next.")
         return redirect("home", permanent=False)
-    if code == "contacts.note":
-        keep_draft(who=request.user.who, contact_id=row.pk, kind=DraftKind.NOTE, about=row.account_id or 0, text="", at=timezone.now())
+    if code in SENT:  # the words are where they belong; what was kept while they were typed is done
+        keep_draft(who=request.user.who, contact_id=row.pk, kind=SENT[code], about=row.account_id or 0, text="", at=timezone.now())
     if code == "customers.separate_line":
         messages.warning(request, f"Their account is {outcome.show['reference']}. Read it to them once. Then verify them, and let them set a PIN.")
     if code == "contacts.hand_over":
-        messages.info(request, f"{outcome.say}. Stay with the caller until it is taken.")
+        messages.info(request, outcome.say)
     elif code == "contacts.speaker" and not outcome.show.get("known"):
         messages.warning(request, "Nobody of that name may speak for this account. They may pay by a link.")
     elif outcome.status == "pending":

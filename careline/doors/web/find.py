@@ -30,7 +30,7 @@ NAMESAKE = "More than one account has this name: ask for the phone number or the
 def shape(found: Found, text: str, opens: Callable[[customers.Hit], dict[str, Any]]) -> dict[str, Any]:
     """What was found, for the template: nothing more than may be shown before anybody is verified."""
     numbers = [h.number_last_four for h in found.hits if h.number_last_four]
-    several = len({h.account_id for h in found.hits}) > 1 and len(numbers) > 1 and phone.looks_like_number(text)
+    several = len({h.account_id for h in found.hits}) > 1 and len(numbers) > 1 and bool(phone.sought(text))
     # No more than this may be shown before anybody is verified (for a name no number): the caller has to tell them apart.
     names = Counter(h.name_matched.casefold() for h in found.hits)
     rows = [

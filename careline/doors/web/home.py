@@ -38,19 +38,20 @@ def show(request: HttpRequest) -> HttpResponse:
     numbers = contacts.day_numbers(who.id, start_of_day(today, str(zone())), now)
     hour = now.astimezone(zone()).hour
     part_of_day = "morning" if hour < 12 else "afternoon" if hour < 18 else "evening"
-    ringing = _ringing(now)
+    ringing, offered = _ringing(now), _offered(who.id)
     waits = _waits(who.id, today)
     asked = requests.waiting(request, now) if who.role in authority.roles_with("approvals.decide") else None
     home = {
         "greeting": f"Good {part_of_day}, {request.user.name.split()[0]}",
         "open_contact": _mine(mine[0], now) if mine else None,
         "ringing": ringing,
+        "offered": offered,
         "waits": [_also(c) for c in mine[1:]] + waits,
         "asked": asked,
         "asked_poll": reverse("approvals-part") + "?home&seen=" + digest([r["id"] for r in asked or []]),
         "start": forms.form("contacts.open", "Without a caller", "Start a contact", reverse("start"), [forms.hidden("without", "on")]),
         "today": [("contacts", str(numbers["contacts"])), ("mean handle time", duration(numbers["handle_seconds"]) if numbers["contacts"] else "–")],
-        "poll_url": reverse("ringing") + "?seen=" + digest(_shows(ringing)),
+        "poll_url": reverse("ringing") + "?seen=" + digest(_shows(ringing, offered)),
     }
     request.careline_contact = mine[0] if mine else None
     return page(request, "home.html", {"home": home})
@@ -70,8 +71,17 @@ def _ringing(now: Any) -> list[dict[str, Any]]:
     return shapes
 
 
-def _shows(ringing: list[dict[str, Any]]) -> list[str]:
-    return [r["answer"]["hidden"]["contact"] for r in ringing]
+def _offered(staff_id: str) -> list[dict[str, Any]]:
+    """Callers whom a colleague wants to hand over to me: they are on the line, so this stands where it rings."""
+    return [
+        {"title": f"{row.holder.name if row.holder else 'A colleague'} hands over {row.reference}", "text": "the caller is on the line",
+         "href": forms.contact_address(row.reference)}
+        for row in contacts.offered_to(staff_id)
+    ]  # fmt: skip
+
+
+def _shows(ringing: list[dict[str, Any]], offered: list[dict[str, Any]]) -> list[str]:
+    return [r["answer"]["hidden"]["contact"] for r in ringing] + [o["title"] for o in offered]
 
 
 def _mine(row: Any, now: Any) -> dict[str, Any]:
@@ -92,15 +102,13 @@ def _also(row: Any) -> dict[str, Any]:
 
 def _waits(staff_id: str, today: Any) -> list[dict[str, Any]]:
     waits: list[dict[str, Any]] = []
-    for row in contacts.offered_to(staff_id):
-        waits.append({"title": f"{row.holder.name if row.holder else 'A colleague'} hands over {row.reference}", "text": "the caller is on the line", "due": "now", "state": "risk", "href": forms.contact_address(row.reference)})
     for row in approvals.answers_unseen(staff_id):
         by = row.decided_by.name if row.decided_by else "Nobody"
         live = row.contact.state != "closed" and str(row.contact.holder_id) == staff_id
         waits.append({"title": f"{by} {ANSWERS.get(row.state, row.state)}: {row.title}", "text": row.answer or None, "due": None,
                       "state": "risk" if row.state == "expired" else None, "href": forms.contact_address(row.contact.reference) if live else reverse("answers-seen")})
     for row in arrangements.broken_of_staff(int(staff_id), today - timedelta(days=7)):
-        waits.append({"title": f"{row.number} broke", "text": f"account {row.account.reference}, agreed by you",
+        waits.append({"title": f"Arrangement {row.number} broke", "text": f"account {row.account.reference}, agreed by you",
                       "due": None, "state": "risk", "href": reverse("find") + f"?q={row.account.reference}"})
     for row in contacts.follow_ups_of(staff_id):
         days = (row.due_on - today).days
@@ -113,10 +121,10 @@ def _waits(staff_id: str, today: Any) -> list[dict[str, Any]]:
 
 @require_GET
 def ringing(request: HttpRequest) -> HttpResponse:
-    """The poll of what rings: 204 while nothing changed."""
-    rows = _ringing(timezone.now())
+    """The poll of what rings and of what is handed over to me: 204 while nothing changed."""
+    rows, offered = _ringing(timezone.now()), _offered(request.user.who.id)
     request.careline_no_desk = True
-    return part(request, "home_ringing.html", {"home": {"ringing": rows}}, _shows(rows))
+    return part(request, "home_ringing.html", {"home": {"ringing": rows, "offered": offered}}, _shows(rows, offered))
 
 
 @require_POST

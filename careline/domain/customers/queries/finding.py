@@ -41,13 +41,15 @@ def find(text: str, limit: int, protected: bool = False) -> tuple[list[Hit], boo
     """
     text = text.strip()
     hits: list[Hit] = []
-    number, ours = phone.looks_like_number(text), rules.account_reference(text)
-    if number:
-        hits = _by_number(phone.digits(text), limit + 1, protected)
+    number, plainly, ours = phone.sought(text), phone.looks_like_number(text), rules.account_reference(text)
+    if plainly:
+        hits = _by_number(number, limit + 1, protected)
     if not hits and any(c.isdigit() for c in text) and text.isprintable() and len(text) <= 40:
         # As it is written on the bill, whatever form the carrier gave it; ours in any form that a person writes it.
         rows = _referred(written=text, upper=text.upper(), ours=ours or text)
         hits = [Hit(pk, reference, None, "", "", "account reference", holder) for pk, reference, holder in rows]
+    if not hits and number and not plainly:
+        hits = _by_number(number, limit + 1, protected)
     if not hits and not number:
         hits = _by_name(rules.name_words(text), limit + 1, protected)
     return hits[:limit], len(hits) > limit

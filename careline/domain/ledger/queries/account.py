@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from django.db.models import Exists, F, OuterRef, Q, Subquery, Sum, Window
+from django.db.models import Count, Exists, F, OuterRef, Q, Subquery, Sum, Window
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Coalesce
 from django.db.models.query import QuerySet
@@ -88,21 +88,24 @@ def open_items(bills: Sequence[OpenBill]) -> list[rules.OpenItem]:
 
 @dataclass(frozen=True)
 class Statement:
-    """The newest entries, and what all of them sum to (minor units)."""
+    """The newest entries, what all of them sum to (minor units), and how many credits there are among all."""
 
     entries: list[Entry]
     balance_minor: int
+    credits: int
 
 
 def statement(account_id: int, limit: int = 12) -> Statement:
-    """The newest entries of an account and its balance, in one question."""
+    """The newest entries of an account, its balance and the number of its credits, in one question."""
     rows = _newest(limit, account=account_id)
-    return Statement(rows, rows[0].total if rows else 0)  # type: ignore[attr-defined]
+    return Statement(rows, rows[0].total, rows[0].credits) if rows else Statement([], 0, 0)  # type: ignore[attr-defined]
 
 
 @prepared
 def _newest(limit: int) -> QuerySet[Entry]:
-    rows = Entry.objects.filter(account_id=whole("account")).annotate(total=Window(Sum("amount_minor")))
+    rows = Entry.objects.filter(account_id=whole("account")).annotate(
+        total=Window(Sum("amount_minor")), credits=Window(Count("pk", filter=Q(kind=rules.EntryKind.CREDIT)))
+    )
     return rows.order_by("-at", "-pk")[:limit]
 
 

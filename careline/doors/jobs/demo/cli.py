@@ -68,5 +68,5 @@ def who_signs_in() -> str:
     maria = stories.BY_KEY["maria"]
     return "\n".join([
         "", f"Sign in with the password “{settings.DEMO_PASSWORD}” as", *rows, "",
-        f"A call is ringing: {maria.title}, {phone.shown(maria.number)}, PIN {maria.pin}. {len(stories.STORIES)} callers with a story wait on the page “Make a ring”.", "",
+        f"A call is ringing: {maria.title}, {phone.shown(maria.number)}, PIN {maria.pin}. {len(stories.STORIES)} callers with a story wait on the page “Make it ring”.", "",
     ])  # fmt: skip

@@ -10,6 +10,7 @@
      data-since="161"        a clock: seconds at the time of rendering
      data-draft-url="/..."   typed words are saved there (POST: text); data-saved: where "saved 2 s ago" stands
      data-poll="/..." data-every="1500"   replaced inside when the answer is 200; a part with data-poll-done ends it
+     data-leave="/"          such a part says that this page is no longer this person's: they go there
      data-refresh            such a part changed the account: every box with data-fresh and an id is drawn again
      data-say="..."          said aloud when such a part arrives by a poll
      data-keep-scroll, id    a scrolling box that keeps its place
@@ -82,7 +83,7 @@
       if (answer.ok) { d.savedAt = now(); d.problem = ''; d.was = text; if (d.text === text) dropLocal(url); }
       else { // 422 carries a sentence, e.g. that card numbers do not belong in a note
         const plain = (answer.headers.get('Content-Type') || '').startsWith('text/plain');
-        d.problem = answer.status === 422 && plain ? (await answer.text()).slice(0, 120) : 'not saved';
+        d.problem = answer.status === 422 && plain ? (await answer.text()).slice(0, 240) : 'not saved';
         say(d.problem);
       }
     } catch { // no network: kept here, and tried again
@@ -130,6 +131,7 @@
   function press(el) {
     const field = el.dataset.focusId && document.getElementById(el.dataset.focusId);
     if (field) { reveal(field); field.focus(); return; }
+    if (el.matches('.act-no > summary')) { reveal(el); el.focus(); if (!el.parentElement.open) el.click(); say(el.dataset.why); return; }
     if (el.matches('summary')) { el.click(); if (el.parentElement.open) $('.col', el.parentElement)?.focus(); return; }
     if (el.matches('form')) { // money is never granted by one slipped letter: the key goes there, Enter does it
       const into = $('input:not([type="hidden"]), textarea, select', el) || $('button', el);
@@ -261,7 +263,7 @@
           try {
             const answer = await fetch(el.dataset.poll, { headers: { 'X-Careline-Poll': '1', ...(seen && { 'X-Careline-Seen': seen }) }, redirect: 'error', cache: 'no-store' });
             wait = every;
-            if (answer.status === 200) { seen = answer.headers.get('X-Careline-Seen') || ''; replaceInside(el, await answer.text()); if ($('[data-refresh]', el)) refreshParts(); if ($('[data-poll-done]', el)) return; }
+            if (answer.status === 200) { seen = answer.headers.get('X-Careline-Seen') || ''; replaceInside(el, await answer.text()); const left = $('[data-leave]', el); if (left) { location.assign(left.dataset.leave); return; } if ($('[data-refresh]', el)) refreshParts(); if ($('[data-poll-done]', el)) return; }
             else if ([401, 403, 404, 410].includes(answer.status)) return; // signed out, or it is gone: the next click will say so
             else if (answer.status !== 204) wait = Math.min(wait * 2, 30000);
           } catch { wait = Math.min(wait * 2, 30000); }
