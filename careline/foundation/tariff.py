@@ -56,6 +56,16 @@ class ReturnFee:
 
 
 @dataclass(frozen=True, slots=True)
+class LateUse:
+    """Use that becomes known after its period was billed: for how many days after the period's end it is still charged, and for how
+    many a correction still gives back what was charged."""
+
+    charge_days: int
+    give_back_days: int
+    cite: str
+
+
+@dataclass(frozen=True, slots=True)
 class Tax:
     """A tax of one jurisdiction (a state) from a day on: the rate of each kind of line that it taxes."""
 
@@ -87,6 +97,7 @@ class Tariff:
     fees: tuple[Fee, ...]
     late_fee: LateFee
     return_fee: ReturnFee
+    late_use: LateUse
     taxes: tuple[Tax, ...]
     promotions: Mapping[str, Promotion]
 
@@ -106,7 +117,7 @@ def read(data: Mapping[str, Any]) -> Tariff:
     imported = _text(bill, "bill", "imported")
     if imported not in OWNERS:
         raise ValueError(f"[bill] imported: one of {', '.join(OWNERS)}")
-    _only(data, "the file", {"bill", "fee", "late_fee", "return_fee", "promotion", "tax"})
+    _only(data, "the file", {"bill", "fee", "late_fee", "return_fee", "late_use", "promotion", "tax"})
     taxes = tuple(_tax(row, n) for n, row in enumerate(data.get("tax", ()), 1))
     seen = {(t.state, t.name, t.since) for t in taxes}
     if len(seen) < len(taxes):
@@ -130,6 +141,7 @@ def read(data: Mapping[str, Any]) -> Tariff:
             cite=_text(back, "return_fee", "cite"),
             caps=_caps(back, "return_fee", "amount", 10**6),
         ),
+        late_use=_late_use(data),
         taxes=taxes,
         promotions={code: _promotion(code, row) for code, row in data.get("promotion", {}).items()},
     )
@@ -140,6 +152,16 @@ def _levied_by(table: Mapping[str, Any]) -> str:
     if found not in ("bill", "ladder"):
         raise ValueError('[late_fee] by: "bill" (the bill run levies it) or "ladder" (a rung of ladder.toml does)')
     return str(found)
+
+
+def _late_use(data: Mapping[str, Any]) -> LateUse:
+    if "late_use" not in data:  # a rulebook of before: what comes late is left alone, as it was then
+        return LateUse(0, 0, "")
+    row = _table(data, "late_use")
+    charge, back = (_whole(row, "late_use", name, most=730) for name in ("charge_days", "give_back_days"))
+    if back < charge:
+        raise ValueError("[late_use] give_back_days: at least charge_days, or what was charged late could not be corrected")
+    return LateUse(charge, back, _text(row, "late_use", "cite"))
 
 
 def _caps(table: Mapping[str, Any], where: str, unit: str, most: int) -> dict[str, Cap]:
