@@ -88,6 +88,19 @@ def test_a_cycle_is_billed_whole_and_reconciles(house):
     assert "fee.regulatory" in said["data"]["cites"] and len(said["rulebook"]) == 64
 
 
+def test_an_address_that_the_tax_table_does_not_know_is_taxed_by_its_state_and_that_is_said(house, capsys):
+    known = accounts(1, state="MO", postal_code="63105")[0]
+    unknown = accounts(1, 10, state="MO", postal_code="65201")[0]
+    done, found = run()
+    assert (done.issued, done.by_state_only) == (2, 1)
+    taxes = {a: set(BillLine.objects.filter(bill__account=a, kind="tax").values_list("label", "source_key")) for a in (known, unknown)}
+    assert ("Utility tax, Clayton, MO", None) in taxes[known] and taxes[unknown] == {("State sales tax, MO", "tax.state_only")}
+    said = [JournalLine.objects.get(chain__name=f"account:{a.pk}").content["data"]["cites"] for a in (known, unknown)]
+    assert "tax.state_only" not in said[0] and "taxed by the state only" in said[1]["tax.state_only"]
+    billing._print(done, found, 0.1)
+    assert "no jurisdiction for their postal code: 1 accounts" in capsys.readouterr().out
+
+
 def test_a_second_run_writes_nothing(house):
     accounts(3)
     accounts(1, 10, source_key="K-1")

@@ -79,6 +79,7 @@ GOLDEN = {
              advance=Charged("Talk 500", 2500), used=data((5, 512), kind="voice") + data((6, 107), kind="text")),
         earlier=((rules.Measured(1, date(2026, 9, 4), date(2026, 10, 3), (rules.Meter("voice", "Calls", "min", 25, 1, 500, ((date(2026, 9, 4), date(2026, 10, 3)),), 3),)), {"voice": 541}),),
     ),
+    "A county, a city and a district at once": facts("MO", Line(1, LONG_AGO, PLUS15, advance=Charged("Plus 15 GB", 4500)), postal_code="63105-1806"),
     "Late in New York": facts("NY", Line(1, LONG_AGO, PLUS15, advance=Charged("Plus 15 GB", 4500)), late=6000),
     "A line that ended on October 19": facts(
         "WA",
@@ -408,7 +409,10 @@ def test_every_account_is_in_one_cycle_a_month(day, on):
     [('imported = "outside"', 'imported = "maybe"', "imported"), ("due_days = 21", 'due_days = "21"', "due_days"),
      ('per = "line"', 'per = "phone"', "per"), ("plan = 96000", "plant = 96000", "plant"), ("ppm = 20800", "ppm = 2.08", "late_fee.cap.NY"),
      ('state = "WA"', 'state = "Washington"', "two capital letters"), ("[return_fee]", "[returned]", "returned"),
-     ("from = 2020-01-01", 'from = "2020"', "from")],
+     ("from = 2020-01-01", 'from = "2020"', "from"), ('place = "St. Louis County"', 'place = "St. Louis County/"', "from below the state down"),
+     ('places = ["St. Louis County"]', 'places = ["St Louis County"]', "no [[tax]] row of MO"), ('codes = ["630", "631"]', 'codes = ["63105"]', "has a row already"),
+     ('codes = ["630", "631"]', "codes = [630]", "codes"), ('name = "State sales tax, MO"', 'place = "Cole County"\nname = "State sales tax, MO"', "no row of its own"),
+     ("give_back_days = 365", "give_back_days = 30", "at least charge_days")],
 )  # fmt: skip
 def test_a_tariff_that_cannot_be_used_is_refused_when_it_is_loaded(was, now, says):
     files = dict(default_rulebook().files)
@@ -422,7 +426,7 @@ def test_what_goes_back_takes_along_the_tax_that_was_charged():
     """The rate went from 9.6 % to 12 % on the day of the bill; Maria's line ended before it."""
     rows = [t for t in default_rulebook().toml("billing.toml")["tax"] if t["state"] == "WA"]
     dearer = rows[0] | {"from": date(2026, 11, 4), "rates": {"plan": 120_000, "fee": 120_000}}
-    changed = tariffs.read(default_rulebook().toml("billing.toml") | {"tax": [*rows, dearer]})
+    changed = tariffs.read(default_rulebook().toml("billing.toml") | {"tax": [*rows, dearer], "postal": []})
     made = rated(facts("WA", Line(1, LONG_AGO, PLUS15, cancelled_on=date(2026, 10, 19), advance=Charged("Plus 15 GB", 4500)), Line(2, LONG_AGO, PLUS15, advance=Charged("Plus 15 GB", 4500))), changed)
     rates = {(made[t.taxes].kind, made[t.taxes].amount > 0): t.ppm for t in made if t.kind == "tax"}
     assert rates == {("plan", False): 96_000, ("plan", True): 120_000, ("fee", True): 120_000}
@@ -478,11 +482,44 @@ def test_an_instalment_of_the_day_on_which_the_account_ended_is_billed_once():
 
 def test_a_tax_that_changes_counts_from_its_day_on():
     row = {"state": "WA", "name": "Tax", "from": date(2026, 1, 1), "rates": {"plan": 1000}, "cite": "x"}
-    data_ = default_rulebook().toml("billing.toml") | {"tax": [row, row | {"from": date(2026, 7, 1), "rates": {}}]}
+    data_ = default_rulebook().toml("billing.toml") | {"tax": [row, row | {"from": date(2026, 7, 1), "rates": {}}], "postal": []}
     read = tariffs.read(data_)
-    assert [t.rates for t in read.taxes_of("WA", date(2026, 6, 30))] == [{"plan": 1000}]
-    assert [t.rates for t in read.taxes_of("WA", date(2026, 7, 1))] == [{}]
-    assert read.taxes_of("WA", date(2025, 12, 31)) is None and read.taxes_of("NV", date(2026, 7, 1)) is None
+    assert [t.rates for t in read.taxes_of("WA", "", date(2026, 6, 30)).taxes] == [{"plan": 1000}]
+    assert [t.rates for t in read.taxes_of("WA", "", date(2026, 7, 1)).taxes] == [{}]
+    assert read.taxes_of("WA", "", date(2025, 12, 31)) is None and read.taxes_of("NV", "", date(2026, 7, 1)) is None
+
+
+@pytest.mark.parametrize(
+    ("code", "taxes", "state_only"),
+    [("63105", ["State sales tax, MO", "Sales tax, St. Louis County, MO", "Utility tax, Clayton, MO", "Emergency service, Central 911 District, MO"], False),
+     ("63105-1806", ["State sales tax, MO", "Sales tax, St. Louis County, MO", "Utility tax, Clayton, MO", "Emergency service, Central 911 District, MO"], False),
+     ("63119", ["State sales tax, MO", "Sales tax, St. Louis County, MO"], False), ("65201", ["State sales tax, MO"], True), ("", ["State sales tax, MO"], True)],
+)  # fmt: skip
+def test_an_address_is_taxed_by_every_jurisdiction_that_its_postal_code_lies_in(code, taxes, state_only):
+    found = TARIFF.taxes_of("MO", code, NOVEMBER.start)
+    assert [t.label for t in found.taxes] == taxes and found.by_state_only == state_only
+    made = [m for m in rated(facts("MO", line(), postal_code=code)) if m.kind == "tax"]
+    assert {m.source_key for m in made} == {rules.STATE_ONLY if state_only else None}
+    assert not TARIFF.taxes_of("WA", code, NOVEMBER.start).by_state_only, "a state without jurisdictions of its own is all there is"
+
+
+names = st.sampled_from(["A", "B", "C"])
+
+
+@given(st.lists(st.tuples(st.lists(names, max_size=4).map("/".join), st.sampled_from([0, 1, 12_345, 300_000])), max_size=12, unique_by=lambda r: r[0]), st.data(), st.integers(-9000, 9000))
+def test_each_jurisdiction_taxes_a_charge_once_and_no_tax_a_tax(rows, draw, amount):
+    """Any depth, several places at once: the taxes are those of the places and of all above them, each on the charge alone."""
+    rates = {"": 50_000} | {place: ppm for place, ppm in rows if place}
+    chosen = draw.draw(st.lists(st.sampled_from(sorted(p for p in rates if p)), unique=True)) if len(rates) > 1 else []
+    read = tariffs.read(default_rulebook().toml("billing.toml") | {
+        "tax": [{"state": "WA", "name": "Tax", "from": date(2026, 1, 1), "rates": {"other": ppm}, "cite": "x"} | ({"place": place} if place else {}) for place, ppm in rates.items()],
+        "postal": [{"state": "WA", "codes": ["981"], "places": chosen}],
+    })  # fmt: skip
+    waiting = (Waiting("CH-1", None, "other", "Cover", Decimal(1), amount, amount, NOVEMBER.start, True),)
+    made = rated(facts("WA", waiting=waiting, postal_code="98101"), read)
+    above = {"/".join(place.split("/")[:n]) for place in chosen for n in range(1, 9)} & set(rates)
+    assert sorted(m.amount for m in made if m.kind == "tax") == sorted(tax for place in above | {""} if (tax := share(amount, rates[place], 1_000_000)))
+    assert all(made[m.taxes].kind == "other" for m in made if m.kind == "tax")
 
 
 

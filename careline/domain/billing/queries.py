@@ -134,7 +134,7 @@ def judged(accounts: Sequence[InCycle], start: date, tariff: Tariff) -> list[Jud
             waits=account.id in others,
             covered_to=max(known, default=None),
             cycle=cycles[account.id],
-            taxes=tariff.taxes_of(account.state, start),
+            taxes=tariff.taxes_of(account.state, account.postal_code, start),
         )
     chosen = [a for a in accounts if why[a.id] is None]
     facts = _facts(chosen, cycles, first, ended, tariff) if chosen else {}
@@ -180,7 +180,7 @@ def _facts(accounts: Sequence[InCycle], cycles: dict[int, rules.Cycle], first: d
             back[account_id].append(number)
     return {
         a.id: rules.Facts(
-            state=a.state, bill_day=a.bill_day, cycle=cycles[a.id], lines=tuple(lines[a.id]), agreed=tuple(agreed[a.id]),
+            state=a.state, postal_code=a.postal_code, bill_day=a.bill_day, cycle=cycles[a.id], lines=tuple(lines[a.id]), agreed=tuple(agreed[a.id]),
             instalments=tuple(bought[a.id]), waiting=tuple(waits[a.id]), given=tuple(given.get((a.id, None), ())), late=late[a.id], returned=tuple(back[a.id]),
             earlier=tuple(earlier.get(a.id, ())),
         )

@@ -44,7 +44,7 @@ from careline.domain.billing.rules.use import (
 from careline.domain.ledger.rules.charges import LATE_USE
 from careline.foundation.calendar import bill_period
 from careline.foundation.money import rounded, share, shown
-from careline.foundation.tariff import MILLION, LateFee, ReturnFee, Tariff, Tax
+from careline.foundation.tariff import MILLION, LateFee, ReturnFee, Tariff, Taxed
 
 __all__ = [
     "Agreed",
@@ -98,7 +98,7 @@ def bill_days(start: date) -> list[int]:
     return [day for day in range(start.day, 32) if bill_period(day, start)[0] == start]
 
 
-def left_out(*, outside: bool, waits: bool, covered_to: date | None, cycle: Cycle, taxes: Sequence[Tax] | None) -> Left | None:
+def left_out(*, outside: bool, waits: bool, covered_to: date | None, cycle: Cycle, taxes: Taxed | None) -> Left | None:
     """Why there is no bill, or None. `covered_to`: the last day of the last period that was billed (None: none ever was)."""
     if outside:
         return Left.OUTSIDE
@@ -140,7 +140,7 @@ def rate(facts: Facts, tariff: Tariff) -> Rated:
     if (fee := late_fee(facts.state, facts.late, tariff.late_fee)) is not None:
         made.append(fee)
     made += _return_fee(facts, tariff.return_fee)
-    return Rated((*made, *_taxes(made, facts.state, cycle, tariff)), tuple(use))
+    return Rated((*made, *_taxes(made, facts, tariff)), tuple(use))
 
 
 def total(made: Iterable[Made]) -> int:
@@ -346,8 +346,9 @@ def _return_fee(facts: Facts, fee: ReturnFee) -> list[Made]:
 
 
 def cites(tariff: Tariff) -> dict[str, str]:
-    """The sources behind the fees that the rulebook levies, by the source keys of their lines."""
-    found = {f"fee.{f.code}": f.cite for f in tariff.fees}
+    """The sources behind the fees that the rulebook levies, by the source keys of their lines, and why a tax is the state's only."""
+    found = {STATE_ONLY: "billing.toml has no jurisdiction for the postal code: taxed by the state only"}
+    found |= {f"fee.{f.code}": f.cite for f in tariff.fees}
     late, back = tariff.late_fee, tariff.return_fee
     for name, cite, caps in (("late_fee", late.cite, late.caps), ("return_fee", back.cite, back.caps)):
         found[name] = cite
@@ -360,24 +361,27 @@ def carries(made: Made, tariff_cites: Mapping[str, str]) -> bool:
     return made.source_key is not None and made.source_key not in tariff_cites and not made.source_key.startswith(LATE_USE)
 
 
+STATE_ONLY = "tax.state_only"
 IN_ARREARS = ("plan", "discount", "usage")
 
 
-def _taxes(made: Sequence[Made], state: str, cycle: Cycle, tariff: Tariff) -> list[Made]:
-    """Every line that its kind makes taxable, by itself; never a tax. At the rates of the cycle's first day; what was charged,
-    given back or used in the period that has ended at the rates of its own day, so that what goes back takes its tax along."""
-    today: Sequence[Tax] = tariff.taxes_of(state, cycle.start) or ()
-    known: dict[date, Sequence[Tax]] = {}
+def _taxes(made: Sequence[Made], facts: Facts, tariff: Tariff) -> list[Made]:
+    """Every line that its kind makes taxable, by itself and for each jurisdiction; never a tax. At the rates of the cycle's first day;
+    what was charged, given back or used before it at the rates of its own day, so that what goes back takes its tax along."""
+    start = facts.cycle.start
+    today = tariff.taxes_of(facts.state, facts.postal_code, start) or Taxed(())
     found = []
     for place, line in enumerate(made):
-        taxes: Sequence[Tax] = today
-        if line.kind in IN_ARREARS and line.start is not None and line.start < cycle.start:
-            taxes = known.get(line.start) or known.setdefault(line.start, tariff.taxes_of(state, line.start) or today)
-        for tax in taxes:
+        if not line.taxed:
+            continue
+        then = today
+        if line.kind in IN_ARREARS and line.start is not None and line.start < start:
+            then = tariff.taxes_of(facts.state, facts.postal_code, line.start) or today
+        for tax in then.taxes:
             ppm = tax.rates.get(line.taxed, 0)
-            amount = share(line.amount, ppm, MILLION)
-            if amount:
-                found.append(Made("tax", tax.name, amount, line.line_id, taxes=place, ppm=ppm))
+            if amount := share(line.amount, ppm, MILLION):
+                key = STATE_ONLY if then.by_state_only else None
+                found.append(Made("tax", tax.label, amount, line.line_id, source_key=key, taxes=place, ppm=ppm))
     return found
 
 

@@ -187,7 +187,7 @@ class Waiting:
 class Facts:
     """Everything that an account's bill follows from. `given`: the discounts of the whole account that the last bill made for
     the ended period (below zero); `late`: what is open of the bills that fell due in it; `returned`: the payments that came
-    back in it. `earlier`: periods billed before whose use is another by now, each with its units by kind."""
+    back in it. `state` and `postal_code`: where the service is taxed. `earlier`: periods billed before whose use is another by now, each with its units by kind."""
 
     state: str
     bill_day: int
@@ -199,6 +199,7 @@ class Facts:
     given: tuple[Charged, ...] = ()
     late: int = 0
     returned: tuple[str, ...] = ()
+    postal_code: str = ""
     earlier: tuple[tuple[Measured, Mapping[str, int]], ...] = ()
 
 

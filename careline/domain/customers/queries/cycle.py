@@ -24,21 +24,24 @@ class InCycle:
     id: int
     reference: str
     state: str
+    postal_code: str
     bill_day: int
     imported: bool
+
+
+IN_CYCLE = ("pk", "reference", "state", "postal_code", "bill_day", "source_key")
 
 
 def in_cycle(bill_days: Sequence[int], opened_by: date, after: int, limit: int) -> list[InCycle]:
     """Accounts with one of these bill days that were opened by a day, by id, from behind one on."""
     rows = Account.objects.filter(bill_day__in=bill_days, opened_on__lte=opened_by, pk__gt=after).order_by("pk")
-    found = rows.values_list("pk", "reference", "state", "bill_day", "source_key")[:limit]
-    return [InCycle(pk, reference, state, bill_day, source_key is not None) for pk, reference, state, bill_day, source_key in found]
+    return [InCycle(*row, source_key is not None) for *row, source_key in rows.values_list(*IN_CYCLE)[:limit]]
 
 
 def one_in_cycle(account_id: int) -> InCycle | None:
     """One account as a bill run meets it."""
-    row = Account.objects.filter(pk=account_id).values_list("pk", "reference", "state", "bill_day", "source_key").first()
-    return InCycle(row[0], row[1], row[2], row[3], row[4] is not None) if row else None
+    row = Account.objects.filter(pk=account_id).values_list(*IN_CYCLE).first()
+    return InCycle(*row[:-1], row[-1] is not None) if row else None
 
 
 def count_in_cycle(bill_days: Sequence[int], opened_by: date) -> int:
