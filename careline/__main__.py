@@ -240,7 +240,9 @@ def _books(command: Callable[..., argparse.ArgumentParser]) -> None:
         made.set_defaults(main=_job("books", function))
         return made
 
-    verb("balance", "the trial balance by kind of entry and by account", "balance").add_argument("--on", metavar="DAY", help="all that is booked through this day (default: today)")
+    balance = verb("balance", "the trial balance by kind of entry and by account", "balance")
+    balance.add_argument("--on", metavar="DAY", help="all that is booked through this day (default: today)")
+    balance.add_argument("--recount", action="store_true", help="count every entry anew instead of beginning at the sums of the last closed period, and compare")
     verb("close", "close a period: from the day after the last one through this day; safe to repeat", "close").add_argument("--through", metavar="DAY", required=True, help="its last day, for example the last of a month")
     verb("list", "the closed periods", "periods")
     export = verb("export", "write the files of a closed period; the same bytes each time", "export")

@@ -5,8 +5,8 @@ Amounts are minor units before tax, shares are parts per million.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Final
 
@@ -56,14 +56,43 @@ class ReturnFee:
 
 
 @dataclass(frozen=True, slots=True)
+class LateUse:
+    """Use that becomes known after its period was billed: for how many days after the period's end it is still charged, and for how
+    many a correction still gives back what was charged."""
+
+    charge_days: int
+    give_back_days: int
+    cite: str
+
+
+@dataclass(frozen=True, slots=True)
 class Tax:
-    """A tax of one jurisdiction (a state) from a day on: the rate of each kind of line that it taxes."""
+    """A tax of one jurisdiction from a day on: the rate of each kind of line that it taxes. `place`: the names from below the state
+    down to the jurisdiction, such as `("King County", "Seattle")`; empty: the state itself."""
 
     state: str
+    place: tuple[str, ...]
     name: str
     since: date
     rates: Mapping[str, int]
     cite: str
+
+    @property
+    def label(self) -> str:
+        """How a bill calls it: what it is, and whose."""
+        return f"{self.name}, {self.place[-1]}, {self.state}" if self.place else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Taxed:
+    """The taxes of an address on a day, the state's first. `by_state_only`: the table has jurisdictions below this state, and none
+    for the postal code."""
+
+    taxes: tuple[Tax, ...]
+    by_state_only: bool = False
+
+
+Places = tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +116,41 @@ class Tariff:
     fees: tuple[Fee, ...]
     late_fee: LateFee
     return_fee: ReturnFee
+    late_use: LateUse
     taxes: tuple[Tax, ...]
     promotions: Mapping[str, Promotion]
+    postal: Mapping[str, Mapping[str, Places]] = field(default_factory=dict)
+    _known: dict[tuple[str, Places | None, date], Taxed | None] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    def taxes_of(self, state: str, on: date) -> tuple[Tax, ...] | None:
-        """The taxes of a state on a day, in the order of the file; None: the table does not know the state."""
-        known: dict[str, Tax] = {}
+    def taxes_of(self, state: str, postal_code: str, on: date) -> Taxed | None:
+        """The taxes of an address on a day: the state's, and those of every jurisdiction that its postal code lies in, from the widest to
+        the narrowest. None: the table does not know the state on that day."""
+        places = self._places(state, postal_code)
+        key = (state, places, on)
+        if key not in self._known:
+            self._known[key] = self._taxes_in(state, places, on)
+        return self._known[key]
+
+    def _places(self, state: str, postal_code: str) -> Places | None:
+        """The jurisdictions that the longest start of the code that the table has lies in; None: the table has none."""
+        codes, code = self.postal.get(state, {}), plain_code(postal_code)
+        return next((codes[code[:n]] for n in range(len(code), 0, -1) if code[:n] in codes), None) if codes else None
+
+    def _taxes_in(self, state: str, places: Places | None, on: date) -> Taxed | None:
+        wanted = list(dict.fromkeys([(), *(place[:n] for place in places or () for n in range(1, len(place) + 1))]))
+        known: dict[tuple[tuple[str, ...], str], Tax] = {}
         for tax in self.taxes:
-            if tax.state == state and tax.since <= on and (tax.name not in known or known[tax.name].since <= tax.since):
-                known[tax.name] = tax
-        return tuple(known.values()) if known else None
+            key = (tax.place, tax.name)
+            if tax.state == state and tax.place in wanted and tax.since <= on and (key not in known or known[key].since <= tax.since):
+                known[key] = tax
+        if not any(place == () for place, _ in known):
+            return None
+        return Taxed(tuple(sorted(known.values(), key=lambda tax: wanted.index(tax.place))), places is None and bool(self.postal.get(state)))
+
+
+def plain_code(postal_code: str) -> str:
+    """A postal code as it is compared: `98101-2345` is `981012345`."""
+    return "".join(c for c in postal_code.upper() if c.isalnum())
 
 
 def read(data: Mapping[str, Any]) -> Tariff:
@@ -106,11 +160,14 @@ def read(data: Mapping[str, Any]) -> Tariff:
     imported = _text(bill, "bill", "imported")
     if imported not in OWNERS:
         raise ValueError(f"[bill] imported: one of {', '.join(OWNERS)}")
-    _only(data, "the file", {"bill", "fee", "late_fee", "return_fee", "promotion", "tax"})
+    _only(data, "the file", {"bill", "fee", "late_fee", "return_fee", "late_use", "promotion", "tax", "postal"})
     taxes = tuple(_tax(row, n) for n, row in enumerate(data.get("tax", ()), 1))
-    seen = {(t.state, t.name, t.since) for t in taxes}
+    seen = {(t.state, t.place, t.name, t.since) for t in taxes}
     if len(seen) < len(taxes):
-        raise ValueError("[[tax]]: two rows of one state, name and day")
+        raise ValueError("[[tax]]: two rows of one jurisdiction, name and day")
+    whole = {t.state for t in taxes if not t.place}
+    if lost := next((t for t in taxes if t.state not in whole), None):
+        raise ValueError(f"[[tax]]: {lost.label} is below {lost.state}, which has no row of its own (`rates = {{}}` says that the state takes no tax)")
     return Tariff(
         due_days=_whole(bill, "bill", "due_days", most=90),
         imported=imported,
@@ -130,7 +187,9 @@ def read(data: Mapping[str, Any]) -> Tariff:
             cite=_text(back, "return_fee", "cite"),
             caps=_caps(back, "return_fee", "amount", 10**6),
         ),
+        late_use=_late_use(data),
         taxes=taxes,
+        postal=_postal(data.get("postal", ()), {(t.state, t.place) for t in taxes}),
         promotions={code: _promotion(code, row) for code, row in data.get("promotion", {}).items()},
     )
 
@@ -140,6 +199,16 @@ def _levied_by(table: Mapping[str, Any]) -> str:
     if found not in ("bill", "ladder"):
         raise ValueError('[late_fee] by: "bill" (the bill run levies it) or "ladder" (a rung of ladder.toml does)')
     return str(found)
+
+
+def _late_use(data: Mapping[str, Any]) -> LateUse:
+    if "late_use" not in data:  # a rulebook of before: what comes late is left alone, as it was then
+        return LateUse(0, 0, "")
+    row = _table(data, "late_use")
+    charge, back = (_whole(row, "late_use", name, most=730) for name in ("charge_days", "give_back_days"))
+    if back < charge:
+        raise ValueError("[late_use] give_back_days: at least charge_days, or what was charged late could not be corrected")
+    return LateUse(charge, back, _text(row, "late_use", "cite"))
 
 
 def _caps(table: Mapping[str, Any], where: str, unit: str, most: int) -> dict[str, Cap]:
@@ -192,11 +261,40 @@ def _tax(row: Mapping[str, Any], n: int) -> Tax:
         raise ValueError(f"[{where}] from: a day, such as 2026-01-01")
     return Tax(
         _state(_text(row, where, "state"), where),
+        _place(row["place"], where) if "place" in row else (),
         _text(row, where, "name"),
         since,
         {kind: _whole(rates, where, kind, most=MILLION) for kind in rates},
         _text(row, where, "cite"),
     )
+
+
+def _place(text: Any, where: str) -> tuple[str, ...]:
+    """`King County/Seattle`: from below the state down."""
+    if not isinstance(text, str) or not all(0 < len(name) <= 40 and name == name.strip() for name in text.split("/")):
+        raise ValueError(f"[{where}] a place is names of at most 40 characters from below the state down, such as King County/Seattle")
+    return tuple(text.split("/"))
+
+
+def _postal(rows: Sequence[Mapping[str, Any]], taxed: set[tuple[str, tuple[str, ...]]]) -> dict[str, dict[str, Places]]:
+    """By state and start of a postal code: the jurisdictions that lie there."""
+    found: dict[str, dict[str, Places]] = {}
+    for n, row in enumerate(rows, 1):
+        where = f"postal row {n}"
+        state = _state(_text(row, where, "state"), where)
+        codes, places = row.get("codes"), row.get("places")
+        if not isinstance(codes, list) or not codes or not all(isinstance(c, str) and plain_code(c) for c in codes):
+            raise ValueError(f"[{where}] codes: a list of postal codes, or of starts of them, as texts")
+        if not isinstance(places, list):
+            raise ValueError(f"[{where}] places: a list of jurisdictions, such as [\"King County/Seattle\"]; [] says that the state is all")
+        read = tuple(_place(place, where) for place in places)
+        if lost := next((place for place in read if (state, place) not in taxed), None):
+            raise ValueError(f"[{where}] {'/'.join(lost)}: no [[tax]] row of {state} has this place")
+        for code in map(plain_code, codes):
+            if code in found.setdefault(state, {}):
+                raise ValueError(f"[{where}] {code}: this code has a row already; one row names every jurisdiction of a code")
+            found[state][code] = read
+    return found
 
 
 def _state(text: str, where: str) -> str:

@@ -179,6 +179,7 @@ def test_the_account_page_as_data(ana, maria):
     assert shape["standing"]["balance"] == {"minor": 4860, "currency": "USD"}
     assert shape["account"]["id"] == str(maria.pk)
     assert shape["lines"][0]["number"] == "+12065550188" and shape["lines"][0]["usage"]["data_mb"] == 0
+    assert shape["lines"][0]["usage"]["others"] == []  # her plan limits neither calls nor messages, and she used none
     assert [b["state"] for b in shape["bills"]].count("paid") == 2
     assert shape["methods"][0]["last_four"] == "4242" and "token" not in shape["methods"][0]
     assert shape["notes"][0]["text"] == "Prefers calls after five"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 
 import pytest
 
 from careline.carriers.sandbox import SandboxNetwork
-from careline.domain.customers.models import AddedData, Line, Plan
+from careline.domain.customers.models import AddedData, Allowance, Line, Plan, Usage
 from careline.domain.ledger.models import UnbilledCharge
 from tests.doors.test_access import Browser, hold_contact
 
@@ -48,6 +49,15 @@ def test_added_data_shows_its_price_asks_for_a_yes_and_stands_on_the_line(ana, m
     after = words(ana.get(done["Location"]))
     assert "of 16.5 GB" in after and "1.5 GB" in after
     assert "0.5 GB, $1.67 plus tax" in words(ana.get(f"{ana.here}?act=lines.add_data")), "what may still be added"
+
+
+def test_calls_messages_and_what_else_the_plan_names_stand_on_the_line(ana, maria):
+    plan, line = maria.lines.get().plan, maria.lines.get()
+    Plan.objects.filter(pk=plan.pk).update(voice_minutes=500, texts=None)
+    Allowance.objects.create(plan=plan, kind="roaming", title="Roaming data", unit="MB", included=2048, price_minor=1)
+    Usage.objects.bulk_create(Usage(line=line, kind=kind, day=date(2026, 11, 5), quantity=n) for kind, n in (("voice", 312), ("text", 9), ("roaming", 1200)))
+    page = words(ana.get(f"{ana.here}?section=lines"))
+    assert all(said in page for said in ("312 of 500 min", "1,200 of 2,048 MB", "roaming data", "calls", "messages"))
 
 
 def test_a_suspended_line_leads_to_its_restoring_with_the_fee_read_out(ana, maria):

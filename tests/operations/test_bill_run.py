@@ -88,6 +88,19 @@ def test_a_cycle_is_billed_whole_and_reconciles(house):
     assert "fee.regulatory" in said["data"]["cites"] and len(said["rulebook"]) == 64
 
 
+def test_an_address_that_the_tax_table_does_not_know_is_taxed_by_its_state_and_that_is_said(house, capsys):
+    known = accounts(1, state="MO", postal_code="63105")[0]
+    unknown = accounts(1, 10, state="MO", postal_code="65201")[0]
+    done, found = run()
+    assert (done.issued, done.by_state_only) == (2, 1)
+    taxes = {a: set(BillLine.objects.filter(bill__account=a, kind="tax").values_list("label", "source_key")) for a in (known, unknown)}
+    assert ("Utility tax, Clayton, MO", None) in taxes[known] and taxes[unknown] == {("State sales tax, MO", "tax.state_only")}
+    said = [JournalLine.objects.get(chain__name=f"account:{a.pk}").content["data"]["cites"] for a in (known, unknown)]
+    assert "tax.state_only" not in said[0] and "taxed by the state only" in said[1]["tax.state_only"]
+    billing._print(done, found, 0.1)
+    assert "no jurisdiction for their postal code: 1 accounts" in capsys.readouterr().out
+
+
 def test_a_second_run_writes_nothing(house):
     accounts(3)
     accounts(1, 10, source_key="K-1")
@@ -253,6 +266,94 @@ def test_three_months_of_a_life(house, monkeypatch):
     assert found.standing.nothing == 1
     run(datetime(2027, 2, 4, 17, 0, tzinfo=UTC), date(2027, 2, 4))
     assert ledger_queries.balance(account.pk) == Bill.objects.filter(account=account).aggregate(s=Sum("total_minor"))["s"]
+
+
+def metered(account: Account) -> Line:
+    """The account's line, on a plan with a price for more data and more minutes from its first day on."""
+    plan = Plan.objects.create(code="TALK", name="Talk", price_minor=2500, data_mb=1000, data_gb_price_minor=1000, voice_minutes=500, voice_minute_price_minor=25)
+    line = account.lines.get()
+    line.plan = plan
+    line.save()
+    return line
+
+
+def imported(*rows: tuple[str, date, int], line: Line) -> list[str]:
+    """Usage as the import writes it: a row of a day again is its correction."""
+    Line.objects.filter(pk=line.pk).update(source_key="L-1")
+    with transaction.atomic():
+        return customers.upsert_many(act=carrier_act(), entity="usage", rows=[{"line": "L-1", "kind": k, "day": d, "quantity": q} for k, d, q in rows])
+
+
+def use(start: date) -> list[tuple[str, int]]:
+    return list(BillLine.objects.filter(bill__period_start=start, kind="usage").order_by("pk").values_list("label", "amount_minor"))
+
+
+def test_use_that_comes_after_its_bill_is_on_the_next_one_once_and_so_is_its_correction(house):
+    account = accounts(1, opened=date(2026, 9, 4))[0]
+    line = metered(account)
+    imported(("data", date(2026, 10, 10), 1512), ("voice", date(2026, 10, 11), 500), line=line)
+    run(datetime(2026, 10, 4, 16, 0, tzinfo=UTC), date(2026, 10, 4))
+    run()
+    assert use(START) == [("Data over the plan, 512 MB", 500)]
+    imported(("data", date(2026, 10, 30), 512), ("voice", date(2026, 10, 20), 40), ("data", date(2026, 11, 10), 100), line=line)
+    run(LATER, NEXT)
+    late = [("Data over the plan, 512 MB of Oct 4 to Nov 3, known late", 500), ("Calls over the plan, 40 min of Oct 4 to Nov 3, known late", 1000)]
+    assert use(NEXT) == late
+    data = BillLine.objects.get(bill__period_start=NEXT, source_key="late_use.data")
+    assert (data.period_start, data.period_end) == (date(2026, 10, 4), date(2026, 11, 3)) and data.tax_lines.get().amount_minor == 48
+    imported(("voice", date(2026, 10, 20), 30), line=line)
+    january, february = date(2027, 1, 4), date(2027, 2, 4)
+    run(datetime(2027, 1, 4, 17, 0, tzinfo=UTC), january)
+    assert use(january) == [("Calls over the plan, 10 min of Oct 4 to Nov 3, given back", -250)]
+    run(datetime(2027, 2, 4, 17, 0, tzinfo=UTC), february)
+    assert use(february) == [] and BillLine.objects.filter(kind="usage").aggregate(s=Sum("amount_minor"))["s"] == 500 + 500 + 1000 - 250
+
+
+def test_any_kind_of_use_that_a_plan_names_is_imported_and_billed(house):
+    account = accounts(1, opened=date(2026, 9, 4))[0]
+    line = metered(account)
+    Plan.objects.filter(pk=line.plan_id).update(source_key="P-1", texts=100, text_price_minor=10)
+    unknown = "kind: not data, voice or text, and no plan has an allowance of roaming"
+    assert imported(("roaming", date(2026, 10, 10), 260), ("text", date(2026, 10, 10), 104), line=line) == [unknown, "written"]
+    with transaction.atomic():
+        row = {"plan": "P-1", "kind": "roaming", "title": "Roaming data", "unit": "MB", "included": 250, "price_minor": 50}
+        assert customers.upsert_many(act=carrier_act(), entity="allowances", rows=[row]) == ["written"]
+        assert customers.upsert_many(act=carrier_act(), entity="allowances", rows=[row]) == ["unchanged"]
+    assert imported(("roaming", date(2026, 10, 10), 260), line=line) == ["written"]
+    run(datetime(2026, 10, 4, 16, 0, tzinfo=UTC), date(2026, 10, 4))
+    run()
+    assert use(START) == [("Messages over the plan, 4", 40), ("Roaming data over the plan, 10 MB", 500)]
+
+
+def test_late_use_of_drafts_that_were_thrown_away_is_drafted_again(house):
+    account = accounts(1, opened=date(2026, 10, 4))[0]
+    line = metered(account)
+    run()
+    imported(("voice", date(2026, 10, 20), 540), line=line)
+    run(LATER, NEXT, bills=False)
+    billing.discard(billing.begin(NEXT, LATER))
+    imported(("voice", date(2026, 10, 20), 560), line=line)
+    run(LATER, NEXT)
+    assert use(NEXT) == [("Calls over the plan, 60 min of Oct 4 to Nov 3, known late", 1500)]
+    imported(("voice", date(2026, 10, 20), 560), line=line)
+    run(datetime(2027, 1, 4, 17, 0, tzinfo=UTC), date(2027, 1, 4))
+    assert use(date(2027, 1, 4)) == []
+
+
+def test_late_use_counts_by_the_allowance_that_its_bill_was_made_with(house):
+    """Nobody pays, or gets back, for what a plan includes since."""
+    account = accounts(1, opened=date(2026, 9, 4))[0]
+    line = metered(account)
+    other = plus_plan()
+    run(datetime(2026, 10, 4, 16, 0, tzinfo=UTC), date(2026, 10, 4))
+    customers.change_plan(act=carrier_act(), line_id=line.pk, plan_id=other.pk, on=date(2026, 10, 20), reference="OR-5")
+    imported(("voice", date(2026, 10, 10), 300), ("voice", date(2026, 10, 25), 9000), line=line)
+    run()
+    assert use(START) == [("Calls over the plan, 41 min", 1025)]  # 16 of 31 days of 500, rounded up to 259
+    Plan.objects.filter(code="TALK").update(voice_minutes=100, voice_minute_price_minor=99)
+    imported(("voice", date(2026, 10, 11), 4), ("voice", date(2026, 10, 26), 70), line=line)
+    run(LATER, NEXT)
+    assert use(NEXT) == [("Calls over the plan, 4 min of Oct 4 to Nov 3, known late", 100)]
 
 
 def test_extras_discounts_and_instalments_come_with_each_bill(house):

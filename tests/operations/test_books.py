@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import threading
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import pytest
@@ -16,7 +18,8 @@ from careline.domain.customers import operations as customers
 from careline.domain.journal.models import Line as JournalLine
 from careline.domain.ledger import operations as ledger
 from careline.domain.ledger import queries
-from careline.domain.ledger.models import BooksFile, ClosedPeriod, Entry
+from careline.domain.ledger.models import BooksFile, BroughtForward, ClosedPeriod, Entry
+from careline.domain.ledger.rules.books import Books
 from careline.domain.staff import operations as staff
 from careline.doors.jobs import books
 from careline.doors.jobs.stop import Stop
@@ -110,7 +113,7 @@ def test_a_closed_period_takes_nothing_more_and_its_files_stay_the_same(house, m
     people.pay(maria, 1200, late)
     entry = Entry.objects.latest("pk")
     assert (entry.day, entry.booked_on) == (date(2026, 11, 20), TODAY)
-    assert {f.number: f.text for f in books.computed(ClosedPeriod.objects.get())} == kept
+    assert {f.number: f.text for f in books.computed(ClosedPeriod.objects.get())[0]} == kept
     assert amounts(balance(THROUGH))["1050"] == 2 * 4860 and amounts(balance(TODAY))["1050"] == 2 * 4860 + 1200
     written = JournalLine.objects.filter(code="books.written").get().content
     assert set(written["data"]["files"]) == set(kept)
@@ -129,6 +132,48 @@ def test_the_next_period_begins_where_the_last_ended_and_their_journals_sum_to_t
             cells = row.replace('"State tax"', "State tax").split(",")
             sums[cells[5]] = sums.get(cells[5], 0) + round(float(cells[8] or 0) * 100) - round(float(cells[9] or 0) * 100)
     assert {k: v for k, v in sums.items() if v} == {k: v for k, v in amounts(balance()).items() if v}
+
+
+def recounted(through: date):
+    return queries.balance_of_books(people.default_rulebook().books, through, credit_queries.booked, recount=True)
+
+
+def test_a_trial_balance_begins_at_the_last_closed_period_and_is_what_everything_comes_to(house, maria):
+    people.pay(maria, 1200, TUESDAY.replace(day=20))
+    assert close(date(2026, 10, 31)).ok and books.finish(TUESDAY)
+    credit(maria, house["eva"])
+    people.pay(maria, 700, TUESDAY)
+    days = [date(2026, 9, 15), date(2026, 10, 31), date(2026, 11, 1), date(2026, 11, 20), TODAY]
+    for day in days:
+        assert balance(day) == recounted(day) and balance(day).proven
+    assert close().ok
+    assert queries.last_brought(TODAY).ends_on == date(2026, 10, 31), "what is closed is kept once its files are written"
+    assert books.finish(TUESDAY) and queries.last_brought(TODAY).ends_on == THROUGH
+    assert not BroughtForward.objects.filter(period__ends_on=THROUGH, kind="credit").exists(), "the credit is of the day after"
+    people.pay(maria, 300, TUESDAY.replace(day=19))
+    for day in [*days, THROUGH]:
+        assert balance(day) == recounted(day) and balance(day).proven
+
+
+def test_a_trial_balance_reads_only_the_entries_after_the_close(house, maria, monkeypatch):
+    assert close().ok and books.finish(TUESDAY)
+    asked = []
+    real = queries.books.booked
+    monkeypatch.setattr(queries.books, "booked", lambda first, last: asked.append(first) or real(first, last))
+    assert balance(TODAY) == recounted(TODAY)
+    half = len(asked) // 2
+    assert set(asked[:half]) == {TODAY} and set(asked[half:]) == {None}
+
+
+def test_the_command_counts_anew_and_finds_kept_sums_that_are_wrong(house, maria, capsys, monkeypatch):
+    monkeypatch.setattr(books, "today", lambda: TODAY)
+    options = argparse.Namespace(on=None, recount=True)
+    assert books.balance(options) == 0 and "no period that was closed by then" in capsys.readouterr().out
+    assert close().ok and books.finish(TUESDAY)
+    assert books.balance(options) == 0 and "counted anew: the same as from the sums kept with GL-0000001-3" in capsys.readouterr().out
+    real = queries.books.brought_forward
+    monkeypatch.setattr(queries.books, "brought_forward", lambda period: Books([replace(e, count=e.count + 1) for e in real(period).entries], real(period).shares))
+    assert books.balance(options) == 1 and "NOT the same" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

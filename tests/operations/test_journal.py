@@ -11,12 +11,14 @@ from django.db import DatabaseError, connection, transaction
 from django.db.models import F
 
 from careline.domain.arrangements.models import Arrangement, Covered, Instalment, Terms
+from careline.domain.credits import queries as credits
 from careline.domain.customers import operations as customers
 from careline.domain.customers.models import Plan
 from careline.domain.journal import models as journal_models
 from careline.domain.journal import operations, queries, rules
 from careline.domain.journal.models import Chain, Line, Payload, RequestKey, Root
 from careline.domain.ledger import operations as ledger
+from careline.domain.ledger import queries as ledger_queries
 from careline.domain.ledger.models import PaperBytes
 from careline.domain.ledger.rules.books import File
 from careline.doors.jobs import guards, night
@@ -261,7 +263,7 @@ def full(house):
     customers.change_plan(act=carrier_act(), line_id=maria.lines.get().pk, plan_id=more.pk, on=TUESDAY.date(), reference="OR-1")
     night.run_night(TUESDAY + timedelta(days=4))  # her last bill is late by then
     period = ledger.close_books(act=carrier_act(), through=TUESDAY.date(), closed_by="Sam Osei")
-    ledger.keep_books_files(act=carrier_act(), period=period, found=[File("GL-1.1", "cash", 0, 0, "")])
+    ledger.keep_books_files(act=carrier_act(), period=period, found=[File("GL-1.1", "cash", 0, 0, "")], books=ledger_queries.books_through(TUESDAY.date(), credits.booked))
     promise = Arrangement.objects.create(number="AR-1", account=maria, agreed_on=TUESDAY.date(), check_on=TUESDAY.date())
     terms = Terms.objects.create(arrangement=promise, version=1, amount_minor=4860, grace_days=2, agreed_on=TUESDAY.date(), at=TUESDAY, agreed_by=house["ana"])
     Instalment.objects.create(terms=terms, number=1, due_on=TUESDAY.date(), amount_minor=4860)

@@ -137,6 +137,22 @@ def plans(folder: Path, content: bytes, end: str = "csv"):
     return run.run(mapping.load(folder / "m.toml", None), out=folder / "out", at=TUESDAY)["plans"]
 
 
+def test_the_prices_of_calls_and_messages_and_other_allowances_come_in_with_the_plans(house, tmp_path):
+    (tmp_path / "p.csv").write_text("k,c,n,p,min,pm\nP1,A,One,5,500,0.25\nP2,B,Two,6,,-1\n")
+    (tmp_path / "a.csv").write_text("k,kind,t,u,i,p\nP1,roaming,Roaming data,MB,2048,0.02\nP1,voice,Calls,min,5,1\nP9,fax,Fax,,1,1\n")
+    (tmp_path / "m.toml").write_text(
+        PLAN.format(end="csv") + "voice_minutes='min'\nvoice_minute_price='pm'\n"
+        "[allowances]\nfile='a.csv'\n[allowances.columns]\nplan='k'\nkind='kind'\ntitle='t'\nunit='u'\nincluded='i'\nprice='p'\n"
+    )
+    done = run.run(mapping.load(tmp_path / "m.toml", None), out=tmp_path / "out", at=TUESDAY)
+    assert {e: (done[e].written, done[e].rejected) for e in ("plans", "allowances")} == {"plans": (1, 1), "allowances": (1, 2)}
+    plan = Plan.objects.get()
+    assert (plan.voice_minutes, plan.voice_minute_price_minor, plan.text_price_minor) == (500, 25, None)
+    assert plan.allowances.values_list("kind", "title", "unit", "included", "price_minor").get() == ("roaming", "Roaming data", "MB", 2048, 2)
+    reasons = {row["reason"] for row in table(tmp_path / "out" / "rejected-allowances.csv")}
+    assert "what a plan includes of data, voice and text stands with the plan" in reasons
+
+
 @pytest.mark.parametrize("end", ["csv", "jsonl"])
 def test_a_line_of_hundreds_of_megabytes_is_rejected_without_being_held(house, tmp_path, end):
     good = {"csv": b"k,c,n,p\nP1,A,One,5\n", "jsonl": b'{"k":"P1","c":"A","n":"One","p":5}\n'}[end]

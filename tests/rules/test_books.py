@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from careline.domain.ledger.rules import EntryKind
 from careline.domain.ledger.rules.books import (
     BALANCE,
+    Books,
     Entries,
     Journal,
     Share,
@@ -51,9 +52,12 @@ def test_each_day_of_each_journal_balances_and_nothing_is_in_two(found: list[Sha
 @given(st.lists(shares, max_size=20), st.integers(-1000, 1000))
 def test_the_books_prove_when_entries_equal_their_documents_and_only_then(found: list[Share], off: int) -> None:
     entries = [Entries(s.day, s.kind, s.imported, s.amount_minor, 1) for s in found]
-    assert trial_balance(CHART, DAY, entries, found).proven
+    books = Books(entries, found)
+    assert trial_balance(CHART, DAY, books).proven
+    assert trial_balance(CHART, DAY, books.summed(DAY)) == trial_balance(CHART, DAY, books)
+    assert books.summed(DAY).summed(DAY) == books.summed(DAY)
     if off:
-        wrong = trial_balance(CHART, DAY, [*entries, Entries(DAY, "bill", False, off, 1)], found)
+        wrong = trial_balance(CHART, DAY, Books([*entries, Entries(DAY, "bill", False, off, 1)], found))
         assert not wrong.proven and wrong.debit_minor - wrong.credit_minor == off
         assert {k.kind: k.difference_minor for k in wrong.kinds}["bill"] == off
 
@@ -61,7 +65,7 @@ def test_the_books_prove_when_entries_equal_their_documents_and_only_then(found:
 def test_two_faults_that_cancel_each_other_do_not_prove() -> None:
     found = [Share(DAY, "bill", False, "revenue", "plan", 5000), Share(DAY, "payment", False, "cash", "", -5000)]
     entries = [Entries(DAY, "bill", False, 5100, 1), Entries(DAY, "payment", False, -5100, 1)]
-    wrong = trial_balance(CHART, DAY, entries, found)
+    wrong = trial_balance(CHART, DAY, Books(entries, found))
     assert wrong.debit_minor == wrong.credit_minor and not wrong.proven
 
 
@@ -124,7 +128,7 @@ def test_the_files_of_a_period_are_numbered_and_add_up() -> None:
         Share(DAY, "bill", False, "revenue", "plan", 5000), Share(DAY, "bill", False, "tax", "=HYPERLINK(1)", 480),
         Share(DAY, "payment", False, "cash", "", -5480),
     ]  # fmt: skip
-    balance = trial_balance(CHART, DAY, [Entries(DAY, "bill", False, 5480, 1), Entries(DAY, "payment", False, -5480, 1)], found)
+    balance = trial_balance(CHART, DAY, Books([Entries(DAY, "bill", False, 5480, 1), Entries(DAY, "payment", False, -5480, 1)], found))
     made = files("GL-0000003-9", postings(CHART, found), balance, "USD")
     assert [(f.number, f.journal) for f in made] == [
         ("GL-0000003-9.1", "revenue"), ("GL-0000003-9.2", "tax"), ("GL-0000003-9.3", "cash"), ("GL-0000003-9.4", "receivables"), ("GL-0000003-9.5", BALANCE),

@@ -56,7 +56,8 @@ class Instalments(models.Model):
 
 
 class Draft(models.Model):
-    """What became of an account in a cycle. `lines`: the lines of the bill to be, as JSON, until it is issued."""
+    """What became of an account in a cycle. `lines`: the lines of the bill to be, as JSON, until it is issued. `measured`: how the
+    use of the period that had ended was billed, and what was billed late of others; it stays."""
 
     account = models.ForeignKey("customers.Account", models.PROTECT, related_name="bill_drafts")
     cycle_on = models.DateField()
@@ -64,6 +65,7 @@ class Draft(models.Model):
     state = models.CharField(max_length=8, choices=[(s.value, s.value) for s in rules.State])
     total_minor = models.BigIntegerField(default=0)
     lines = models.TextField(default="")
+    measured = models.TextField(default="")
     rulebook = models.CharField(max_length=64)
     drafted_at = models.DateTimeField()
     bill = models.OneToOneField("ledger.Bill", models.PROTECT, null=True, related_name="draft")

@@ -46,7 +46,7 @@ def draft_many(*, act: Act, start: date, found: Sequence[Judged]) -> int:
     write_rows(Draft, [
         {
             "account_id": j.account.id, "cycle_on": start, "period_end": j.cycle.end, "state": rules.State.DRAFT if j.lines else rules.State.NOTHING,
-            "total_minor": rules.total(j.lines), "lines": rules.packed(j.lines) if j.lines else "", "rulebook": act.rulebook, "drafted_at": act.at,
+            "total_minor": rules.total(j.lines), "lines": rules.packed(j.lines) if j.lines else "", "measured": rules.packed_use(j.measured), "rulebook": act.rulebook, "drafted_at": act.at,
         }
         for j in new
     ])  # fmt: skip
@@ -115,8 +115,8 @@ def issue_many(*, act: Act, start: date, account_ids: Sequence[int], tariff: Tar
     lines = {d.pk: rules.unpacked(d.lines) for d in drafts}
     covered = ledger_queries.covered_to(ids)
     cites = rules.cites(tariff)
-    keys = [m.source_key for made in lines.values() for m in made if m.source_key]
-    carried = ledger_queries.carried_already(ids, [k for k in keys if k not in cites])
+    keys = [m.source_key for made in lines.values() for m in made if m.source_key and rules.carries(m, cites)]
+    carried = ledger_queries.carried_already(ids, keys)
     done = Issued()
     good = []
     for draft in drafts:

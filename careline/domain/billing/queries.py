@@ -29,6 +29,7 @@ class Judged:
     cycle: rules.Cycle
     left: rules.Left | None
     lines: tuple[rules.Made, ...] = ()
+    measured: tuple[rules.Measured, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +134,13 @@ def judged(accounts: Sequence[InCycle], start: date, tariff: Tariff) -> list[Jud
             waits=account.id in others,
             covered_to=max(known, default=None),
             cycle=cycles[account.id],
-            taxes=tariff.taxes_of(account.state, start),
+            taxes=tariff.taxes_of(account.state, account.postal_code, start),
         )
     chosen = [a for a in accounts if why[a.id] is None]
     facts = _facts(chosen, cycles, first, ended, tariff) if chosen else {}
+    rated = {a.id: rules.rate(facts[a.id], tariff) for a in chosen}
     return [
-        Judged(a, cycles[a.id], why[a.id], tuple(rules.rate(facts[a.id], tariff)) if a.id in facts else ()) for a in accounts
+        Judged(a, cycles[a.id], why[a.id], *((found.lines, found.measured) if (found := rated.get(a.id)) else ())) for a in accounts
     ]
 
 
@@ -165,6 +167,7 @@ def _facts(accounts: Sequence[InCycle], cycles: dict[int, rules.Cycle], first: d
         waits[w.account_id].append(
             rules.Waiting(w.number, w.line_id, w.kind, w.label, w.quantity, w.unit_price_minor, w.amount_minor, w.day, taxed)
         )
+    earlier = _earlier(accounts, start := ended + timedelta(days=1), tariff)
     late: dict[int, int] = defaultdict(int)
     # Where the ladder levies the late fee, its charges are among those that wait, and the bill makes none of its own.
     for account_id, due_on, still_open in ledger.fell_due(ids, first, ended) if tariff.late_fee.by == "bill" else ():
@@ -172,13 +175,14 @@ def _facts(accounts: Sequence[InCycle], cycles: dict[int, rules.Cycle], first: d
             late[account_id] += max(still_open, 0)
     back: dict[int, list[str]] = defaultdict(list)
     zone = settings.CARRIER_ZONE
-    for account_id, number, at in ledger.came_back(ids, start_of_day(first, zone), start_of_day(ended + timedelta(days=1), zone)):
+    for account_id, number, at in ledger.came_back(ids, start_of_day(first, zone), start_of_day(start, zone)):
         if civil_date(at, zone) >= cycles[account_id].before:
             back[account_id].append(number)
     return {
         a.id: rules.Facts(
-            state=a.state, bill_day=a.bill_day, cycle=cycles[a.id], lines=tuple(lines[a.id]), agreed=tuple(agreed[a.id]),
+            state=a.state, postal_code=a.postal_code, bill_day=a.bill_day, cycle=cycles[a.id], lines=tuple(lines[a.id]), agreed=tuple(agreed[a.id]),
             instalments=tuple(bought[a.id]), waiting=tuple(waits[a.id]), given=tuple(given.get((a.id, None), ())), late=late[a.id], returned=tuple(back[a.id]),
+            earlier=tuple(earlier.get(a.id, ())),
         )
         for a in accounts
     }  # fmt: skip
@@ -189,16 +193,17 @@ def _lines(
     plans: Mapping[int, rules.Charged], given: Mapping[tuple[int, int | None], list[rules.Charged]],
 ) -> dict[int, list[rules.Line]]:  # fmt: skip
     rows = customers.lines_in_cycle(ids)
-    known = {p.pk: rules.Plan(p.name, p.price_minor, p.data_mb, p.data_gb_price_minor) for p in customers.plans()}
+    known = {p.id: rules.Plan(p.name, p.price_minor, tuple(rules.Allowance(*i) for i in p.included)) for p in customers.plans_in_cycle()}
     owners = {n.id: n.account_id for n in rows}
     changes: dict[int, list[rules.Change]] = defaultdict(list)
-    metered = {n.id for n in rows if known[n.plan].is_metered}
+    metered = {n.id for n in rows if known[n.plan].allowances}
     for line_id, on, was, now in customers.plan_changes_since(list(owners), first):
         if on >= cycles[owners[line_id]].before:
             changes[line_id].append(rules.Change(on, known[was], known[now]))
-        if known[was].is_metered or known[now].is_metered:
+        if known[was].allowances or known[now].allowances:
             metered.add(line_id)
-    used, added, beyond = _beyond(rows, metered, cycles, first, ended)
+    kinds = sorted({a.kind for p in known.values() for a in p.allowances})
+    used, added, beyond = _beyond(rows, metered, kinds, cycles, first, ended)
     found: dict[int, list[rules.Line]] = defaultdict(list)
     for n in rows:
         cancelled = n.status == LineStatus.CANCELLED
@@ -214,19 +219,61 @@ def _lines(
 
 
 def _beyond(
-    rows: Sequence[LineInCycle], metered: set[int], cycles: dict[int, rules.Cycle], first: date, ended: date
-) -> tuple[dict[int, list[tuple[date, int]]], dict[int, int], dict[int, int]]:
-    """Of lines whose plan has a price for more data: what was used by day, added, and charged on them otherwise."""
-    used: dict[int, list[tuple[date, int]]] = defaultdict(list)
+    rows: Sequence[LineInCycle], metered: set[int], kinds: Sequence[str], cycles: dict[int, rules.Cycle], first: date, ended: date
+) -> tuple[dict[int, list[tuple[str, date, int]]], dict[int, int], dict[int, int]]:
+    """Of lines whose plan has a price for more use: what was used by day, added, and charged on them otherwise."""
+    used: dict[int, list[tuple[str, date, int]]] = defaultdict(list)
     beyond: dict[int, int] = defaultdict(int)
     if not metered:
         return used, {}, beyond
     begins = {n.id: cycles[n.account_id].before for n in rows}
-    for line_id, day, mb in customers.data_used(sorted(metered), first, ended):
+    for line_id, kind, day, units in customers.used_by_day(sorted(metered), kinds, first, ended):
         if day >= begins[line_id]:
-            used[line_id].append((day, mb))
+            used[line_id].append((kind, day, units))
     limited = [n.id for n in rows if n.id in metered and n.limit_minor is not None]
     for line_id, day, amount in ledger.charged_beyond_plan_many(limited, first, ended) if limited else ():
         if day >= begins[line_id]:
             beyond[line_id] += amount
-    return used, customers.data_added(sorted(used), first, ended) if used else {}, beyond
+    return used, customers.data_added(sorted(metered), first, ended), beyond
+
+
+def _earlier(accounts: Sequence[InCycle], start: date, tariff: Tariff) -> dict[int, list[tuple[rules.Measured, dict[str, int]]]]:
+    """Periods that were billed before and of which another use is known by now, with that use: by account."""
+    oldest = start - timedelta(days=tariff.late_use.give_back_days + 31)
+    if not tariff.late_use.give_back_days:
+        return {}
+    rows = Draft.objects.filter(account_id__in=[a.id for a in accounts], cycle_on__gt=oldest, cycle_on__lt=start).exclude(measured="")
+    newest: dict[tuple[int, int, date], rules.Measured] = {}
+    for account_id, text in rows.order_by("cycle_on").values_list("account_id", "measured"):
+        newest |= {(account_id, m.line_id, m.last): m for m in rules.unpacked_use(text)}
+    days = {a.id: a.bill_day for a in accounts}
+    known = _known_use([(m, bill_period(days[account_id], m.last)[0]) for (account_id, _, _), m in newest.items()])
+    found: dict[int, list[tuple[rules.Measured, dict[str, int]]]] = defaultdict(list)
+    for (account_id, _, _), m in newest.items():
+        used = known.get((m.line_id, m.last), {})
+        if any(rules.over(meter, used) != meter.over for meter in m.meters):
+            found[account_id].append((m, used))
+    return found
+
+
+def _known_use(periods: Sequence[tuple[rules.Measured, date]]) -> dict[tuple[int, date], dict[str, int]]:
+    """What is known of the use in these periods, each with its first day: by line and last day, then by kind. Where every day
+    counts, the database sums it, one question a period; the others are read day by day, all in one."""
+    kinds = sorted({meter.kind for m, _ in periods for meter in m.meters})
+    whole: dict[tuple[date, date], list[int]] = defaultdict(list)
+    parts = []
+    for m, first in periods:
+        if all(meter.spans == ((first, m.last),) for meter in m.meters):
+            whole[first, m.last].append(m.line_id)
+        else:
+            parts.append(m)
+    found: dict[tuple[int, date], dict[str, int]] = defaultdict(dict)
+    for (first, last), lines in whole.items():
+        for line_id, kind, units in customers.used_in_all(lines, kinds, first, last):
+            found[line_id, last][kind] = units
+    if parts:
+        by_line: dict[int, list[tuple[str, date, int]]] = defaultdict(list)
+        for line_id, *used in customers.used_by_day(sorted({m.line_id for m in parts}), kinds, min(m.first for m in parts), max(m.last for m in parts)):
+            by_line[line_id].append(tuple(used))  # type: ignore[arg-type]
+        found |= {(m.line_id, m.last): rules.counted(m, by_line[m.line_id]) for m in parts}
+    return found

@@ -161,7 +161,9 @@ class Pin(models.Model):
 
 
 class Plan(models.Model):
-    """`data_mb` None: no limit. `data_gb_price_minor`: what a GB more costs, before tax (None: the rulebook's price)."""
+    """`data_mb`, `voice_minutes`, `texts` None: no limit. `data_gb_price_minor`: what a GB more costs, before tax (None: nothing
+    when it is used, the rulebook's price when it is added); `voice_minute_price_minor` and `text_price_minor`: what a minute or a
+    message more costs (None: nothing)."""
 
     source_key = source_key()
     code = models.CharField(max_length=40, unique=True)
@@ -171,9 +173,32 @@ class Plan(models.Model):
     voice_minutes = models.PositiveIntegerField(null=True)
     texts = models.PositiveIntegerField(null=True)
     data_gb_price_minor = models.PositiveBigIntegerField(null=True)
+    voice_minute_price_minor = models.PositiveBigIntegerField(null=True)
+    text_price_minor = models.PositiveBigIntegerField(null=True)
 
     def __str__(self) -> str:
         return self.name
+
+
+class Allowance(models.Model):
+    """What a plan includes of a kind of use beside data, calls and messages, such as roaming data: `included` units a period, and
+    what each unit more costs, before tax. `title` and `unit`: how a bill and the desk call it."""
+
+    plan = models.ForeignKey("customers.Plan", models.PROTECT, related_name="allowances")
+    kind = models.CharField(max_length=20)
+    title = models.CharField(max_length=40)
+    unit = models.CharField(max_length=12, blank=True)
+    included = models.PositiveBigIntegerField(default=0)
+    price_minor = models.PositiveBigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["plan", "kind"], name="allowance_once_a_plan"),
+            models.CheckConstraint(name="allowance_is_of_another_kind", condition=~models.Q(kind__in=["data", "voice", "text"])),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.plan_id}"
 
 
 class Device(models.Model):
@@ -284,10 +309,11 @@ class AddedData(models.Model):
 
 
 class Usage(models.Model):
-    """What a line used on a day. `quantity`: MB for data, minutes for voice, messages for texts."""
+    """What a line used on a day. `quantity`: MB for data, minutes for voice, messages for text, units of the plan's allowance for
+    another kind."""
 
     line = models.ForeignKey("customers.Line", models.PROTECT, related_name="usage")
-    kind = models.CharField(max_length=10)
+    kind = models.CharField(max_length=20)
     day = models.DateField()
     quantity = models.PositiveBigIntegerField()
 

@@ -180,6 +180,7 @@ class Entry(models.Model):
         indexes = [
             models.Index(fields=["account", "at"], name="entry_by_account"),
             models.Index(fields=["booked_on", "kind"], name="entry_by_book"),
+            models.Index(fields=["day"], name="entry_by_book_before", condition=models.Q(booked_on=None)),
             models.Index(fields=["account"], name="entry_written_off", condition=models.Q(kind="write_off")),
         ]
 
@@ -281,6 +282,29 @@ class BooksFile(models.Model):
 
     def __str__(self) -> str:
         return self.number
+
+
+class BroughtForward(models.Model):
+    """What all entries of a kind, and the documents behind them, sum to through the end of a closed period, as it was counted when
+    its files were written: a later trial balance begins here. `place` and `detail`: the document's side, as in the books' rules;
+    empty: the entries themselves, of which there are `count`."""
+
+    append_only = True
+    unique_keys = (("period_id", "kind", "imported", "place", "detail"),)
+
+    period = models.ForeignKey("ledger.ClosedPeriod", models.PROTECT, related_name="brought")
+    kind = models.CharField(max_length=16)
+    imported = models.BooleanField()
+    place = models.CharField(max_length=16, blank=True)
+    detail = models.CharField(max_length=160, blank=True)
+    amount_minor = models.BigIntegerField()
+    count = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["period", "kind", "imported", "place", "detail"], name="brought_forward_once")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.place} {self.amount_minor}"
 
 
 class PaperBytes(models.Model):

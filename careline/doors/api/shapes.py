@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -187,6 +188,7 @@ def account(scene: Scene, at: datetime) -> dict[str, Any]:
     id_, currency, today = row.pk, row.currency, civil_date(at, settings.CARRIER_ZONE)
     first, last = bill_period(row.bill_day, today)
     lines = customers.lines_of(id_, first)
+    beside = customers.used_beside_data(lines, first)
     bills = ledger.bills_of(id_)
     statement = ledger.statement(id_, 20)
     standing = ledger_rules.standing(ledger.open_items(bills), statement.balance_minor, today)
@@ -232,7 +234,7 @@ def account(scene: Scene, at: datetime) -> dict[str, Any]:
             "next_due_on": day(standing.next_due_on),
             "unapplied": money(standing.unapplied_minor, currency),
         },
-        "lines": [_line(line, currency, first, last) for line in lines],
+        "lines": [_line(line, currency, first, last, beside[line.pk]) for line in lines],
         "bills": [
             {
                 "id": str(b.id),
@@ -289,7 +291,7 @@ def account(scene: Scene, at: datetime) -> dict[str, Any]:
     }
 
 
-def _line(line: Any, currency: str, first: date, last: date) -> dict[str, Any]:
+def _line(line: Any, currency: str, first: date, last: date, beside: Sequence[customers.Used]) -> dict[str, Any]:
     return {
         "id": str(line.pk),
         "number": line.msisdn,
@@ -302,6 +304,7 @@ def _line(line: Any, currency: str, first: date, last: date) -> dict[str, Any]:
             "data_mb": line.data_used,
             "data_mb_allowed": line.data_allowed_mb,
             "data_mb_added": line.data_added,
+            "others": [{"kind": u.kind, "title": u.title, "unit": u.unit, "used": u.units, "included": u.included} for u in beside],
             "from": day(first),
             "to": day(last),
         },

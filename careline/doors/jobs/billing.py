@@ -22,7 +22,7 @@ from django.utils import timezone
 
 from careline.acts.perform import bare_facts
 from careline.domain.billing import operations, queries
-from careline.domain.billing.rules import Left, Made, State, bill_days, unpacked
+from careline.domain.billing.rules import STATE_ONLY, Left, Made, State, bill_days, unpacked
 from careline.domain.customers import queries as customers
 from careline.domain.journal import operations as journal
 from careline.domain.journal import rules as journal_rules
@@ -56,6 +56,7 @@ class Run:
     issued_minor: int = 0
     discarded: int = 0
     undrafted: int = 0
+    by_state_only: int = 0
     left: Counter[Left] = field(default_factory=Counter)
     stale: list[int] = field(default_factory=list)
     pace: Pace = field(default_factory=lambda: Pace(SMALLEST, LARGEST))
@@ -91,6 +92,7 @@ def draft(run: Run, write: bool = True) -> None:
         found = queries.judged([a for a in accounts if a.id not in known], run.start, run.tariff)
         run.left.update(j.left for j in found if j.left is not None)
         new = [j for j in found if j.left is None]
+        run.by_state_only += sum(any(m.source_key == STATE_ONLY for m in j.lines) for j in new)
         if write:
             for part in run.pace.parts(new):
                 with transaction.atomic():
@@ -225,6 +227,8 @@ def _print(run: Run, found: Report, seconds: float) -> None:
         print(f"    {why}: {count:,}")
     wrote = ", ".join(f"{n:,} {w}" for w, n in (("drafted", run.drafted), ("issued", run.issued)) if n) or "nothing to do"
     print(f"This run: {wrote}, {seconds:.1f} s")
+    if run.by_state_only:
+        print(f"Taxed by their state only, for billing.toml has no jurisdiction for their postal code: {run.by_state_only:,} accounts")
 
 
 def _show(reference: str, start: date) -> int:

@@ -19,7 +19,7 @@ from careline.domain.credits import queries as credits
 from careline.domain.journal import operations as journal
 from careline.domain.journal import rules as journal_rules
 from careline.domain.ledger import operations, queries
-from careline.domain.ledger.rules.books import File, TrialBalance, file_name
+from careline.domain.ledger.rules.books import Books, File, TrialBalance, file_name, trial_balance
 from careline.domain.rulebook import queries as rulebooks
 from careline.doors.jobs.people import CLI
 from careline.doors.jobs.stop import Stop
@@ -67,13 +67,14 @@ def _wait_for_writers() -> None:
             time.sleep(0.1)
 
 
-def computed(period: Any) -> list[File]:
-    """The files of a closed period, from the ledger, with the accounts that it was closed with. Raises Stop when the entries
-    and their documents do not prove each other."""
+def computed(period: Any) -> tuple[list[File], Books]:
+    """The files of a closed period with the accounts that it was closed with, and all that is booked through its end, counted anew
+    from the ledger. Raises Stop when the entries and their documents do not prove each other."""
     accounts = rulebooks.opened(period.chart).books
-    balance = queries.balance_of_books(accounts, period.ends_on, credits.booked)
+    books = queries.books_through(period.ends_on, credits.booked, recount=True)
+    balance = trial_balance(accounts, period.ends_on, books)
     _proven(balance)
-    return queries.files_for(period, accounts, balance, credits.booked, CURRENCY)
+    return queries.files_for(period, accounts, balance, credits.booked, CURRENCY), books
 
 
 def _proven(balance: TrialBalance) -> None:
@@ -88,10 +89,10 @@ def finish(at: datetime) -> bool:
     if period is None:
         return False
     _wait_for_writers()
-    found = computed(period)
+    found, books = computed(period)
     act = Act(BOOKKEEPER, at, "", uuid.uuid4().hex, NO_BASIS, rulebook=period.chart)
     with transaction.atomic():
-        kept: bool = operations.keep_books_files(act=act, period=period, found=found)
+        kept: bool = operations.keep_books_files(act=act, period=period, found=found, books=books)
         if kept:
             data = {"period": period.number, "files": {f.number: f.digest for f in queries.files_of(period)}}
             journal.record(journal_rules.Entry(journal_rules.HOUSE, act, "books.written", "done", f"Files of {period.number} written: {len(found)}", data))
@@ -110,7 +111,7 @@ def _day(text: str) -> date:
 
 def balance(options: argparse.Namespace) -> int:
     through = _day(options.on) if options.on else today()
-    found = queries.balance_of_books(chart(), through, credits.booked)
+    found = queries.balance_of_books(chart(), through, credits.booked, recount=options.recount)
     print(f"Trial balance, all that is booked through {through}\n")
     print(f"  {'entry':18}{'count':>10}{'entries':>18}{'documents':>18}{'difference':>14}")
     for k in found.kinds:
@@ -122,7 +123,19 @@ def balance(options: argparse.Namespace) -> int:
     print(f"  {'':42}{shown(found.debit_minor):>18}{shown(found.credit_minor):>18}")
     difference = found.debit_minor - found.credit_minor
     print(f"\n  difference {shown(difference)}" + ("" if found.proven else ": the books do not prove"))
-    return 0 if found.proven else 1
+    same = _same_as_kept(through, found) if options.recount else True
+    return 0 if found.proven and same else 1
+
+
+def _same_as_kept(through: date, recounted: TrialBalance) -> bool:
+    """Say whether the sums kept at the last close lead to the same trial balance as everything counted anew."""
+    period = queries.last_brought(through)
+    if period is None:
+        print("  counted anew; no period that was closed by then kept its sums")
+        return True
+    same: bool = queries.balance_of_books(chart(), through, credits.booked) == recounted
+    print(f"  counted anew: {'the same as' if same else 'NOT the same as'} from the sums kept with {period.number}, through {period.ends_on}")
+    return same
 
 
 def close(options: argparse.Namespace) -> int:
@@ -187,7 +200,7 @@ def check(options: argparse.Namespace) -> int:
     chosen = [_period(options.period)] if options.period else list(reversed(queries.closed_periods()))
     for period in chosen:
         kept = {f.number: f.text for f in queries.files_of(period)}
-        again = {f.number: f.text for f in computed(period)} if kept else {}
+        again = {f.number: f.text for f in computed(period)[0]} if kept else {}
         differ = sorted(n for n in kept if kept[n] != again.get(n))
         wrong += bool(differ)
         print(f"{period.number}: " + (f"NOT the same as when it was closed: {', '.join(differ)}" if differ else f"{len(kept)} files, the same as when it was closed" if kept else "files not written yet"))

@@ -186,6 +186,7 @@ FORMS: dict[str, Callable[[ContactPage, Any], dict[str, Any]]] = {
 
 def shapes(desk: ContactPage) -> list[dict[str, Any]]:
     shapes = []
+    beside = customers.used_beside_data(desk.lines, desk.cycle[0])
     for line in sorted(desk.lines, key=lambda x: x.status == "cancelled"):
         allowance = line.data_allowed_mb
         usage = None
@@ -206,6 +207,7 @@ def shapes(desk: ContactPage) -> list[dict[str, Any]]:
             facts.append(("contract until", f"{line.contract_ends_on:%b} {line.contract_ends_on.day}, {line.contract_ends_on.year}"))
         if line.data_added:
             facts.append(("data added", f"{line.data_added / 1024:g} GB"))
+        facts += [(u.title.lower(), _used(u)) for u in beside[line.pk] if line.status == "active"]
         if on := [FEATURE_TITLES[f] for f in sorted(line.switched_on & set(FEATURE_TITLES))]:
             facts.append(("switched on", ", ".join(on)))
         shapes.append(
@@ -219,6 +221,12 @@ def shapes(desk: ContactPage) -> list[dict[str, Any]]:
             }
         )
     return shapes
+
+
+def _used(u: customers.Used) -> str:
+    """`312 of 500 min`, or `9 min` where there is no limit."""
+    of = f" of {u.included:,}" if u.included is not None else ""
+    return f"{u.units:,}{of} {u.unit}".strip()
 
 
 def _moves(desk: ContactPage, line: Any) -> list[dict[str, Any]]:

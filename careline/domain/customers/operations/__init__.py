@@ -14,6 +14,7 @@ from careline.domain.customers.models import (
     Account,
     AccountPerson,
     AddedData,
+    Allowance,
     Consent,
     Customer,
     Device,
@@ -236,6 +237,7 @@ class Imported:
 
 IMPORTED = {
     "plans": Imported(Plan, {}, ("code",)),
+    "allowances": Imported(Allowance, {"plan": Plan}, (), ("plan_id", "kind")),
     "devices": Imported(Device, {}, ("imei",)),
     "customers": Imported(Customer),
     "persons": Imported(Person, {"customer": Customer}),
@@ -272,6 +274,8 @@ def upsert_many(*, act: Act, entity: str, rows: Sequence[Mapping[str, Any]], hel
             fates[n] = f"the same key came before, in this import ({', '.join(str(i) for i in identity)})"
         if not fates[n]:
             wanted[identity] = (n, values)
+    if spec.table is Usage:
+        _reject_unknown_kinds(wanted, fates)
     existing = _by_identity(spec, list(wanted))
     guarded = _guarded(spec, existing.values())
     _reject_taken(spec, wanted, existing, fates)
@@ -297,6 +301,16 @@ def upsert_many(*, act: Act, entity: str, rows: Sequence[Mapping[str, Any]], hel
         rewrite_many(changed, sorted(columns))
     _index_touched(entity, ids, new, changed)
     return fates
+
+
+def _reject_unknown_kinds(wanted: Mapping[tuple[Any, ...], tuple[int, dict[str, Any]]], fates: list[str]) -> None:
+    """Usage of a kind that no plan names would never be billed, so it is no usage: a word that was mistyped, most likely."""
+    kinds = {kind for _, kind, _ in wanted} - {rules.DATA[0], rules.VOICE[0], rules.TEXT[0]}
+    if kinds:
+        kinds -= set(Allowance.objects.filter(kind__in=kinds).values_list("kind", flat=True))
+    for (_, kind, _), (n, _) in wanted.items():
+        if kind in kinds:
+            fates[n] = f"kind: not data, voice or text, and no plan has an allowance of {kind}"
 
 
 def _guarded(spec: Imported, rows: Iterable[Any]) -> set[int]:

@@ -12,6 +12,7 @@ from django.db.models.functions import Cast, Coalesce, Concat
 from careline.domain.customers.models import (
     Account,
     AccountPerson,
+    Allowance,
     Consent,
     Customer,
     Device,
@@ -46,7 +47,9 @@ def names_outside(account_ids: Sequence[int]) -> dict[int, tuple[str, str]]:
 OWN = "careline-"  # begins a key that is ours
 _LIMITS = {"data_mb": said("data_mb"), "voice_minutes": said("voice_minutes"), "texts": said("texts")}
 EXPORTED: dict[str, tuple[type[Model], dict[str, str | Combinable]]] = {
-    "plans": (Plan, {"key": own_key(), "code": "code", "name": "name", "price": "price_minor", **_LIMITS, "data_gb_price": "data_gb_price_minor"}),
+    "plans": (Plan, {"key": own_key(), "code": "code", "name": "name", "price": "price_minor", **_LIMITS, "data_gb_price": "data_gb_price_minor",
+                     "voice_minute_price": "voice_minute_price_minor", "text_price": "text_price_minor"}),
+    "allowances": (Allowance, {"plan": own_key("plan__"), "kind": "kind", "title": "title", "unit": "unit", "included": said("included"), "price": "price_minor"}),
     "devices": (Device, {"key": own_key(), "imei": "imei", "make": "make", "model": "model", "compatible": yes_or_no("compatible"), "blocked": "blocked"}),
     "customers": (Customer, {"key": own_key(), "name": "name", "kind": "kind", "since": said("since"), "language": "language", "needs": "needs",
                              "likes": "likes", "email": "email", "synthetic": yes_or_no("synthetic"), "phone": "phone"}),

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from enum import StrEnum
+from typing import Final
 
 
 class LineStatus(StrEnum):
@@ -13,6 +14,12 @@ class LineStatus(StrEnum):
     SUSPENDED = "suspended"
     CANCELLED = "cancelled"
     PENDING = "pending"
+
+
+# The kinds of use that every plan says something of: code, how a bill calls it, its unit. Others are allowances of a plan.
+DATA: Final = ("data", "Data", "MB")
+VOICE: Final = ("voice", "Calls", "min")
+TEXT: Final = ("text", "Messages", "")
 
 
 class Feature(StrEnum):

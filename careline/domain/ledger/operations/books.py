@@ -12,8 +12,8 @@ from datetime import date, timedelta
 
 from careline.domain.journal.operations import next_numbers
 from careline.domain.ledger import queries
-from careline.domain.ledger.models import BooksFile, ClosedPeriod
-from careline.domain.ledger.rules.books import File
+from careline.domain.ledger.models import BooksFile, BroughtForward, ClosedPeriod
+from careline.domain.ledger.rules.books import Books, File
 from careline.foundation.act import Act
 from careline.foundation.refusal import refuse
 
@@ -36,8 +36,9 @@ def close_books(*, act: Act, through: date, closed_by: str) -> ClosedPeriod:
     )
 
 
-def keep_books_files(*, act: Act, period: ClosedPeriod, found: Sequence[File]) -> bool:
-    """The files of a period that was closed, once; False when another run kept them already."""
+def keep_books_files(*, act: Act, period: ClosedPeriod, found: Sequence[File], books: Books) -> bool:
+    """The files of a period that was closed, once, and what is brought forward from it: all that is booked through its end. False
+    when another run kept them already."""
     next_numbers("books_files", "GF")
     if queries.files_of(period):
         return False
@@ -48,4 +49,9 @@ def keep_books_files(*, act: Act, period: ClosedPeriod, found: Sequence[File]) -
         )
         for f in found
     )  # fmt: skip
+    entries, shares = books.summed(period.ends_on)
+    BroughtForward.objects.bulk_create([
+        *(BroughtForward(period=period, kind=e.kind, imported=e.imported, amount_minor=e.amount_minor, count=e.count) for e in entries),
+        *(BroughtForward(period=period, kind=s.kind, imported=s.imported, place=s.place, detail=s.detail, amount_minor=s.amount_minor) for s in shares),
+    ])  # fmt: skip
     return True

@@ -65,6 +65,8 @@ from careline.domain.ledger.queries.books import (
     balance_of_books,
     booked,
     books_file,
+    books_through,
+    brought_forward,
     closed_period,
     closed_periods,
     closed_through,
@@ -73,6 +75,7 @@ from careline.domain.ledger.queries.books import (
     files_for,
     files_of,
     first_booked,
+    last_brought,
     unfinished_period,
 )
 from careline.domain.ledger.queries.cycle import (
@@ -141,6 +144,8 @@ __all__ = [
     "bills_of",
     "booked",
     "books_file",
+    "books_through",
+    "brought_forward",
     "came_back",
     "card_subquery",
     "carried_already",
@@ -174,6 +179,7 @@ __all__ = [
     "holder",
     "issued_on",
     "last_bills",
+    "last_brought",
     "last_link_since",
     "link_by_reference",
     "link_by_token",

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
-from django.db.models import Case, Count, F, Max, Prefetch, Q, Sum, Value, When
+from django.db.models import Case, Count, Exists, F, Max, OuterRef, Prefetch, Q, Sum, Value, When
 from django.db.models.functions import Coalesce
 from django.db.models.query import QuerySet
 
 from careline.domain.ledger import rules
-from careline.domain.ledger.models import BooksFile, ClosedPeriod, Entry
+from careline.domain.ledger.models import BooksFile, BroughtForward, ClosedPeriod, Entry
 from careline.domain.ledger.rules.books import (
+    Books,
     Entries,
     File,
     Share,
@@ -32,9 +33,10 @@ MONEY = {rules.EntryKind.PAYMENT: -1, rules.EntryKind.PAYMENT_RETURNED: 1}
 def booked(first: date | None, last: date) -> QuerySet[Entry]:
     """The entries booked from `first` (None: ever) to `last`, with their day in the books as `booked` (rows of older
     versions have none of their own: their day)."""
-    days = Q(booked_on__lte=last) | Q(booked_on__isnull=True, day__lte=last)
-    if first is not None:
-        days &= Q(booked_on__gte=first) | Q(booked_on__isnull=True, day__gte=first)
+    if first is None:
+        days = Q(booked_on__lte=last) | Q(booked_on__isnull=True, day__lte=last)
+    else:  # both ends on each side of the "or", so that an index finds each side
+        days = Q(booked_on__gte=first, booked_on__lte=last) | Q(booked_on__isnull=True, day__gte=first, day__lte=last)
     return Entry.objects.filter(days).annotate(booked=Coalesce("booked_on", "day"))
 
 
@@ -69,9 +71,35 @@ def _flag(condition: Q) -> Any:
     return Case(When(condition, then=Value(True)), default=Value(False))
 
 
-def balance_of_books(chart: Chart, through: date, credits: Credits) -> TrialBalance:
-    """The trial balance of all that is booked up to a day."""
-    return trial_balance(chart, through, entries_booked(None, through), [*documents_booked(None, through), *credits(None, through)])
+def books_through(through: date, credits: Credits, *, recount: bool = False) -> Books:
+    """All that is booked up to a day: what was brought forward from the last period that was closed by then, and what came after
+    it. `recount`: everything counted anew, from the first entry on."""
+    period = None if recount else last_brought(through)
+    first = None if period is None else period.ends_on + timedelta(days=1)
+    entries, shares = brought_forward(period) if period is not None else Books([], [])
+    return Books([*entries, *entries_booked(first, through)], [*shares, *documents_booked(first, through), *credits(first, through)])
+
+
+def last_brought(through: date) -> ClosedPeriod | None:
+    """The newest closed period that ended by a day and whose sums were kept (one that an older version closed has none)."""
+    kept = Exists(BroughtForward.objects.filter(period=OuterRef("pk")))
+    return ClosedPeriod.objects.filter(kept, ends_on__lte=through).order_by("-ends_on").first()
+
+
+def brought_forward(period: ClosedPeriod) -> Books:
+    """What was kept when a period was closed."""
+    entries, shares = [], []
+    for b in BroughtForward.objects.filter(period=period).order_by("pk"):
+        if b.place:
+            shares.append(Share(period.ends_on, b.kind, b.imported, b.place, b.detail, b.amount_minor))
+        else:
+            entries.append(Entries(period.ends_on, b.kind, b.imported, b.amount_minor, b.count))
+    return Books(entries, shares)
+
+
+def balance_of_books(chart: Chart, through: date, credits: Credits, *, recount: bool = False) -> TrialBalance:
+    """The trial balance of all that is booked up to a day (`books_through`)."""
+    return trial_balance(chart, through, books_through(through, credits, recount=recount))
 
 
 def files_for(period: ClosedPeriod, chart: Chart, balance: TrialBalance, credits: Credits, currency: str) -> list[File]:

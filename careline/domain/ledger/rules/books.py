@@ -52,6 +52,27 @@ class Share(NamedTuple):
     amount_minor: int
 
 
+class Books(NamedTuple):
+    """All that is booked up to a day: what the entries sum to, and what the documents behind them do."""
+
+    entries: Sequence[Entries]
+    shares: Sequence[Share]
+
+    def summed(self, day: date) -> Books:
+        """The same through a day without the days before it: one row for each kind, and for each place and detail of it."""
+        entries: dict[tuple[str, bool], list[int]] = defaultdict(lambda: [0, 0])
+        for row in self.entries:
+            entries[row.kind, row.imported][0] += row.amount_minor
+            entries[row.kind, row.imported][1] += row.count
+        shares: dict[tuple[str, bool, str, str], int] = defaultdict(int)
+        for share in self.shares:
+            shares[share[1:5]] += share.amount_minor
+        return Books(
+            [Entries(day, *key, amount, count) for key, (amount, count) in sorted(entries.items())],
+            [Share(day, *key, amount) for key, amount in sorted(shares.items())],
+        )
+
+
 JOURNALS = {
     "revenue": Journal.REVENUE, "credit": Journal.REVENUE, "tax": Journal.TAX, "cash": Journal.CASH,
     "elsewhere": Journal.RECEIVABLES, "write_off": Journal.RECEIVABLES, "recovery": Journal.RECEIVABLES,
@@ -127,16 +148,16 @@ class TrialBalance:
         return self.debit_minor == self.credit_minor and not any(k.difference_minor for k in self.kinds)
 
 
-def trial_balance(chart: Chart, through: date, entries: Iterable[Entries], shares: Iterable[Share]) -> TrialBalance:
+def trial_balance(chart: Chart, through: date, books: Books) -> TrialBalance:
     """The trial balance of everything given."""
     kinds: dict[str, list[int]] = {kind.value: [0, 0, 0] for kind in EntryKind}
     sums: dict[tuple[str, str], int] = defaultdict(int)
     receivable = chart.account("receivable")
-    for row in entries:
+    for row in books.entries:
         kinds[row.kind][0] += row.count
         kinds[row.kind][1] += row.amount_minor
         sums[receivable.code, receivable.title] += row.amount_minor
-    for share in shares:
+    for share in books.shares:
         kinds[share.kind][2] += share.amount_minor
         other = chart.account("elsewhere") if share.imported else chart.account(share.place, share.detail)
         sums[other.code, other.title] -= share.amount_minor

@@ -18,6 +18,7 @@ RETURNED = re.compile(r"\breturn", re.I)
 NTH = re.compile(r",?\s*\(?\b(?:instal?lment|payment)?\s*(\d+)\s+of\s+(\d+)(?:\s+days?)?\b\)?", re.I)
 UNTIL = re.compile(r",?\s*\(?\buntil\s+(?:([A-Z][a-z]{2})[a-z]*\.?\s+(\d{1,2}),?\s+(\d{4})|(\d{4})-(\d{2})-(\d{2}))\)?")
 MONTHS = {m: i for i, m in enumerate(("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"), 1)}
+LATE_USE = "late_use"  # begins the source key of a line for use of a period that was billed before
 NUMBERS = re.compile(r"\d[\d.,]*")
 
 
@@ -73,6 +74,11 @@ class Billed:
 def is_late_fee(n: Charged) -> bool:
     """By its name: a bill has no other word for it."""
     return n.kind == LineKind.FEE and re.search(r"\b(late|overdue|past[- ]due)\b", n.label, re.I) is not None
+
+
+def is_late_use(n: Charged) -> bool:
+    """Use of an earlier period that became known, or was corrected, after that period's bill."""
+    return n.kind == LineKind.USAGE and n.source.startswith(LATE_USE)
 
 
 def is_credit(n: Charged) -> bool:

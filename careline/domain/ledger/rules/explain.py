@@ -16,6 +16,7 @@ from enum import StrEnum
 
 from careline.domain.ledger.rules import LineKind
 from careline.domain.ledger.rules.charges import (
+    LATE_USE,
     RETURNED,
     Billed,
     Charged,
@@ -26,6 +27,7 @@ from careline.domain.ledger.rules.charges import (
     is_credit,
     is_last,
     is_late_fee,
+    is_late_use,
     makes,
     match_key,
     order,
@@ -51,6 +53,8 @@ class Cause(StrEnum):
     USAGE = "usage"
     USAGE_OVER = "usage_over"
     USAGE_CHANGED = "usage_changed"
+    USE_LATE = "use_late"
+    USE_LATE_OVER = "use_late_over"
     EQUIPMENT_BEGAN = "equipment_began"
     EQUIPMENT_ENDED = "equipment_ended"
     EQUIPMENT_CHANGED = "equipment_changed"
@@ -293,7 +297,7 @@ def _one_line(old: list[Charged], new: list[Charged]) -> list[tuple[Cause, Charg
 
 def _others(new: Side, old: Side) -> list[tuple[Cause, Charged | None, Charged | None]]:
     pairs, was, now = _match(
-        (n for n in old.charges if n.kind != LineKind.PLAN), (n for n in new.charges if n.kind != LineKind.PLAN),
+        (n for n in old.charges if n.kind != LineKind.PLAN and not is_late_use(n)), (n for n in new.charges if n.kind != LineKind.PLAN and not is_late_use(n)),
         [
             lambda n: (n.kind, n.line, n.source) if n.source else None,
             lambda n: (n.kind, n.line, n.label, n.amount_minor >= 0),
@@ -306,10 +310,14 @@ def _others(new: Side, old: Side) -> list[tuple[Cause, Charged | None, Charged |
         wrong = [(w, n) for w, n in more if w.line is not None and n.line is not None]
         pairs += [p for p in more if p not in wrong]
         was, now = [*was, *(w for w, _ in wrong)], [*now, *(n for _, n in wrong)]
+    was += [w for w in old.charges if is_late_use(w)]  # each is of a period of its own: two are never one that changed
+    now += [n for n in new.charges if is_late_use(n)]
     return [*((_MOVED.get(n.kind, Cause.CHANGED), w, n) for w, n in pairs), *((_gone(w), w, None) for w in was), *((_came(n), None, n) for n in now)]
 
 
 def _came(n: Charged) -> Cause:
+    if is_late_use(n):
+        return Cause.USE_LATE
     if is_late_fee(n) and n.amount_minor >= 0:
         return Cause.LATE_FEE
     if is_credit(n):
@@ -322,6 +330,8 @@ def _came(n: Charged) -> Cause:
 
 
 def _gone(w: Charged) -> Cause:
+    if is_late_use(w):
+        return Cause.USE_LATE_OVER
     if is_late_fee(w) and w.amount_minor >= 0:
         return Cause.LATE_FEE_OVER
     if is_credit(w):
@@ -491,6 +501,8 @@ def _words(cause: Cause, group: list[_Found], now: Billed, was: Billed) -> tuple
         if cause == Cause.PART_MONTH_OVER:
             return f"{name}, a part taken back {over}{tail}", f"{last[:1].upper()}{last[1:]} a part of the discount “{name}” was taken back{on}, which {again}."
         return f"{name}: a part taken back{tail}", f"Of the discount “{name}”{on}, {one.num} of {one.den} days are taken back {this}."
+    if cause in (Cause.USE_LATE, Cause.USE_LATE_OVER):
+        return _late_words(cause, one, last, again, tail)
     until = ends_by(one)
     ended = f" on {spoken(until)}" if until else ""
     worth = shown(abs(one.amount_minor))
@@ -522,6 +534,23 @@ def _words(cause: Cause, group: list[_Found], now: Billed, was: Billed) -> tuple
         Cause.TAX_BEGAN: (f"{what} began", f"{what} is charged now, which it was not before."),
         Cause.TAX_ENDED: (f"{what} ended", f"{what} is not charged any more."),
     }.get(cause, (f"{what}: another amount", f"{what} came to another amount."))
+
+
+def _late_words(cause: Cause, one: Charged, last: str, again: str, tail: str) -> tuple[str, str]:
+    """Use of a period that was billed before: `Calls over the plan, 38 min of Sep 4 to Oct 3, known late`."""
+    days = f"{spoken(one.start)} to {spoken(one.end)}" if one.start and one.end else "an earlier month"
+    if one.source == f"{LATE_USE}.limit":
+        if cause == Cause.USE_LATE_OVER:
+            return f"Spending limit of {days} did not repeat{tail}", f"What the line's spending limit changed for {days} was {last} and {again}."
+        way = "given back" if one.amount_minor < 0 else "charged again, for less is above it now"
+        return f"Spending limit of {days}{tail}", f"Of the use of {days}, what is above the line's spending limit is {way}."
+    what = one.label.rpartition(", ")[0].partition(" of ")[0]
+    if cause == Cause.USE_LATE_OVER:
+        return f"{what} of {days} did not repeat{tail}", f"{what} of {days} was {last} and {again}."
+    if one.amount_minor < 0:
+        return f"{what} of {days} given back{tail}", f"Use of {days} was corrected after its bill: {what} go back."
+    made = f", {how(one)}" if how(one) else ""
+    return f"{what} of {days}, known late{tail}", f"Use of {days} became known only after its bill: {what}{made}."
 
 
 def _unsure(cause: Cause, group: list[_Found], olds: list[Charged], news: list[Charged]) -> str:

@@ -151,6 +151,14 @@ def pin_hash(raw: str, form: str) -> str:
     return raw
 
 
+def kind_of_use(raw: str, form: str) -> str:
+    """A code such as `data` or `roaming_data`; whether a plan names it is seen when it is written."""
+    word = raw.strip().lower()
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,19}", word):
+        raise ValueError("not data, voice, text, or a code of at most 20 small letters, such as roaming_data")
+    return word
+
+
 def one_of(*words: str) -> Callable[[str, str], str]:
     def read(raw: str, form: str) -> str:
         word = raw.strip().lower()
@@ -169,7 +177,7 @@ READERS: dict[str, Callable[[str, str], Any]] = {
     "line_status": one_of("active", "suspended", "cancelled", "pending"),
     "account_status": one_of("active", "suspended", "closed"),
     "right": one_of("holder", "authorized"),
-    "usage_kind": one_of("data", "voice", "text"),
+    "usage_kind": kind_of_use,
     "bill_line_kind": one_of("plan", "usage", "fee", "equipment", "discount", "one_off", "tax", "other"),
     "sim_kind": one_of("sim", "esim"),
     "sim_state": one_of("active", "inactive", "blocked"),
@@ -179,10 +187,13 @@ READERS: dict[str, Callable[[str, str], Any]] = {
 
 optional = {"needed": False}
 MOST_COUNT = 2**31 - 1
+MOST_USED = 50_000_000  # on a day: 50 TB, so that a month of it is still a number that a bill's line can hold
 ENTITIES: dict[str, dict[str, Field]] = {
     "plans": {"key": Field("key", most=80), "code": Field("text", most=40), "name": Field("text", most=80), "price": Field("money"),
               "data_mb": Field("whole", **optional), "voice_minutes": Field("whole", **optional), "texts": Field("whole", **optional),
-              "data_gb_price": Field("money", **optional)},
+              "data_gb_price": Field("money", **optional), "voice_minute_price": Field("money", **optional, kept=True), "text_price": Field("money", **optional, kept=True)},
+    "allowances": {"plan": Field("key", most=80), "kind": Field("usage_kind"), "title": Field("text", most=40), "unit": Field("text", False, "", most=12),
+                   "included": Field("whole", False, 0), "price": Field("money")},
     "devices": {"key": Field("key", most=80), "imei": Field("imei"), "make": Field("text", most=60), "model": Field("text", most=80),
                 "compatible": Field("boolean", **optional), "blocked": Field("text", False, "", most=60)},
     "customers": {"key": Field("key", most=80), "name": Field("text"), "kind": Field("customer_kind", False, "individual"),
@@ -203,7 +214,7 @@ ENTITIES: dict[str, dict[str, Field]] = {
               "iccid": Field("iccid", False, ""), "sim_kind": Field("sim_kind", False, "sim"), "sim_since": Field("moment", **optional),
               "can_text": Field("boolean", False, True), "contract_ends_on": Field("day", **optional),
               "sim_state": Field("sim_state", False, "active"), "spending_limit": Field("money", **optional)},
-    "usage": {"line": Field("key", most=80), "kind": Field("usage_kind"), "day": Field("day"), "quantity": Field("whole", most=10**12)},
+    "usage": {"line": Field("key", most=80), "kind": Field("usage_kind"), "day": Field("day"), "quantity": Field("whole", most=MOST_USED)},
     "methods": {"key": Field("key", most=80), "account": Field("key", most=80), "kind": Field("method_kind", False, "card"), "token": Field("text", most=120),
                 "brand": Field("text", most=30), "last_four": Field("text", most=4), "expires_on": Field("day", **optional), "is_active": Field("boolean", False, True)},
     "consents": {"key": Field("key", most=80), "account": Field("key", most=80), "topic": Field("text", most=40), "channel": Field("text", most=10),
@@ -219,7 +230,7 @@ ENTITIES: dict[str, dict[str, Field]] = {
                  "received_at": Field("moment"), "provider_reference": Field("text", False, "", most=120), "returns": Field("key", **optional, most=80)},
 }
 # What makes a row one of its kind, where it is not a key of its own.
-IDENTITY = {"people": ("account", "person"), "usage": ("line", "kind", "day"), "pins": ("account",)}
+IDENTITY = {"people": ("account", "person"), "allowances": ("plan", "kind"), "usage": ("line", "kind", "day"), "pins": ("account",)}
 
 
 def column(entity: str, name: str) -> str:
@@ -292,7 +303,9 @@ def together(entity: str, row: dict[str, Any]) -> None:
         raise Fault("bill_day", "not a day of a month")
     if entity == "accounts" and row["currency"] != "USD":
         raise Fault("currency", f"this house keeps USD, not {row['currency']}")
-    for name in ("data_gb_price", "spending_limit"):
+    if entity == "allowances" and row["kind"] in ("data", "voice", "text"):
+        raise Fault("kind", "what a plan includes of data, voice and text stands with the plan")
+    for name in ("data_gb_price", "voice_minute_price", "text_price", "spending_limit", *(["price"] if entity == "allowances" else [])):
         if (row.get(f"{name}_minor") or 0) < 0:
             raise Fault(name, "below zero")
     if entity == "bills" and row["period_end"] < row["period_start"]:

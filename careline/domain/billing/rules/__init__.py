@@ -9,18 +9,66 @@ amount is what its own numbers say: quantity x unit price x numerator / denomina
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import date, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
 
+from careline.domain.billing.rules.facts import (
+    DAY,
+    Agreed,
+    Allowance,
+    Change,
+    Charged,
+    Cycle,
+    Facts,
+    Instalments,
+    Line,
+    Made,
+    Measured,
+    Meter,
+    Plan,
+    Rated,
+    Waiting,
+)
+from careline.domain.billing.rules.use import (
+    counted,
+    measured,
+    over,
+    packed_use,
+    settle,
+    settle_late,
+    unpacked_use,
+)
+from careline.domain.ledger.rules.charges import LATE_USE
 from careline.foundation.calendar import bill_period
 from careline.foundation.money import rounded, share, shown
-from careline.foundation.tariff import MB_IN_GB, MILLION, LateFee, ReturnFee, Tariff, Tax
+from careline.foundation.tariff import MILLION, LateFee, ReturnFee, Tariff, Taxed
 
-DAY = timedelta(days=1)
+__all__ = [
+    "Agreed",
+    "Allowance",
+    "Change",
+    "Charged",
+    "Cycle",
+    "Facts",
+    "Instalments",
+    "Line",
+    "Made",
+    "Measured",
+    "Meter",
+    "Plan",
+    "Rated",
+    "Waiting",
+    "counted",
+    "measured",
+    "over",
+    "packed_use",
+    "settle",
+    "settle_late",
+    "unpacked_use",
+]
 
 
 class State(StrEnum):
@@ -41,31 +89,6 @@ class Left(StrEnum):
     NO_TAX = "no tax rates for its state in billing.toml"
 
 
-@dataclass(frozen=True, slots=True)
-class Cycle:
-    """The period that a bill opens, and the one that has just ended. Both days of each are in it."""
-
-    start: date
-    end: date
-    before: date
-
-    @classmethod
-    def of(cls, bill_day: int, start: date) -> Cycle:
-        """ValueError when no period of this bill day begins on that day."""
-        first, last = bill_period(bill_day, start)
-        if first != start:
-            raise ValueError(f"no period of bill day {bill_day} begins on {start}")
-        return cls(first, last, bill_period(bill_day, start - DAY)[0])
-
-    @property
-    def ended(self) -> date:
-        return self.start - DAY
-
-    @property
-    def days_before(self) -> int:
-        return (self.start - self.before).days
-
-
 def bill_days(start: date) -> list[int]:
     """The bill days whose period begins on this day: on a month's last day, those that the month has not as well.
 
@@ -75,154 +98,7 @@ def bill_days(start: date) -> list[int]:
     return [day for day in range(start.day, 32) if bill_period(day, start)[0] == start]
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """`data_mb` None: no limit. `gb_price` None: data over the plan costs nothing."""
-
-    name: str
-    price: int
-    data_mb: int | None = None
-    gb_price: int | None = None
-
-    @property
-    def is_metered(self) -> bool:
-        """Does data over the plan cost something?"""
-        return self.data_mb is not None and bool(self.gb_price)
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """From a day on, another plan."""
-
-    on: date
-    before: Plan
-    after: Plan
-
-
-@dataclass(frozen=True, slots=True)
-class Charged:
-    """What the bill before charged for the whole of the period that has ended. `ppm`: it was this share of the plan charges."""
-
-    label: str
-    amount: int
-    ppm: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line. `plan`: the one it has now; `changes`: since the first day of the ended period, in their order.
-
-    `advance`: the plan charge that the last bill made for the ended period; `given`: its discounts of this line (below
-    zero). `used`: data by day. `beyond`: what was charged on it beyond the plan in that period, in other ways.
-    """
-
-    id: int
-    activated_on: date
-    plan: Plan
-    cancelled_on: date | None = None
-    pending: bool = False
-    changes: tuple[Change, ...] = ()
-    advance: Charged | None = None
-    given: tuple[Charged, ...] = ()
-    used: tuple[tuple[date, int], ...] = ()
-    added_mb: int = 0
-    limit: int | None = None
-    beyond: int = 0
-
-    def plan_on(self, day: date) -> Plan:
-        """The plan at the end of a day."""
-        if not self.changes:
-            return self.plan
-        done = [c for c in self.changes if c.on <= day]
-        return done[-1].after if done else self.changes[0].before
-
-    def lives_on(self, day: date) -> bool:
-        """Is the line charged for this day? The day it ends is not; a suspended line is."""
-        return not self.pending and self.activated_on <= day and (self.cancelled_on is None or day < self.cancelled_on)
-
-
-@dataclass(frozen=True, slots=True)
-class Agreed:
-    """What comes every month: an extra (above zero) or a discount (below), an amount or a share of the plan charges.
-
-    It counts for a period when it is in force on its first day. `line_id` None: of the account.
-    """
-
-    line_id: int | None
-    kind: str
-    label: str
-    starts_on: date
-    ends_on: date | None = None
-    amount: int = 0
-    ppm: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Instalments:
-    """Equipment paid in `count` parts, from the first cycle on or after `starts_on`. `ended_on`: no part is asked after that day."""
-
-    line_id: int | None
-    label: str
-    total: int
-    count: int
-    starts_on: date
-    ended_on: date | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """A charge that was agreed before the bill."""
-
-    number: str
-    line_id: int | None
-    kind: str
-    label: str
-    quantity: Decimal
-    unit: int
-    amount: int
-    day: date
-    taxed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """Everything that an account's bill follows from. `given`: the discounts of the whole account that the last bill made for
-    the ended period (below zero); `late`: what is open of the bills that fell due in it; `returned`: the payments that came
-    back in it."""
-
-    state: str
-    bill_day: int
-    cycle: Cycle
-    lines: tuple[Line, ...] = ()
-    agreed: tuple[Agreed, ...] = ()
-    instalments: tuple[Instalments, ...] = ()
-    waiting: tuple[Waiting, ...] = ()
-    given: tuple[Charged, ...] = ()
-    late: int = 0
-    returned: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """One line of a bill to be. `taxed`: as what kind it is taxed ("": not); `taxes`: the place of the line that a tax is on."""
-
-    kind: str
-    label: str
-    amount: int
-    line_id: int | None = None
-    start: date | None = None
-    end: date | None = None
-    quantity: Decimal = Decimal(1)
-    unit: int = 0
-    num: int = 1
-    den: int = 1
-    source_key: str | None = None
-    taxed: str = ""
-    taxes: int | None = None
-    ppm: int = 0
-
-
-def left_out(*, outside: bool, waits: bool, covered_to: date | None, cycle: Cycle, taxes: Sequence[Tax] | None) -> Left | None:
+def left_out(*, outside: bool, waits: bool, covered_to: date | None, cycle: Cycle, taxes: Taxed | None) -> Left | None:
     """Why there is no bill, or None. `covered_to`: the last day of the last period that was billed (None: none ever was)."""
     if outside:
         return Left.OUTSIDE
@@ -235,8 +111,8 @@ def left_out(*, outside: bool, waits: bool, covered_to: date | None, cycle: Cycl
     return Left.NO_TAX if taxes is None else None
 
 
-def rate(facts: Facts, tariff: Tariff) -> list[Made]:
-    """The lines of the bill, taxes last; none when there is nothing to bill."""
+def rate(facts: Facts, tariff: Tariff) -> Rated:
+    """The bill of an account, and how use was measured for it."""
     cycle = facts.cycle
     living = [n for n in facts.lines if n.lives_on(cycle.start)]
     made: list[Made] = []
@@ -247,8 +123,16 @@ def rate(facts: Facts, tariff: Tariff) -> list[Made]:
     for line in facts.lines:
         made += _changes(line, cycle)
     made += _account_discounts_back(facts)
+    use = []
     for line in facts.lines:
-        made += _usage(line, cycle)
+        if (meant := measured(line, cycle)) is not None:
+            lines, kept = settle(meant, counted(meant, line.used))
+            made += lines
+            use.append(kept)
+    for meant, used in facts.earlier:
+        lines, kept = settle_late(meant, used, cycle, tariff.late_use)
+        made += lines
+        use += [kept] if kept != meant else []
     for bought in facts.instalments:
         made += _instalment(bought, facts.bill_day, cycle)
     made += _fees(facts, tariff, len(living))
@@ -256,7 +140,7 @@ def rate(facts: Facts, tariff: Tariff) -> list[Made]:
     if (fee := late_fee(facts.state, facts.late, tariff.late_fee)) is not None:
         made.append(fee)
     made += _return_fee(facts, tariff.return_fee)
-    return made + _taxes(made, facts.state, cycle, tariff)
+    return Rated((*made, *_taxes(made, facts, tariff)), tuple(use))
 
 
 def total(made: Iterable[Made]) -> int:
@@ -373,40 +257,6 @@ def _part(line_id: int | None, what: Charged, on: date, cycle: Cycle, back: bool
     return [Made(kind, label, amount, line_id, on, cycle.ended, unit=unit, num=days, den=of, taxed="plan")] if amount else []
 
 
-# ---------------------------------------------------------------- what was used
-
-
-def _usage(line: Line, cycle: Cycle) -> list[Made]:
-    """Data over the allowance. With several plans in the period, each allows its share of days (rounded up), and what was
-    used on days without a limit does not count; the price is the last limited plan's."""
-    first, end = max(line.activated_on, cycle.before), min(line.cancelled_on or cycle.start, cycle.start)
-    days = max((end - first).days, 0)
-    if not days or not line.used or line.pending:
-        return []
-    allowed = line.added_mb * cycle.days_before  # times the days of the period, so that it stays whole
-    price: int | None = None
-    free: set[date] = set()
-    for n in range(days):
-        day = first + n * DAY
-        plan = line.plan_on(day)
-        if plan.data_mb is None or plan.gb_price is None:
-            free.add(day)
-        else:
-            allowed += plan.data_mb
-            price = plan.gb_price
-    counted = sum(mb for day, mb in line.used if first <= day < end and day not in free)
-    over = counted - -(-allowed // cycle.days_before)
-    if over <= 0 or not price:
-        return []
-    amount = share(price, over, MB_IN_GB)
-    label = f"Data over the plan, {over} MB"
-    made = [Made("usage", label, amount, line.id, first, cycle.ended, unit=price, num=over, den=MB_IN_GB, taxed="usage")]
-    if line.limit is not None and (most := max(line.limit - line.beyond, 0)) < amount:
-        back = most - amount
-        made.append(Made("usage", "Above the line's spending limit, given back", back, line.id, first, cycle.ended, unit=back, taxed="usage"))
-    return made if amount else []
-
-
 # ---------------------------------------------------------------- equipment, fees, what waited
 
 
@@ -496,8 +346,9 @@ def _return_fee(facts: Facts, fee: ReturnFee) -> list[Made]:
 
 
 def cites(tariff: Tariff) -> dict[str, str]:
-    """The sources behind the fees that the rulebook levies, by the source keys of their lines."""
-    found = {f"fee.{f.code}": f.cite for f in tariff.fees}
+    """The sources behind the fees that the rulebook levies, by the source keys of their lines, and why a tax is the state's only."""
+    found = {STATE_ONLY: "billing.toml has no jurisdiction for the postal code: taxed by the state only"}
+    found |= {f"fee.{f.code}": f.cite for f in tariff.fees}
     late, back = tariff.late_fee, tariff.return_fee
     for name, cite, caps in (("late_fee", late.cite, late.caps), ("return_fee", back.cite, back.caps)):
         found[name] = cite
@@ -505,24 +356,32 @@ def cites(tariff: Tariff) -> dict[str, str]:
     return found
 
 
+def carries(made: Made, tariff_cites: Mapping[str, str]) -> bool:
+    """Does the line carry something that waited for a bill, under its number?"""
+    return made.source_key is not None and made.source_key not in tariff_cites and not made.source_key.startswith(LATE_USE)
+
+
+STATE_ONLY = "tax.state_only"
 IN_ARREARS = ("plan", "discount", "usage")
 
 
-def _taxes(made: Sequence[Made], state: str, cycle: Cycle, tariff: Tariff) -> list[Made]:
-    """Every line that its kind makes taxable, by itself; never a tax. At the rates of the cycle's first day; what was charged,
-    given back or used in the period that has ended at the rates of its own day, so that what goes back takes its tax along."""
-    today: Sequence[Tax] = tariff.taxes_of(state, cycle.start) or ()
-    known: dict[date, Sequence[Tax]] = {}
+def _taxes(made: Sequence[Made], facts: Facts, tariff: Tariff) -> list[Made]:
+    """Every line that its kind makes taxable, by itself and for each jurisdiction; never a tax. At the rates of the cycle's first day;
+    what was charged, given back or used before it at the rates of its own day, so that what goes back takes its tax along."""
+    start = facts.cycle.start
+    today = tariff.taxes_of(facts.state, facts.postal_code, start) or Taxed(())
     found = []
     for place, line in enumerate(made):
-        taxes: Sequence[Tax] = today
-        if line.kind in IN_ARREARS and line.start is not None and line.start < cycle.start:
-            taxes = known.get(line.start) or known.setdefault(line.start, tariff.taxes_of(state, line.start) or today)
-        for tax in taxes:
+        if not line.taxed:
+            continue
+        then = today
+        if line.kind in IN_ARREARS and line.start is not None and line.start < start:
+            then = tariff.taxes_of(facts.state, facts.postal_code, line.start) or today
+        for tax in then.taxes:
             ppm = tax.rates.get(line.taxed, 0)
-            amount = share(line.amount, ppm, MILLION)
-            if amount:
-                found.append(Made("tax", tax.name, amount, line.line_id, taxes=place, ppm=ppm))
+            if amount := share(line.amount, ppm, MILLION):
+                key = STATE_ONLY if then.by_state_only else None
+                found.append(Made("tax", tax.label, amount, line.line_id, source_key=key, taxes=place, ppm=ppm))
     return found
 
 
