@@ -8,18 +8,21 @@ the order unknown; the reconciler asks after it under the same key.
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Annotated, Any
 
 from django.conf import settings
 from pydantic import Field
 
 from careline.acts.declare import ActType, Done, Id, Input, Locks, Price, Scene, ShortWords, Whole
-from careline.carriers import need, network
+from careline.carriers import messenger, need, network
 from careline.domain.activations import operations, queries, rules
 from careline.domain.activations.ports import Answer, Wish
 from careline.domain.customers import queries as customers
 from careline.domain.customers.rules import FEATURE_TITLES, Feature, features_text
+from careline.domain.journal import queries as journal_queries
 from careline.domain.journal import rules as journal
 from careline.domain.journal.operations import tell
 from careline.domain.ledger import queries as ledger
@@ -28,6 +31,8 @@ from careline.foundation.act import Act
 from careline.foundation.calendar import civil_date
 from careline.foundation.money import shown
 from careline.foundation.refusal import Refusal, WayOn, refuse
+
+log = logging.getLogger("careline.activations")
 
 # The price before tax that was read out to the customer and that they agreed to, in minor units; 0: it costs nothing.
 Consent = Price
@@ -81,11 +86,11 @@ class SettleOrder(Input):
     words: Annotated[str, Field(min_length=1, max_length=400)]
 
 
-def _account(given: Any) -> Locks:
+def of_account(given: Any) -> Locks:
     return Locks(accounts=(given.account,))
 
 
-def _line(given: OfLine) -> Any:
+def line_of(given: OfLine) -> Any:
     """The line if it is of this account, else None: then the deed refuses it, after authority has spoken."""
     line = customers.line(given.line)
     return line if line is not None and line.account_id == given.account else None
@@ -106,7 +111,7 @@ def suspend_facts(scene: Scene, act: Act, given: Suspend) -> dict[str, Any]:
 
 
 def restore_facts(scene: Scene, act: Act, given: Restore) -> dict[str, Any]:
-    line = _line(given)
+    line = line_of(given)
     policy = _suspension(scene, line.suspended_for if line else "")
     today = civil_date(act.at, settings.CARRIER_ZONE)
     owed = ledger.past_due(given.account, today)[0] if policy["needs_paid"] else 0
@@ -126,7 +131,7 @@ def restore_facts(scene: Scene, act: Act, given: Restore) -> dict[str, Any]:
 
 def feature_facts(scene: Scene, act: Act, given: SetFeature) -> dict[str, Any]:
     policy = scene.rulebook.limits["feature"].get(given.feature, {})
-    line = _line(given)
+    line = line_of(given)
     return {
         "feature": {
             "on": given.on,
@@ -145,7 +150,7 @@ def _feature_price(scene: Scene, given: SetFeature) -> int:
 
 def data_facts(scene: Scene, act: Act, given: AddData) -> dict[str, Any]:
     limits = scene.rulebook.limits
-    facts = queries.line_facts(given.line, act.at, limits=limits) if _line(given) else None
+    facts = queries.line_facts(given.line, act.at, limits=limits) if line_of(given) else None
     if facts is None:
         return {"data": {"mb": given.mb, "mbRoom": given.mb, "price": given.consent, "consent": given.consent, "spendRoom": rules.NO_LIMIT}}
     return {
@@ -160,7 +165,7 @@ def data_facts(scene: Scene, act: Act, given: AddData) -> dict[str, Any]:
 
 
 def plan_facts(scene: Scene, act: Act, given: ChangePlan) -> dict[str, Any]:
-    line, plan = _line(given), customers.plan(given.plan)
+    line, plan = line_of(given), customers.plan(given.plan)
     if plan is None:
         raise refuse("INVALID", "Choose a plan of the list.", fields={"plan": "Choose one."})
     return {"plan": {"offered": line is None or plan.pk != line.plan_id, "price": plan.price_minor, "consent": given.consent}}
@@ -169,25 +174,30 @@ def plan_facts(scene: Scene, act: Act, given: ChangePlan) -> dict[str, Any]:
 # ---------------------------------------------------------------- asking
 
 
-def _ask(act: Act, given: OfLine, kind: rules.Kind, say: str, *, words: dict[str, Any] | None = None, **columns: Any) -> Done:
+def ask(
+    act: Act, account_id: int, line_id: int, kind: rules.Kind, say: str, *, words: dict[str, Any] | None = None, notice: str = "", **columns: Any
+) -> Done:
+    """Write an order down. `notice`: what is told of it, which has to be on its way before the network hears of the order."""
     need("NETWORK", WayOn("Hand over", "contacts.hand_over"))
     key = hashlib.sha256(f"{act.who.key}/{act.key}".encode()).hexdigest()
-    row = operations.ask(act=act, account_id=given.account, line_id=given.line, kind=kind, key=key, **columns)
-    line = customers.line(given.line)
+    row = operations.ask(act=act, account_id=account_id, line_id=line_id, kind=kind, key=key, **columns)
+    line = customers.line(line_id)
     assert line is not None
     features = set(line.switched_on)
     if kind == rules.Kind.FEATURE:
         features = features | {row.feature} if row.on else features - {row.feature}
-    barred = kind == rules.Kind.SUSPEND or (line.status == "suspended" and kind != rules.Kind.RESTORE)
+    barred = kind in (rules.Kind.SUSPEND, rules.Kind.PORT_OUT) or (line.status == "suspended" and kind != rules.Kind.RESTORE)
     last = phone.last_four(line.msisdn)
     return Done(
         f"{row.number}: {say}, line {last}, is with the network",
         {"order": row.number},
-        data={"kind": row.kind, "line": str(row.line_id), "reason": row.reason, "feature": row.feature, "on": row.on, "mb": row.mb, "price": row.price_minor},
+        data={"kind": row.kind, "line": str(row.line_id), "reason": row.reason, "feature": row.feature, "on": row.on, "mb": row.mb, "price": row.price_minor, **_named(row)},
         payload=words,
         pending=True,
+        chain=journal.account_chain(account_id),
         work={
-            "accounts": [given.account],
+            "notice": [notice, act.at.isoformat()] if notice else [],
+            "accounts": [account_id],
             "order": row.number,
             "key": key,
             "say": f"{say}, line {last}",
@@ -195,9 +205,16 @@ def _ask(act: Act, given: OfLine, kind: rules.Kind, say: str, *, words: dict[str
                 "kind": row.kind, "number": line.msisdn, "sim": line.iccid, "feature": row.feature, "on": bool(row.on),
                 "mb": row.mb or 0, "plan": row.plan.code if row.plan else "", "features": features_text(features).split(), "barred": barred,
                 "bar": line.bar if line.bar and kind != rules.Kind.SUSPEND else "all",
+                "new_sim": row.iccid, "eid": row.eid, "imei": row.device.imei if row.device else "", "to": row.to,
             },
         },
     )
+
+
+def _named(row: Any) -> dict[str, Any]:
+    """The numbers of a new SIM or phone as the journal keeps them: enough to tell one from another, too little to use."""
+    sim_number = row.iccid or row.eid
+    return {k: v for k, v in (("sim", sim_number[-4:]), ("device", row.device.imei[-4:] if row.device else ""), ("to", row.to)) if v}
 
 
 def suspend(act: Act, given: Suspend, scene: Scene) -> Done:
@@ -206,26 +223,26 @@ def suspend(act: Act, given: Suspend, scene: Scene) -> Done:
         raise refuse("INVALID", "Choose a reason of the list.", fields={"reason": "Choose one."})
     say = f"Suspend ({known[given.reason]['title'].lower()})"
     words = {"words": given.words} if given.words else None
-    return _ask(act, given, rules.Kind.SUSPEND, say, words=words, reason=given.reason)
+    return ask(act, given.account, given.line, rules.Kind.SUSPEND, say, words=words, reason=given.reason)
 
 
 def restore(act: Act, given: Restore, scene: Scene) -> Done:
-    line = _line(given)
+    line = line_of(given)
     price = int(_suspension(scene, line.suspended_for if line else "")["fee"])
     reason = line.suspended_for if line else ""
-    return _ask(act, given, rules.Kind.RESTORE, "Restore", reason=reason, price_minor=price, unit_price_minor=price)
+    return ask(act, given.account, given.line, rules.Kind.RESTORE, "Restore", reason=reason, price_minor=price, unit_price_minor=price)
 
 
 def set_feature(act: Act, given: SetFeature, scene: Scene) -> Done:
     name = FEATURE_TITLES[given.feature]
     price = _feature_price(scene, given)
     say = f"{name} {'on' if given.on else 'off'}"
-    return _ask(act, given, rules.Kind.FEATURE, say, feature=given.feature.value, on=given.on, price_minor=price, unit_price_minor=price)
+    return ask(act, given.account, given.line, rules.Kind.FEATURE, say, feature=given.feature.value, on=given.on, price_minor=price, unit_price_minor=price)
 
 
 def add_data(act: Act, given: AddData, scene: Scene) -> Done:
     limits = scene.rulebook.limits
-    facts = queries.line_facts(given.line, act.at, limits=limits) if _line(given) else None
+    facts = queries.line_facts(given.line, act.at, limits=limits) if line_of(given) else None
     if facts is None:
         raise refuse("INVALID", "Choose a line of this account.", fields={"line": "Choose one."})
     if facts.data_allowed is None:
@@ -235,23 +252,23 @@ def add_data(act: Act, given: AddData, scene: Scene) -> Done:
         raise refuse("INVALID", f"Data is added in steps of {rules.gigabytes(step)}.", fields={"mb": f"Choose a multiple of {step}."})
     price = rules.data_price(given.mb, facts.price_per_gb)
     say = f"Add {rules.gigabytes(given.mb)} for {shown(price)} plus tax"
-    return _ask(act, given, rules.Kind.DATA, say, mb=given.mb, price_minor=price, unit_price_minor=facts.price_per_gb)
+    return ask(act, given.account, given.line, rules.Kind.DATA, say, mb=given.mb, price_minor=price, unit_price_minor=facts.price_per_gb)
 
 
 def change_plan(act: Act, given: ChangePlan, scene: Scene) -> Done:
-    plan, line = customers.plan(given.plan), _line(given)
+    plan, line = customers.plan(given.plan), line_of(given)
     assert plan is not None
     was = f" instead of {line.plan.name}" if line else ""
     words = {"words": given.words} if given.words else None
-    return _ask(act, given, rules.Kind.PLAN, f"{plan.name} at {shown(plan.price_minor)} a month{was}", words=words, plan_id=plan.pk)
+    return ask(act, given.account, given.line, rules.Kind.PLAN, f"{plan.name} at {shown(plan.price_minor)} a month{was}", words=words, plan_id=plan.pk)
 
 
 def refresh(act: Act, given: OfLine, scene: Scene) -> Done:
-    return _ask(act, given, rules.Kind.REFRESH, "Refresh on the network")
+    return ask(act, given.account, given.line, rules.Kind.REFRESH, "Refresh on the network")
 
 
 def reset(act: Act, given: OfLine, scene: Scene) -> Done:
-    return _ask(act, given, rules.Kind.RESET, "Reset registration")
+    return ask(act, given.account, given.line, rules.Kind.RESET, "Reset registration")
 
 
 # ---------------------------------------------------------------- the network, outside any transaction
@@ -263,6 +280,18 @@ def order(work: Mapping[str, Any], given: OfLine) -> Answer:
         return network().order(key=work["key"], wish=Wish(**{**wish, "features": tuple(wish["features"]), "bar": wish.get("bar", "all")}))
     except OSError:
         return Answer(None, "The network could not be reached.")
+
+
+def order_after_notice(work: Mapping[str, Any], given: Any) -> Answer:
+    """The customer's own notice goes first [47 CFR 64.2010(h), 52.37: before it is effected]: the text to a number would else reach
+    whoever has its new SIM. Handed over under the key that the outbox repeats it under, so that it is one message."""
+    about, at = work["notice"]
+    for message in journal_queries.untold(about, datetime.fromisoformat(at)):
+        try:
+            messenger().send(key=message.key, channel=message.channel, to=message.to, body=message.body, topic=message.topic, subject=message.subject)
+        except Exception as fault:  # whatever a client raises: the outbox sends it, and what was asked goes on
+            log.warning("message %s could not be handed over before its order (%s)", message.pk, type(fault).__name__)
+    return order(work, given)
 
 
 def ask_again(work: Mapping[str, Any]) -> Answer:
@@ -289,7 +318,7 @@ def settle(act: Act, work: Mapping[str, Any], answer: Answer, scene: Scene) -> D
         )
         return Done(f"{row.number}: refused by the network", show, refusal=refusal)
     # What a phone notices only after it was switched off and on.
-    show["restart"] = row.kind in (rules.Kind.RESTORE, rules.Kind.REFRESH, rules.Kind.RESET)
+    show["restart"] = row.kind in (rules.Kind.RESTORE, rules.Kind.REFRESH, rules.Kind.RESET, rules.Kind.SIM)
     if row.charge:
         show |= {"charge": row.charge, "amount": row.price_minor}
     _tell(act, row)
@@ -333,21 +362,23 @@ def settle_order(act: Act, given: SettleOrder, scene: Scene) -> Done:
     return Done(say, {"order": row.number}, payload={"words": given.words}, chain=journal.account_chain(row.account_id))
 
 
-def _act(code: str, title: str, given: type[Input], do: Any, **more: Any) -> ActType:
-    return ActType(code, title, given, do, locks=_account, call=order, recall=ask_again, settle=settle, on_page=True, ports=("NETWORK",), **more)
+def on_network(code: str, title: str, given: type[Input], do: Any, **more: Any) -> ActType:
+    """An act that is an order to the network."""
+    usual: dict[str, Any] = {"locks": of_account, "call": order, "on_page": True}
+    return ActType(code, title, given, do, **{**usual, **more}, recall=ask_again, settle=settle, ports=("NETWORK",))
 
 
 ACTS = [
-    _act("lines.suspend", "Suspend a line", Suspend, suspend, facts=suspend_facts, numbers={"suspension.strong": "reasons.toml:suspension.{suspension.reason}.strong", "suspension.lead": "reasons.toml:suspension.{suspension.reason}.lead"},
+    on_network("lines.suspend", "Suspend a line", Suspend, suspend, facts=suspend_facts, numbers={"suspension.strong": "reasons.toml:suspension.{suspension.reason}.strong", "suspension.lead": "reasons.toml:suspension.{suspension.reason}.lead"},
          opening={"suspension": {"reason": "", "strong": False, "lead": False}}),
-    _act("lines.restore", "Restore a line", Restore, restore, facts=restore_facts, numbers={"restore.pastDueRoom": "limits.toml:restore.past_due.{role}"},
+    on_network("lines.restore", "Restore a line", Restore, restore, facts=restore_facts, numbers={"restore.pastDueRoom": "limits.toml:restore.past_due.{role}"},
          opening={"restore": {"pastDue": 0, "pastDueRoom": 0, "contractEnded": False, "strong": False, "lead": False, "price": 0, "consent": 0}}),
-    _act("lines.set_feature", "Switch a feature", SetFeature, set_feature, facts=feature_facts,
+    on_network("lines.set_feature", "Switch a feature", SetFeature, set_feature, facts=feature_facts,
          opening={"feature": {"on": True, "offered": True, "needsAddress": False, "hasAddress": True, "price": 0, "consent": 0}}),
-    _act("lines.add_data", "Add data", AddData, add_data, facts=data_facts, numbers={"data.mbRoom": "limits.toml:data.max_mb"},
+    on_network("lines.add_data", "Add data", AddData, add_data, facts=data_facts, numbers={"data.mbRoom": "limits.toml:data.max_mb"},
          opening={"data": {"mb": 1, "mbRoom": 1, "price": 0, "consent": 0, "spendRoom": rules.NO_LIMIT}}),
-    _act("lines.change_plan", "Change the plan", ChangePlan, change_plan, facts=plan_facts, opening={"plan": {"offered": True, "price": 0, "consent": 0}}),
-    _act("lines.refresh_provisioning", "Refresh a line on the network", OfLine, refresh),
-    _act("lines.reset_registration", "Reset a line's registration", OfLine, reset),
+    on_network("lines.change_plan", "Change the plan", ChangePlan, change_plan, facts=plan_facts, opening={"plan": {"offered": True, "price": 0, "consent": 0}}),
+    on_network("lines.refresh_provisioning", "Refresh a line on the network", OfLine, refresh),
+    on_network("lines.reset_registration", "Reset a line's registration", OfLine, reset),
     ActType("lines.settle_order", "Settle an order by hand", SettleOrder, settle_order, locks=_order_account),
 ]

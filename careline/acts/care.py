@@ -7,7 +7,7 @@ what it is now [47 CFR 64.2010(f)]. The notices are free of hours and caps (cont
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
@@ -21,6 +21,7 @@ from careline.acts.contacts import number_or_blank
 from careline.acts.declare import ActType, Day, Done, Id, Input, Locks, Scene, Secret, ShortWords
 from careline.acts.verification import proven_possession, text_number
 from careline.carriers import lacking
+from careline.domain.activations import operations as activations
 from careline.domain.contacts import operations as contacts
 from careline.domain.customers import operations as customer_operations
 from careline.domain.customers import queries as customers
@@ -169,24 +170,30 @@ def policy_of(scene: Scene) -> dict[str, Any]:
     return scene.rulebook.care
 
 
-def _email_of_record(act: Act, account: Any, scene: Scene) -> str:
+def email_of_record(act: Act, account: Any, scene: Scene) -> str:
     return care.email_of_record(account, act.at, int(policy_of(scene)["record"]["address_days"]))
 
 
-def _told(act: Act, scene: Scene, account: Any, email: str, *whats: str) -> str:
+def told(act: Act, scene: Scene, account: Any, email: str, *whats: str, lines: Sequence[Any] = (), **values: Any) -> str:
     """Tell of changes at once: by text to the number of record and by e-mail to the address of record as they were before; by
-    letter where there is neither. Returns how, for the journal."""
-    number = text_number(account.pk)
-    ways = [(channel, to) for channel, to in (("sms", number), ("email", email)) if to] or [("letter", account.reference)]
+    letter where there is neither. `lines` are told by text themselves; `values` are what the texts name beside the carrier. Returns
+    how, for the journal."""
+    numbers = dict.fromkeys([*(n.msisdn for n in lines if n.can_text), *filter(None, [text_number(account.pk)])])
+    ways = [*(("sms", to) for to in numbers), *((("email", email),) if email else ())] or [("letter", account.reference)]
     for what in whats:
-        body = texts.body(scene.rulebook, "notice", account.pk, what=texts.body(scene.rulebook, f"notice_{what}", account.pk))
+        body = texts.body(scene.rulebook, "notice", account.pk, what=texts.body(scene.rulebook, f"notice_{what}", account.pk, **values))
         for channel, to in ways:
             subject = texts.body(scene.rulebook, "notice_subject", account.pk) if channel == "email" else ""
-            tell(act=act, topic="security_notice", channel=channel, to=to, body=body, subject=subject, about=f"care:{account.pk}:{what}", account_id=account.pk)
+            tell(act=act, topic="security_notice", channel=channel, to=to, body=body, subject=subject, about=about(account.pk, what), account_id=account.pk)
     if lacking("MESSENGER"):
         return "nobody was told yet: this desk cannot send messages, so tell the customer yourself"
     names = {"sms": "a text to the number of record", "email": "an e-mail to the address of record", "letter": "a letter"}
-    return "told by " + " and ".join(names[channel] for channel, _ in ways)
+    return "told by " + " and ".join(names[channel] for channel in dict.fromkeys(channel for channel, _ in ways))
+
+
+def about(account_id: int, what: str) -> str:
+    """What a notice is about, for whoever looks for it."""
+    return f"care:{account_id}:{what}"
 
 
 # ---------------------------------------------------------------- contact details
@@ -194,20 +201,20 @@ def _told(act: Act, scene: Scene, account: Any, email: str, *whats: str) -> str:
 
 def change_contact(act: Act, given: ChangeContact, scene: Scene) -> Done:
     account = _row(given.account)
-    email = _email_of_record(act, account, scene)
+    email = email_of_record(act, account, scene)
     changed = operations.change_contact(act=act, account_id=account.pk, email=given.email, phone=given.phone)
     if not changed:
         raise refuse("CONFLICT", "Nothing is different from what stands there.")
     names = {Medium.EMAIL: "e-mail address", Medium.PHONE: "contact number"}
     done = {kind: "taken away" if not after else "changed" if before else "added" for kind, (before, after) in changed.items()}
-    told = _told(act, scene, account, email, *changed)
+    how = told(act, scene, account, email, *changed)
     say = ", ".join(f"{names[kind]} {how}" for kind, how in done.items())
-    return Done(f"{say[0].upper()}{say[1:]}; {told}", payload={kind.value: {"before": b, "after": a} for kind, (b, a) in changed.items()})
+    return Done(f"{say[0].upper()}{say[1:]}; {how}", payload={kind.value: {"before": b, "after": a} for kind, (b, a) in changed.items()})
 
 
 def change_address(act: Act, given: ChangeAddress, scene: Scene) -> Done:
     account = _row(given.account)
-    email = _email_of_record(act, account, scene)
+    email = email_of_record(act, account, scene)
     moved = account.state != given.state
     zone = ZONE_OF[given.state] if moved or not account.zone else account.zone
     changed = operations.change_address(
@@ -215,9 +222,9 @@ def change_address(act: Act, given: ChangeAddress, scene: Scene) -> Done:
     )
     if changed is None:
         raise refuse("CONFLICT", "Nothing is different from what stands there.")
-    told = _told(act, scene, account, email, "address")
+    how = told(act, scene, account, email, "address")
     state = f", now in {given.state}: taxes and contact hours follow" if moved and account.state else ""
-    return Done(f"Address changed{state}; {told}", payload={"address": {"before": changed[0], "after": changed[1]}})
+    return Done(f"Address changed{state}; {how}", payload={"address": {"before": changed[0], "after": changed[1]}})
 
 
 # ---------------------------------------------------------------- PIN
@@ -252,22 +259,22 @@ def settle_new_pin(act: Act, work: Mapping[str, Any], hashed: str | None, scene:
         raise refuse("CONFLICT", "The PIN was not set: the desk stopped meanwhile. Ask the customer for it again.")
     account = _row(account_id)
     first = care.pin_set_at(account_id) is None
-    email = _email_of_record(act, account, scene)
+    email = email_of_record(act, account, scene)
     customer_operations.set_pin(act=act, account_id=account_id, pin_hash=hashed)
     contacts.forget_tries(act=act, account_id=account_id, factor="pin")
     hours = scene.rulebook.verification["level"]["strong_number_hours"]
-    told = _told(act, scene, account, email, "pin")
-    return Done(f"PIN {'set' if first else 'changed'}; it makes nobody strong for {hours} hours; {told}")
+    how = told(act, scene, account, email, "pin")
+    return Done(f"PIN {'set' if first else 'changed'}; it makes nobody strong for {hours} hours; {how}")
 
 
 def clear_pin(act: Act, given: ClearPin, scene: Scene) -> Done:
     account = _row(given.account)
-    email = _email_of_record(act, account, scene)
+    email = email_of_record(act, account, scene)
     if not operations.clear_pin(act=act, account_id=account.pk):
         raise refuse("CONFLICT", "This account has no PIN. Set one.")
     contacts.forget_tries(act=act, account_id=account.pk, factor="pin")
-    told = _told(act, scene, account, email, "pin_gone")
-    return Done(f"Forgotten PIN taken away; {told}", payload={"words": given.words})
+    how = told(act, scene, account, email, "pin_gone")
+    return Done(f"Forgotten PIN taken away; {how}", payload={"words": given.words})
 
 
 # ---------------------------------------------------------------- locks
@@ -282,6 +289,8 @@ def _which(what: str, on: bool) -> dict[str, bool]:
 def lock(act: Act, given: Lock, scene: Scene) -> Done:
     if not operations.set_locks(act=act, account_id=given.account, **_which(given.what, True)):
         raise refuse("CONFLICT", f"The account is locked against {_LOCKED[given.what]} already.")
+    if given.what != "sim":  # what was given out before it was locked takes no number away once it is unlocked
+        activations.end_transfer_pins(act=act, line_ids=[n.pk for n in customers.lines_of(given.account)])
     return Done(f"Locked against {_LOCKED[given.what]}", data={"lock": given.what})
 
 
@@ -305,9 +314,9 @@ def unlock(act: Act, given: Lock, scene: Scene) -> Done:
     if not whats:
         raise refuse("CONFLICT", f"The account is not locked against {_LOCKED[given.what]}.")
     operations.set_locks(act=act, account_id=account.pk, **_which(given.what, False))
-    told = _told(act, scene, account, _email_of_record(act, account, scene), *(f"unlock_{what}" for what in whats))
+    how = told(act, scene, account, email_of_record(act, account, scene), *(f"unlock_{what}" for what in whats))
     what = "both" if len(whats) == 2 else whats[0]
-    return Done(f"Lock against {_LOCKED[what]} taken off; {told}", data={"lock": what})
+    return Done(f"Lock against {_LOCKED[what]} taken off; {how}", data={"lock": what})
 
 
 # ---------------------------------------------------------------- who may speak
@@ -333,12 +342,12 @@ def add_person(act: Act, given: AddPerson, scene: Scene) -> Done:
         say = "Somebody of this name speaks for the account already. Change their rights."
         raise refuse("CONFLICT", say, fields={"name": say})
     account = _row(given.account)
-    email = _email_of_record(act, account, scene)
+    email = email_of_record(act, account, scene)
     person = operations.add_person(
         act=act, account_id=account.pk, name=given.name, email=given.email, may_money=given.may_money, may_service=given.may_service, until=given.until
     )
-    told = _told(act, scene, account, email, "person")
-    return Done(f"Authorized person added: {_rights(given.may_money, given.may_service, given.until)}; {told}", {"person": str(person.pk)},
+    how = told(act, scene, account, email, "person")
+    return Done(f"Authorized person added: {_rights(given.may_money, given.may_service, given.until)}; {how}", {"person": str(person.pk)},
                 data={"person": str(person.pk)}, payload={"name": given.name, "email": given.email})  # fmt: skip
 
 
@@ -353,14 +362,14 @@ def change_person(act: Act, given: ChangePerson, scene: Scene) -> Done:
     _ahead(act, given.until)
     before = _authorized(given)
     account = _row(given.account)
-    email = _email_of_record(act, account, scene)
+    email = email_of_record(act, account, scene)
     if not operations.change_person(
         act=act, account_id=account.pk, person_id=given.person, may_money=given.may_money, may_service=given.may_service, until=given.until
     ):
         raise refuse("CONFLICT", "Nothing is different from what stands there.")
-    told = _told(act, scene, account, email, "person")
+    how = told(act, scene, account, email, "person")
     was, now = _rights(before.may_money, before.may_service, before.until), _rights(given.may_money, given.may_service, given.until)
-    return Done(f"Rights of an authorized person changed: {now} (before: {was}); {told}", data={"person": str(given.person)}, payload={"name": before.person.name})
+    return Done(f"Rights of an authorized person changed: {now} (before: {was}); {how}", data={"person": str(given.person)}, payload={"name": before.person.name})
 
 
 def end_person(act: Act, given: EndPerson, scene: Scene) -> Done:

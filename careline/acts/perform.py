@@ -133,8 +133,13 @@ def _first(
         if spent is not None:
             return _again(spent, digest), None
         done: Done | None = None
+        chain = kind.house if kind.apart else ""
         try:
-            refusal = _mismatch(kind, given, locks, found, scene) or judge(kind, scene, act, given, keep=True)
+            refusal = _mismatch(kind, given, locks, found, scene)
+            if refusal is None:
+                refusal = judge(kind, scene, act, given, keep=True)
+                if refusal is not None and kind.refused is not None:
+                    chain = kind.refused(act, given, scene, refusal) or chain
         except Refused as no:  # there are no facts to judge by: an unknown reason, a credit of another account
             refusal = no.refusal
         if refusal is None:
@@ -147,7 +152,7 @@ def _first(
         if refusal is not None:
             refusal = passable(refusal, who, rulebook)
             outcome = Outcome("refused", refusal.say, refusal=refusal)
-            said = Done(f"{kind.title}: {refusal.say}", data={"rule": refusal.rule, "code": refusal.code}, chain=kind.house if kind.apart else "")
+            said = Done(f"{kind.title}: {refusal.say}", data={"rule": refusal.rule, "code": refusal.code}, chain=done.chain if done is not None else chain)
             journal.record(_line(kind.code, kind.house, act, "refused", said))
         else:
             assert done is not None

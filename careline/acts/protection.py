@@ -16,6 +16,7 @@ from pydantic import Field
 from careline.acts.care import OfAccount, Reason, policy_of
 from careline.acts.contacts import expired_lines
 from careline.acts.declare import ActType, Day, Done, Id, Locks, Scene
+from careline.domain.activations import operations as activations
 from careline.domain.approvals import operations as approvals
 from careline.domain.billing import operations as billing
 from careline.domain.contacts import operations as contacts
@@ -85,6 +86,7 @@ def separate_line(act: Act, given: SeparateLine, scene: Scene) -> Done:
         act=act, account_id=given.account, line_ids=given.lines, name=given.name, language=customers.language_of(given.account),
         today=civil_date(act.at, settings.CARRIER_ZONE),
     )  # fmt: skip
+    activations.end_transfer_pins(act=act, line_ids=given.lines)
     billing.follow_lines(act=act, line_ids=given.lines, account_id=account.pk)
     diagnosis.follow_lines(act=act, line_ids=given.lines, account_id=account.pk)
     contacts.take_along(act=act, account_id=account.pk, person_id=person.pk)

@@ -7,7 +7,7 @@ from importlib import import_module
 
 from careline.acts.declare import ActType
 
-ROOMS = ("contacts", "verification", "credits", "arrangements", "ledger", "payments", "billing", "approvals", "staff", "customers", "care", "protection", "network", "activations", "collections", "diagnosis", "rulebook", "oversight")
+ROOMS = ("contacts", "verification", "credits", "arrangements", "ledger", "payments", "billing", "approvals", "staff", "customers", "care", "protection", "network", "activations", "sims", "porting", "collections", "diagnosis", "rulebook", "oversight")
 
 
 @lru_cache(maxsize=1)

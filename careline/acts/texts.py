@@ -48,6 +48,13 @@ ENGLISH = {
     "notice_pin_gone": "the PIN of your account was taken away because it was forgotten.",
     "notice_unlock_sim": "the lock against SIM changes was taken off your account.",
     "notice_unlock_port": "the lock against moving your numbers to another carrier was taken off your account.",
+    "notice_sim_asked": "a new SIM was asked for, for the line ending in {last4}.",
+    "notice_sim_refused": "somebody asked for a new SIM for the line ending in {last4}, and we refused it.",
+    "notice_transfer_pin": "a PIN was made with which the number ending in {last4} can be taken to another carrier.",
+    "notice_port_asked": "{to} asked to take over the number ending in {last4} for you.",
+    "notice_port_refused": "another carrier asked for the number ending in {last4}, and we refused it.",
+    "transfer_pin": "{carrier}: {pin} is the transfer PIN for {number}, until {day}. Give it only to the carrier that you go to. If you asked for none, "
+    "call us at once.",
     "notice_person": "somebody was allowed to speak for your account, or their rights were changed.",
     "day": "{month} {day}",
     "months": "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec",
@@ -76,6 +83,11 @@ def day_said(rulebook: Rulebook, language: str, on: date) -> str:
     months = said(rulebook, "months", language).split()
     month = months[on.month - 1] if len(months) == 12 else f"{on:%b}"
     return said(rulebook, "day", language, month=month, day=on.day)
+
+
+def day_of(rulebook: Rulebook, account_id: int, on: date) -> str:
+    """A day as the account's customer reads it."""
+    return day_said(rulebook, language_of(account_id), on)
 
 
 def said(rulebook: Rulebook, name: str, language: str, **values: Any) -> str:

@@ -14,6 +14,7 @@ from pydantic import Field
 from careline.acts import texts
 from careline.acts.declare import ActType, Done, Id, Input, Locks, Scene, Secret
 from careline.carriers import need
+from careline.domain.activations import queries as activations
 from careline.domain.contacts import operations, queries, rules
 from careline.domain.customers import queries as customers
 from careline.domain.customers.queries import care
@@ -181,11 +182,17 @@ def proven_possession(act: Act, account_id: int, scene: Scene) -> bool:
     return age is not None and age >= timedelta(hours=scene.rulebook.verification["level"]["strong_number_hours"])
 
 
+def _held_for(act: Act, line: Any) -> timedelta:
+    """How long whoever proves this number has had it: as long as the line has had the number and its SIM. While a change of the SIM is
+    with the network, nobody knows who has it."""
+    return timedelta(0) if activations.sim_asked(line.pk) else act.at - line.held_since
+
+
 def _proven_number_age(act: Act, contact_id: int, account_id: int) -> timedelta | None:
     """How long the number that last proved possession (by code or call back) has been its line's."""
     codes = [c for c in queries.codes_of(contact_id, account_id) if c.used_at]
     used = max(codes, key=lambda c: (c.used_at, c.pk), default=None)
-    return act.at - used.line.number_since if used else None
+    return _held_for(act, used.line) if used else None
 
 
 def begin_pin(act: Act, given: CheckPin, scene: Scene) -> Done:
@@ -252,7 +259,7 @@ def check_code(act: Act, given: CheckCode, scene: Scene) -> Done:
     if match is None:
         return _wrong(act, given.account, "code", locked, scene)
     operations.use_code(act=act, code_id=match.pk)
-    return _prove(act, given.account, "code", scene, act.at - match.line.number_since, scene.contact.person_id)
+    return _prove(act, given.account, "code", scene, _held_for(act, match.line), scene.contact.person_id)
 
 
 def call_back(act: Act, given: CallBack, scene: Scene) -> Done:
@@ -297,7 +304,7 @@ def call_back_answered(act: Act, given: CallBackAnswered, scene: Scene) -> Done:
         operations.end_call_back(act=act)
         return _wrong(act, given.account, "callback", _locked(act, given.account, scene), scene)
     operations.pick_up(act=act, account_id=given.account, person_id=person, code_id=row.pk)
-    done = _prove(act, given.account, "callback", scene, act.at - row.line.number_since, person)
+    done = _prove(act, given.account, "callback", scene, _held_for(act, row.line), person)
     return Done(f"{done.say} at the number ending in {phone.last_four(row.line.msisdn)}", done.show)
 
 

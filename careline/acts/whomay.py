@@ -30,7 +30,7 @@ NEEDS = {
     "credits.grant": ("reason",), "credits.reverse": ("credit",), "payments.refund": ("payment",), "ledger.write_off": ("reason",),
     "ledger.allocate": (), "payments.take": (), "payments.send_link": (), "payments.send_guest_link": (),
     "billing.add_promotion": ("promotion",), "collections.hold": ("kind", "until"), "collections.release": ("hold",),
-    "lines.suspend": ("reason",), "lines.set_feature": ("feature",), "lines.add_data": ("mb",), "arrangements.agree": ("until",),
+    "lines.change_sim": (), "lines.make_transfer_pin": (), "lines.suspend": ("reason",), "lines.set_feature": ("feature",), "lines.add_data": ("mb",), "arrangements.agree": ("until",),
 }  # fmt: skip
 # What else an act's facts read, where it changes no limit.
 FILLED: dict[str, Any] = {"line": 0, "consent": 0, "on": True, "address_confirmed": True, "from_bill": None, "words": ""}

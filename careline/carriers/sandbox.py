@@ -18,6 +18,7 @@ from django.conf import settings
 from careline.domain.activations import ports as network
 from careline.domain.journal.ports import Attachment
 from careline.domain.ledger.ports import Answer
+from careline.foundation import sim
 
 # What the twin of the payment provider answers, by the end of a saved method's token.
 DECLINES = {"declined": "The card was declined.", "expired": "The card has expired.", "funds": "Insufficient funds."}
@@ -156,8 +157,14 @@ class SandboxPayments:
 NETWORK_ENDINGS = {
     "5550190": "refuse", "5550191": "lost", "5550192": "vanish", "5550193": "silent", "5550194": "down", "5550195": "slow",
 }  # fmt: skip
-REFUSALS = {"suspend": "the line is being ported", "restore": "the SIM is not active", "data": "the counter is locked"}
+REFUSALS = {"sim": "that SIM is not known", "device": "the device is on the block list", "port_out": "the number is held by the exchange", "suspend": "the line is being ported", "restore": "the SIM is not active", "data": "the counter is locked"}
 SLOW_SECONDS = 2.0
+
+
+def _profile_for(eid: str) -> str:
+    """The ICCID of a profile for this device: as long as a card's, with its check digit."""
+    body = f"8901260{int(hashlib.sha256(eid.encode()).hexdigest(), 16) % 10**11:011d}"
+    return body + sim.luhn_digit(body)
 
 
 def _no_answer(word: str) -> network.Answer:
@@ -209,13 +216,14 @@ class SandboxNetwork:
         row = _append_once(
             self.orders,
             {"key": key, "at": time.time(), "kind": wish.kind, "number": wish.number, "feature": wish.feature, "on": wish.on,
-             "mb": wish.mb, "done": not reason, "reason": reason, "reference": f"net-{key[:12]}"},
+             "mb": wish.mb, "done": not reason, "reason": reason, "reference": f"net-{key[:12]}",
+             **({"sim": _profile_for(wish.eid)} if wish.eid and not reason else {}), **({"to": wish.to} if wish.to else {})},
         )  # fmt: skip
-        if row["done"] and wish.kind in ("suspend", "restore", "feature", "refresh", "disconnect"):
+        if row["done"] and wish.kind in ("suspend", "restore", "feature", "refresh", "disconnect", "port_out"):
             self.provision(wish.number, features=wish.features, barred=wish.barred)
         if word == "lost":
             return _no_answer(word)
-        return network.Answer(row["done"], row["reason"], row["reference"])
+        return network.Answer(row["done"], row["reason"], row["reference"], row.get("sim", ""))
 
     def ask(self, *, key: str) -> network.Answer:
         never = {"key": key, "done": False, "reason": "the order never reached the network", "reference": "", "void": True}
@@ -224,7 +232,7 @@ class SandboxNetwork:
         if word in ("silent", "down"):
             return _no_answer(word)
         row = _append_once(self.orders, never)  # or what is held under this key
-        return network.Answer(row["done"], row["reason"], row["reference"])
+        return network.Answer(row["done"], row["reason"], row["reference"], row.get("sim", ""))
 
     def profile(self, *, number: str) -> network.Profile | None:
         if self._word(number, "profile") in ("silent", "down"):

@@ -94,7 +94,7 @@ def maria(house, clock):
     Person.objects.update(email="maria.o@okafor.example")
     julio = Person.objects.create(name="Julio Okafor-Reyes", email="julio@okafor.example")
     AccountPerson.objects.create(account=account, person=julio, right="authorized")
-    Line.objects.update(label="Maria's own phone", sim_since=TUESDAY)
+    Line.objects.update(label="Maria's own phone", sim_since=TUESDAY - timedelta(hours=30))
     Usage.objects.create(line=account.lines.get(), kind="data", day=date(2026, 11, 20), quantity=14_900)
     before = Desk(people.hire("zoe", "Zoe Zimmer", "associate"), TUESDAY - timedelta(days=3)).take_call(account)
     before.must("contacts.note", account=account.pk, text="Her daughter starts college in Spokane")
@@ -488,6 +488,9 @@ ACTS = {
     "billing.add_promotion": ({"account": "{account}", "promotion": "loyalty"}, (MISMATCH, VERIFY, LIVE, DONE, DONE)),
     "billing.end_agreed": ({"account": "{account}", "agreed": "AG-0000001-7", "words": "Wants it no more"}, (MISMATCH, VERIFY, LIVE, NOT_THERE, NOT_THERE)),
     "lines.change_plan": ({"account": "{account}", "line": "{line}", "plan": "{plan}", "consent": "6500"}, (MISMATCH, VERIFY, LIVE, DONE, DONE)),
+    "lines.change_sim": ({"account": "{account}", "line": "{line}", "kind": "sim", "iccid": "8901260000000000071"}, (MISMATCH, VERIFY, LIVE, STRONG, DONE)),
+    "lines.change_device": ({"account": "{account}", "line": "{line}", "imei": "260531793113837", "make": "Fairphone", "model": "5"}, (MISMATCH, VERIFY, LIVE, DONE, DONE)),
+    "lines.make_transfer_pin": ({"account": "{account}", "line": "{line}"}, (MISMATCH, VERIFY, LIVE, STRONG, DONE)),
     "customers.change_contact": ({"account": "{account}", "email": "maria@new.example", "phone": ""}, (MISMATCH, VERIFY, LIVE, STRONG, DONE)),
     "customers.change_address": (
         {"account": "{account}", "street": "12 Pine St", "city": "Seattle", "state": "WA", "postal_code": "98101"}, (MISMATCH, VERIFY, LIVE, STRONG, DONE),
@@ -512,7 +515,8 @@ ACTS = {
 OTHERWISE = {
     ("tom", "credits.grant"): (MISMATCH, VERIFY, LIVE, TOO_MUCH, TOO_MUCH),
     **{("tom", f"payments.{verb}"): (MISMATCH, VERIFY, LIVE, NO_ROLE, NO_ROLE) for verb in ("take", "switch_autopay")},
-    **{("tom", f"lines.{verb}"): (MISMATCH, VERIFY, LIVE, NO_ROLE, NO_ROLE) for verb in ("suspend", "restore", "add_data", "change_plan")},
+    **{("tom", f"lines.{verb}"): (MISMATCH, VERIFY, LIVE, NO_ROLE, NO_ROLE) for verb in ("suspend", "restore", "add_data", "change_plan", "change_device")},
+    **{("tom", f"lines.{verb}"): (MISMATCH, VERIFY, LIVE, STRONG, NO_ROLE) for verb in ("change_sim", "make_transfer_pin")},
     ("tom", "billing.add_promotion"): (MISMATCH, VERIFY, LIVE, "promotion-worth", "promotion-worth"),
     ("tom", "billing.end_agreed"): (MISMATCH, VERIFY, LIVE, NO_ROLE, NO_ROLE),
     **{(name, "ledger.allocate"): (MISMATCH, VERIFY, LIVE, DONE, DONE) for name in ("eva", "lena", "sam")},
@@ -590,7 +594,7 @@ def test_an_act_that_is_not_of_the_contact_page_is_not_there(house, maria):
 
 FORMS = ("credits.grant", "credits.reverse", "payments.take", "payments.send_link", "payments.send_guest_link", "contacts.hand_over",
          "contacts.reason", "contacts.end", "contacts.drop", "contacts.note", "lines.add_data", "lines.restore", "lines.suspend",
-         "lines.set_feature", "lines.refresh_provisioning", *(code for code in ACTS if code.startswith("customers.")), "nonsense")
+         "lines.set_feature", "lines.refresh_provisioning", "lines.change_sim", "lines.change_device", "lines.make_transfer_pin", *(code for code in ACTS if code.startswith("customers.")), "nonsense")
 
 
 def questions(account, contact) -> list[str]:

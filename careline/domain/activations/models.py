@@ -10,7 +10,8 @@ from careline.domain.activations import rules
 class Order(models.Model):
     """One order. `key` is what the network knows it by: the same key is one order there, whoever sends it again.
 
-    `plan`: the one that the line shall have. `bar`: how far a suspension goes. `sent_at`: when a job began
+    `plan`, `iccid` or `eid` (an eSIM's device; its `iccid` is what the network answers), `device`: what the line shall have. `to`: the
+    carrier that the number goes to. `bar`: how far a suspension goes. `sent_at`: when a job began
     to send it. `price_minor` is what it costs before tax; `charge`: the number of the charge that the next bill carries for it.
     """
 
@@ -26,6 +27,10 @@ class Order(models.Model):
     on = models.BooleanField(null=True)
     mb = models.PositiveBigIntegerField(null=True)
     plan = models.ForeignKey("customers.Plan", models.PROTECT, null=True, related_name="+")
+    iccid = models.CharField(max_length=20, blank=True, default="")
+    eid = models.CharField(max_length=32, blank=True, default="")
+    device = models.ForeignKey("customers.Device", models.PROTECT, null=True, related_name="+")
+    to = models.CharField(max_length=80, blank=True, default="")
     price_minor = models.PositiveBigIntegerField(default=0)
     unit_price_minor = models.PositiveBigIntegerField(default=0)
     state = models.CharField(max_length=8, default=rules.State.ASKED, choices=[(s.value, s.value) for s in rules.State])
@@ -45,8 +50,29 @@ class Order(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["line"], condition=models.Q(state__in=["asked", "unknown"]), name="one_order_in_flight_a_line"
-            )
+            ),
+            models.UniqueConstraint(
+                fields=["iccid"], condition=models.Q(state__in=["asked", "unknown"]) & ~models.Q(iccid=""), name="one_order_in_flight_a_sim"
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.number} {self.state}"
+
+
+class TransferPin(models.Model):
+    """What a line's holder gives another carrier to take the number there. Kept as a keyed hash: six digits that live some days and
+    some tries, and the key is outside. `ended_at`: it was used, replaced, given wrong too often, or the account was locked."""
+
+    line = models.ForeignKey("customers.Line", models.PROTECT, related_name="transfer_pins")
+    hash = models.CharField(max_length=64)
+    made_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    tries = models.PositiveSmallIntegerField(default=0)
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["line"], condition=models.Q(ended_at=None), name="one_transfer_pin_a_line")]
+
+    def __str__(self) -> str:
+        return f"transfer PIN of line {self.line_id}"

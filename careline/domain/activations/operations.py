@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from django.db import IntegrityError
+
 from careline.domain.activations import queries, rules
-from careline.domain.activations.models import Order
+from careline.domain.activations.models import Order, TransferPin
 from careline.domain.activations.ports import Answer
 from careline.domain.customers import operations as customers
 from careline.domain.customers import queries as customer_queries
@@ -18,7 +21,7 @@ from careline.domain.ledger import operations as ledger
 from careline.domain.ledger.rules import LineKind
 from careline.foundation import phone
 from careline.foundation.act import Act
-from careline.foundation.refusal import WayOn, refuse
+from careline.foundation.refusal import Refused, WayOn, refuse
 from careline.prepared import save_columns
 
 
@@ -36,6 +39,10 @@ def ask(
     plan_id: int | None = None,
     price_minor: int = 0,
     unit_price_minor: int = 0,
+    iccid: str = "",
+    eid: str = "",
+    device_id: int | None = None,
+    to: str = "",
 ) -> Order:
     """Write an order down before the network hears of it. What cannot be done as the line stands is refused here."""
     line = customer_queries.line(line_id)
@@ -48,23 +55,67 @@ def ask(
             rule="order-in-flight",
         )
     _as_it_stands(line, kind, feature, on)
-    return Order.objects.create(
-        number=next_numbers("order", "OR")[0],
-        key=key,
-        account_id=account_id,
-        line_id=line_id,
-        contact_id=act.basis.contact_id,
-        kind=kind,
-        reason=reason,
-        feature=feature,
-        on=on,
-        mb=mb,
-        plan_id=plan_id,
-        price_minor=price_minor,
-        unit_price_minor=unit_price_minor,
-        asked_by=act.who.key,
-        asked_at=act.at,
-    )
+    if iccid:
+        _free(line, iccid)
+    try:
+        return Order.objects.create(
+            number=next_numbers("order", "OR")[0],
+            key=key,
+            account_id=account_id,
+            line_id=line_id,
+            contact_id=act.basis.contact_id,
+            kind=kind,
+            reason=reason,
+            feature=feature,
+            on=on,
+            mb=mb,
+            plan_id=plan_id,
+            price_minor=price_minor,
+            unit_price_minor=unit_price_minor,
+            iccid=iccid,
+            eid=eid,
+            device_id=device_id,
+            to=to,
+            asked_by=act.who.key,
+            asked_at=act.at,
+        )
+    except IntegrityError:
+        if iccid:  # somebody else took this SIM in this very moment
+            raise _taken() from None
+        raise
+
+
+def _free(line: Any, iccid: str) -> None:
+    """Raises Refused when this SIM is in a line, or on its way into another."""
+    if line.iccid == iccid:
+        raise refuse("CONFLICT", "This SIM is in the line already.", rule="sim-as-it-is", fields={"iccid": "It is in the line already."})
+    if customer_queries.line_with_sim(iccid) is not None or queries.sim_on_its_way(iccid):
+        raise _taken()
+
+
+def _taken() -> Refused:
+    say = "This SIM belongs to another line. Take a new one, or read its number again."
+    return refuse("CONFLICT", say, rule="sim-taken", fields={"iccid": say})
+
+
+def make_transfer_pin(*, act: Act, line_id: int, pin: str, until: datetime) -> TransferPin:
+    """A transfer PIN for a line instead of the one before it."""
+    end_transfer_pins(act=act, line_ids=[line_id])
+    return TransferPin.objects.create(line_id=line_id, hash=queries.transfer_pin_hash(line_id, pin), made_at=act.at, expires_at=until)
+
+
+def end_transfer_pins(*, act: Act, line_ids: Sequence[int]) -> int:
+    """Nobody takes these numbers away with what was given out before. Returns how many PINs that were."""
+    return TransferPin.objects.filter(line_id__in=line_ids, ended_at=None).update(ended_at=act.at)
+
+
+def wrong_transfer_pin(*, act: Act, pin_id: int, most: int) -> bool:
+    """Count a wrong try; True: it was one too many, and the PIN is void. The account is locked by whoever calls."""
+    row = TransferPin.objects.get(pk=pin_id)
+    row.tries += 1
+    row.ended_at = act.at if row.tries >= most else None
+    row.save(update_fields=["tries", "ended_at"])
+    return row.ended_at is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +171,7 @@ def _as_it_stands(line: Any, kind: rules.Kind, feature: str, on: bool | None) ->
         raise refuse("CONFLICT", "This line is suspended already.", rule="line-suspended")
     if kind == rules.Kind.RESTORE and not suspended:
         raise refuse("CONFLICT", "This line is not suspended.", rule="line-active")
-    if suspended and kind not in (rules.Kind.RESTORE, rules.Kind.REFRESH):
+    if suspended and kind not in rules.WHILE_SUSPENDED:
         raise refuse(
             "CONFLICT", "This line is suspended. Restore it first.", rule="line-suspended",
             way_on=(WayOn("Restore the line", "lines.restore"),),
@@ -147,10 +198,11 @@ def settle(*, act: Act, key: str, answer: Answer, words: str = "") -> Order:
         order.state = rules.State.UNKNOWN
     elif answer.done:
         order.state, order.settled_at = rules.State.DONE, act.at
+        order.iccid = order.iccid or answer.sim[:20]
         _carry_out(act, order, words)
     else:
         order.state, order.settled_at = rules.State.REFUSED, act.at
-    save_columns(order, ["state", "network_says", "network_reference", "settled_at", "charge"])
+    save_columns(order, ["state", "network_says", "network_reference", "settled_at", "charge", "iccid"])
     return order
 
 
@@ -171,6 +223,13 @@ def _carry_out(act: Act, order: Order, words: str) -> None:
     elif order.kind == rules.Kind.PLAN and order.plan_id is not None:
         # From the day on which the network did it; the next bill counts the days (billing.rules).
         customers.change_plan(act=act, line_id=order.line_id, plan_id=order.plan_id, on=day, reference=order.number)
+    elif order.kind == rules.Kind.SIM:
+        customers.change_sim(act=act, line_id=order.line_id, iccid=order.iccid, kind="esim" if order.eid else "sim")
+    elif order.kind == rules.Kind.DEVICE and order.device_id is not None:
+        customers.change_device(act=act, line_id=order.line_id, device_id=order.device_id)
+    elif order.kind == rules.Kind.PORT_OUT:
+        customers.disconnect_line(act=act, line_id=order.line_id, words="moved to another carrier", day=day)
+        end_transfer_pins(act=act, line_ids=[order.line_id])
     elif order.kind == rules.Kind.DATA:
         # The period in which it was asked for and paid, also when the network answers after its end.
         period = queries.period_of(order.line_id, order.asked_at)

@@ -12,7 +12,9 @@ from typing import Protocol
 class Wish:
     """One order: what is wanted of the network for a number, and how the line shall stand after it.
 
-    `kind` is suspend, restore, disconnect, feature, data, plan, refresh or reset; `plan` the code of the plan that the line shall have. `features` and `barred` say how the whole line shall
+    `kind` is suspend, restore, disconnect, feature, data, plan, refresh, reset, sim, device or port_out; `plan` the code of the plan that
+    the line shall have. A new SIM is `new_sim` (an ICCID) or, for an eSIM, the `eid` of the device that its profile is for; `imei` the
+    phone that is used from now on; `to` the carrier that the number goes to. `features` and `barred` say how the whole line shall
     stand, so that a refresh can put right what has drifted. `bar` is "outgoing" (what comes in is kept) or "all"; the numbers in
     `reachable` pass all the same, and 911 whatever anybody says.
     """
@@ -24,6 +26,10 @@ class Wish:
     on: bool = False
     mb: int = 0
     plan: str = ""
+    new_sim: str = ""
+    eid: str = ""
+    imei: str = ""
+    to: str = ""
     features: tuple[str, ...] = ()
     barred: bool = False
     bar: str = "all"
@@ -32,11 +38,13 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`done` is None when nobody knows: the network did not answer in time. `reason`: why it refused."""
+    """`done` is None when nobody knows: the network did not answer in time. `reason`: why it refused. `sim`: the ICCID of the
+    profile that was made for an eSIM."""
 
     done: bool | None
     reason: str = ""
     reference: str = ""
+    sim: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 from django.conf import settings
 
 from careline.domain.activations import rules
-from careline.domain.activations.models import Order
+from careline.domain.activations.models import Order, TransferPin
 from careline.domain.customers import queries as customers
 from careline.domain.ledger import queries as ledger
 from careline.foundation.calendar import bill_period, civil_date
@@ -27,6 +29,31 @@ def orders_of(account_id: int, limit: int = 20) -> list[Order]:
 def in_flight(line_id: int) -> Order | None:
     """The order on this line that the network has not settled; there is never more than one."""
     return Order.objects.filter(line_id=line_id, state__in=rules.IN_FLIGHT).first()
+
+
+def sim_asked(line_id: int) -> bool:
+    """Whether a change of this line's SIM is with the network, which may have carried it out already."""
+    return Order.objects.filter(line_id=line_id, kind=rules.Kind.SIM, state__in=rules.IN_FLIGHT).exists()
+
+
+def sim_on_its_way(iccid: str) -> bool:
+    return Order.objects.filter(iccid=iccid, state__in=rules.IN_FLIGHT).exists()
+
+
+def transfer_pin_hash(line_id: int, pin: str) -> str:
+    """A transfer PIN's keyed hash. Fast on purpose: it lives some days and some tries; the key is outside."""
+    return hmac.new(settings.PEPPER, f"transfer:{line_id}:{pin}".encode(), hashlib.sha256).hexdigest()
+
+
+def transfer_pin(line_id: int, at: datetime) -> TransferPin | None:
+    """The transfer PIN that is in force for a line."""
+    return TransferPin.objects.filter(line_id=line_id, ended_at=None, expires_at__gt=at).first()
+
+
+def transfer_pins(account_id: int, at: datetime) -> list[TransferPin]:
+    """Those in force on an account's lines, the next to expire first."""
+    rows = TransferPin.objects.filter(line__account_id=account_id, ended_at=None, expires_at__gt=at)
+    return list(rows.select_related("line").order_by("expires_at", "pk"))
 
 
 def lines_in_flight(line_ids: Sequence[int]) -> set[int]:

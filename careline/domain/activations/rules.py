@@ -20,6 +20,9 @@ class Kind(StrEnum):
     REFRESH = "refresh"
     RESET = "reset"
     DISCONNECT = "disconnect"
+    SIM = "sim"
+    DEVICE = "device"
+    PORT_OUT = "port_out"
 
 
 class State(StrEnum):
@@ -32,11 +35,47 @@ class State(StrEnum):
 
 
 IN_FLIGHT = frozenset({State.ASKED, State.UNKNOWN})
+# What is done to a suspended line too: a lost phone is suspended first, and gets its new SIM then; a number goes owing or not.
+WHILE_SUSPENDED = frozenset({Kind.RESTORE, Kind.REFRESH, Kind.SIM, Kind.DEVICE, Kind.PORT_OUT})
 MB_IN_GB = 1024
 NO_LIMIT = 10**10
 
 # What a suspension is that somebody imported with words only.
 UNNAMED = "other"
+
+
+class PortRefusal(StrEnum):
+    """Why a carrier that asks for a number does not get it. Never what the account owes: the debt stays, the number goes."""
+
+    ACCOUNT = "account"
+    POSTAL_CODE = "postal_code"
+    NO_PIN = "no_pin"
+    PIN = "pin"
+
+
+PORT_REFUSALS = {
+    PortRefusal.ACCOUNT: "The account number does not belong to this number.",
+    PortRefusal.POSTAL_CODE: "The ZIP code is not the account's.",
+    PortRefusal.NO_PIN: "No transfer PIN is in force for this number. Its holder asks us for one.",
+    PortRefusal.PIN: "The transfer PIN does not match.",
+}
+
+
+def port_refusal(*, account: bool, postal_code: bool, pin: bool | None) -> PortRefusal | None:
+    """What is wrong with a request for a number; None: it goes. `pin` None: there is none in force.
+
+    A wrong account or ZIP code is said before the PIN is looked at, so that it costs nobody a try.
+
+    >>> port_refusal(account=True, postal_code=True, pin=True), port_refusal(account=True, postal_code=False, pin=False).value
+    (None, 'postal_code')
+    """
+    if not account:
+        return PortRefusal.ACCOUNT
+    if not postal_code:
+        return PortRefusal.POSTAL_CODE
+    if pin is None:
+        return PortRefusal.NO_PIN
+    return None if pin else PortRefusal.PIN
 
 
 def price_per_gb(plan_price_minor: int | None, limits: Mapping[str, Any]) -> int:

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.db import models
 
 from careline.domain.customers import rules
@@ -260,6 +262,11 @@ class Line(models.Model):
 
     def __str__(self) -> str:
         return f"line {self.pk}"
+
+    @property
+    def held_since(self) -> datetime:
+        """Since when this number and the SIM that it is reached by are the same. Whoever has the phone proves no more than that."""
+        return max(self.number_since, self.sim_since or self.number_since)
 
     @property
     def switched_on(self) -> frozenset[str]:

@@ -212,6 +212,11 @@ class Outbox(models.Model):
     def __str__(self) -> str:
         return f"{self.topic} {self.state}"
 
+    @property
+    def key(self) -> str:
+        """What whoever sends it knows it by: the same key twice is one message."""
+        return f"outbox:{self.pk}"
+
     def sent(self, at: datetime) -> None:
         """The twin or carrier took it; what it said is needed here no longer."""
         self.state, self.sent_at, self.body, self.subject, self.to = "sent", at, "", "", self.to[-4:]

@@ -463,3 +463,8 @@ def size() -> dict[str, int]:
         "lines": Line.objects.aggregate(n=Count("pk"))["n"],
         "roots": Root.objects.count(),
     }
+
+
+def untold(about: str, at: datetime) -> list[Outbox]:
+    """What one deed queued to be told (`about`, at its moment) and was not sent yet."""
+    return list(Outbox.objects.filter(about=about, at=at, state="queued").order_by("pk"))

@@ -76,7 +76,7 @@ def send_due(*, at: datetime | None = None, through: Messenger | None = None) ->
             if message.attachment:
                 mail["attachments"] = papers.attached(message.attachment)
             through.send(
-                key=f"outbox:{message.pk}", channel=message.channel, to=message.to, body=message.body, topic=message.topic, **mail
+                key=message.key, channel=message.channel, to=message.to, body=message.body, topic=message.topic, **mail
             )
         except Exception as fault:  # whatever a carrier's client raises must not stop the messages behind it
             last = "; it is given up" if message.tries >= journal.TRIES else ""

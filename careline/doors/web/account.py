@@ -40,8 +40,8 @@ SHOWN = {code for code, _, _ in SECTIONS}
 GROUPS = (
     ("Money", ("credits.grant", "payments.take", "payments.send_link", "arrangements.agree", "credits.reverse", "billing.add_promotion")),
     ("Contact", ("contacts.note", "contacts.reason", "contacts.hand_over", "contacts.drop")),
-    ("Lines", ("lines.add_data", "lines.change_plan", "lines.set_feature", "lines.refresh_provisioning", "lines.reset_registration", "lines.suspend", "lines.restore")),
-    ("Account care", ("customers.change_contact", "customers.change_address", "customers.set_pin", "customers.lock", "customers.unlock", "customers.add_person", "customers.set_preferences")),
+    ("Lines", ("lines.add_data", "lines.change_plan", "lines.set_feature", "lines.change_device", "lines.refresh_provisioning", "lines.reset_registration", "lines.suspend", "lines.restore")),
+    ("Account care", ("customers.change_contact", "customers.change_address", "customers.set_pin", "customers.lock", "customers.unlock", "lines.change_sim", "lines.make_transfer_pin", "customers.add_person", "customers.set_preferences")),
 )
 FOLDED = {"Lines", "Account care"}  # long, and reached from their own sections and from the list of acts too
 # Of these the ones that need nobody proven: reached from the bottom bar before that.
@@ -78,6 +78,9 @@ LABELS = {
     "lines.add_data": "Add data",
     "lines.change_plan": "Change the plan",
     "lines.set_feature": "Switch a feature",
+    "lines.change_sim": "Change the SIM",
+    "lines.change_device": "Another phone on a line",
+    "lines.make_transfer_pin": "Make a transfer PIN",
     "lines.refresh_provisioning": "Refresh on the network",
     "lines.reset_registration": "Reset registration",
     "lines.suspend": "Suspend a line",
@@ -269,7 +272,7 @@ class ContactPage:
     @cached_property
     def never_strong(self) -> str:
         """Why this caller cannot be made strong by any factor, or nothing."""
-        ages = [self.at - line.number_since for line in self.lines if line.status in ("active", "suspended")]
+        ages = [self.at - line.held_since for line in self.lines if line.status in ("active", "suspended")]
         pin_age = self.at - self.row.pin_set_at if self.row.pin_set_at else None
         return contact_rules.never_strong(pin_age, ages, self.scene.rulebook.verification["level"]["strong_number_hours"])
 

@@ -15,7 +15,19 @@ from careline.domain.customers import queries as customers
 from careline.domain.ledger import queries as ledger
 from careline.domain.staff import queries as staff
 from careline.domain.staff.rules import ROLE_TITLES
-from careline.doors.web import arrange, bills, care, cause, explain, forms, money, papers, pastdue, wrapup
+from careline.doors.web import (
+    arrange,
+    bills,
+    care,
+    cause,
+    explain,
+    forms,
+    money,
+    papers,
+    pastdue,
+    sims,
+    wrapup,
+)
 from careline.doors.web import lines as line_forms
 from careline.doors.web.account import ContactPage
 from careline.doors.web.render import day
@@ -53,6 +65,7 @@ KINDS: dict[str, dict[str, str]] = {
     "approvals.ask_admission": {"account": "id", "person": "id", "words": "text"},
     "approvals.withdraw": {"request": "id"},
     **line_forms.KINDS,
+    **sims.KINDS,
     **cause.KINDS,
     **explain.KINDS,
     **money.KINDS,
@@ -227,6 +240,7 @@ FORMS: dict[str, Callable[[ContactPage, Any], dict[str, Any]]] = {
     **pastdue.FORMS,
     **papers.FORMS,
     **line_forms.FORMS,
+    **sims.FORMS,
     **arrange.FORMS,
     **care.FORMS,
 }

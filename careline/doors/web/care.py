@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from careline.acts.care import CHANNELS
+from careline.domain.activations import queries as activations
 from careline.domain.customers.queries import care
 from careline.domain.customers.rules.care import (
     LANGUAGES,
@@ -112,17 +113,23 @@ def _guards(desk: ContactPage) -> list[dict[str, Any]]:
     }  # fmt: skip
     if not pin_at:
         pin["said"] = "the caller can be verified by their number, and never strongly"
-    return [pin, *(_guard(desk, label, what, on) for label, what, on in (("SIM change", "sim", row.change_lock), ("Port-out", "port", row.port_lock)))]
+    given_out = ", ".join(f"{phone.last_four(p.line.msisdn)} until {day(p.expires_at.astimezone(zone()).date())}" for p in activations.transfer_pins(desk.account_id, desk.at))
+    return [
+        pin,
+        _guard(desk, "SIM change", "sim", row.change_lock, "lines.change_sim"),
+        _guard(desk, "Port-out", "port", row.port_lock, "lines.make_transfer_pin", f"transfer PIN given out: {given_out}" if given_out else None),
+    ]
 
 
 def _tomorrow(desk: ContactPage, pin_at: Any, hours: int) -> bool:
     return bool((pin_at + timedelta(hours=hours)).astimezone(zone()).date() > desk.today)
 
 
-def _guard(desk: ContactPage, label: str, what: str, on: bool) -> dict[str, Any]:
+def _guard(desk: ContactPage, label: str, what: str, on: bool, held: str, said: str | None = None) -> dict[str, Any]:
+    """`held`: the act that the lock stops; it is offered while there is none."""
     code = "customers.unlock" if on else "customers.lock"
-    return {"label": label, "value": "locked" if on else "not locked", "state": "ok" if on else None, "said": None,
-            "moves": [{"label": "unlock" if on else "lock it", "href": desk.url(f"{SECTION}&act={code}&what={what}"), "of": label}]}
+    return {"label": label, "value": "locked" if on else "not locked", "state": "ok" if on else None, "said": said,
+            "moves": [*([] if on else _moves(desk, held)), {"label": "unlock" if on else "lock it", "href": desk.url(f"{SECTION}&act={code}&what={what}"), "of": label}]}
 
 
 def _person(desk: ContactPage, p: Any) -> dict[str, Any]:
@@ -176,6 +183,7 @@ def _moves(desk: ContactPage, *codes: str) -> list[dict[str, Any]]:
 
 
 MOVES = {
+    "lines.change_sim": "change the SIM", "lines.make_transfer_pin": "make a transfer PIN",
     "customers.change_contact": "change e-mail or number", "customers.change_address": "change the address", "customers.set_pin": "set a new one",
     "customers.clear_pin": "they forgot it", "customers.add_person": "add somebody", "customers.set_preferences": "change",
     "customers.separate_line": "separate a survivor's line", "customers.place_legal_hold": "place a legal hold", "customers.redact": "redact",

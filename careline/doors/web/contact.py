@@ -34,6 +34,7 @@ from careline.doors.web import (
     oops,
     papers,
     pastdue,
+    sims,
     timeline,
     verify,
     wrapup,
@@ -153,7 +154,7 @@ def _account(
     request: HttpRequest, desk: ContactPage, wanted: str, code: str, outcome: Outcome | None, data: Any, status: int
 ) -> HttpResponse:
     given = data if data is not None else request.GET
-    section = "cause" if code in cause.KINDS or (code and given.get("walk")) else "care" if wanted in care.FORMS else request.GET.get("section", "money")
+    section = "cause" if code in cause.KINDS or (code and given.get("walk")) else "care" if wanted in care.FORMS or wanted in ("lines.change_sim", "lines.make_transfer_pin") else request.GET.get("section", "money")
     section = section if section in SHOWN else "money"
     walks = diagnosis.open_of(desk.account_id)
     lines, bill = line_forms.shapes(desk), forms.whole(request.GET.get("bill"))
@@ -337,9 +338,9 @@ def _asked(data: Any) -> dict[str, Any]:
     return {"account": data.get("account", ""), "code": code, "words": inner.get("words", ""), "input": inner}
 
 
-SECTION_AFTER = {"contacts.note": "?section=notes", "contacts.pin_note": "?section=notes", explain.SEND: "?section=money", **dict.fromkeys(line_forms.FORMS, "?section=lines"), **dict.fromkeys(care.FORMS, care.SECTION)}
 SENT = {"contacts.note": DraftKind.NOTE, "contacts.hand_over": DraftKind.HANDOVER}
 QUIET = {"contacts.hold", "contacts.resume", "contacts.end", "contacts.accept", "contacts.drop", "contacts.reconnect"}
+SECTION_AFTER = {"contacts.note": "?section=notes", "contacts.pin_note": "?section=notes", explain.SEND: "?section=money", **dict.fromkeys(line_forms.FORMS, "?section=lines"), **dict.fromkeys(sims.FORMS, "?section=care"), "lines.change_device": "?section=lines", **dict.fromkeys(care.FORMS, care.SECTION)}
 
 
 def _after(request: HttpRequest, row: Any, code: str, outcome: Outcome) -> HttpResponse:
@@ -352,6 +353,8 @@ def _after(request: HttpRequest, row: Any, code: str, outcome: Outcome) -> HttpR
         keep_draft(who=request.user.who, contact_id=row.pk, kind=SENT[code], about=row.account_id or 0, text="", at=timezone.now())
     if code == "customers.separate_line":
         messages.warning(request, f"Their account is {outcome.show['reference']}. Read it to them once. Then verify them, and let them set a PIN.")
+    if code == "lines.make_transfer_pin" and "pin" in outcome.show:
+        messages.warning(request, f"The transfer PIN is {outcome.show['pin']}. Read it to them now: it is shown this once and kept nowhere.")
     if code == "contacts.hand_over":
         messages.info(request, outcome.say)
     elif code == "contacts.speaker" and not outcome.show.get("known"):

@@ -231,7 +231,7 @@ def _used(u: customers.Used) -> str:
 
 def _moves(desk: ContactPage, line: Any) -> list[dict[str, Any]]:
     """What is done to a line as it stands; authority answers when it is done."""
-    codes = {"suspended": ["lines.restore"], "active": ["lines.change_plan", "lines.set_feature", "lines.refresh_provisioning"]}.get(line.status, [])
+    codes = {"suspended": ["lines.restore", "lines.change_sim"], "active": ["lines.change_plan", "lines.set_feature", "lines.change_sim", "lines.change_device", "lines.refresh_provisioning"]}.get(line.status, [])
     if line.status == "active" and line.plan.data_mb:
         codes.insert(0, "lines.add_data")
     moves = [{"label": LABELS[code].lower(), "href": desk.url(f"?act={code}&line={line.pk}")} for code in codes]

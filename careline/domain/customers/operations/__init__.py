@@ -110,6 +110,20 @@ def switch_feature(*, act: Act, line_id: int, feature: str, on: bool) -> None:
     Line.objects.filter(pk=line_id).update(features=rules.features_text(features))
 
 
+def change_sim(*, act: Act, line_id: int, iccid: str, kind: str) -> None:
+    """Another SIM in a line, from now on: until it is old enough, whoever has it proves nothing strong by it. `kind`: sim or esim."""
+    Line.objects.filter(pk=line_id).update(iccid=iccid, sim_kind=kind, sim_since=act.at, sim_state=rules.SimState.ACTIVE)
+
+
+def known_device(*, act: Act, imei: str, make: str, model: str) -> Device:
+    """The device of this IMEI; one that nobody knew is written down as it was said to be."""
+    return Device.objects.get_or_create(imei=imei, defaults={"make": make, "model": model})[0]
+
+
+def change_device(*, act: Act, line_id: int, device_id: int) -> None:
+    Line.objects.filter(pk=line_id).update(device=device_id)
+
+
 def change_plan(*, act: Act, line_id: int, plan_id: int, on: date, reference: str) -> bool:
     """Another plan from a day on (not in the future); the account is locked. False: it has this plan. The history says
     since when and what it was before, so that the next bill counts the days."""
@@ -324,6 +338,8 @@ def _kept(row: Any, column: str, values: Mapping[str, Any], guarded: set[int]) -
     """What was changed at the desk by the person it is about stays, whatever the carrier's other system still believes: a
     survivor's line is never moved back, nothing is unlocked, a young PIN or address is not put back to the old one."""
     if isinstance(row, Line):
+        if column in ("iccid", "sim_kind", "sim_since", "sim_state"):
+            return row.sim_since is not None and (values["sim_since"] is None or values["sim_since"] < row.sim_since)
         return row.pk in guarded and column in ("account_id", "label", "contract_ends_on")
     if isinstance(row, Account):
         return (column == "change_lock" and not values[column]) or (row.address_since is not None and column in ("state", "postal_code", "zone"))

@@ -17,6 +17,7 @@ from careline.domain.customers.models import (
     AccountPerson,
     AddedData,
     Consent,
+    Device,
     Line,
     Pin,
     Plan,
@@ -244,10 +245,18 @@ def _consents() -> QuerySet[Consent, tuple[int, str, str, bool]]:
 
 
 def numbers_of_record(account_id: int) -> list[Line]:
-    """The account's numbers that can prove possession: living lines that take texts, oldest number first."""
-    return list(
-        Line.objects.filter(account_id=account_id, status__in=["active", "suspended"]).order_by("number_since", "pk")
-    )
+    """The account's numbers that can prove possession: living lines, the one whose number and SIM are oldest first."""
+    rows = Line.objects.filter(account_id=account_id, status__in=["active", "suspended"])
+    return sorted(rows, key=lambda n: (n.held_since, n.pk))
+
+
+def line_with_sim(iccid: str) -> Line | None:
+    """The living line that is in this SIM."""
+    return Line.objects.filter(iccid=iccid).exclude(status=rules.LineStatus.CANCELLED).first()
+
+
+def device(imei: str) -> Device | None:
+    return Device.objects.filter(imei=imei).first()
 
 
 def pin_hash(account_id: int) -> str | None:
