@@ -14,7 +14,8 @@ asks every prepared question both ways. Worth it for what the desk asks at every
 `write_many` is `bulk_create` for new rows as they stand: its SQL is made of the model's columns once, and the values of
 plain columns go to the database as they are. A third of Django's time, which is most of what a large import, a bill run
 or the making of the demo carrier takes. `write_rows` is the same for rows that are columns and never were instances, and
-`rewrite_many` the twin for rows that are there. `save_columns` is `save(update_fields=…)`.
+`rewrite_many` the twin for rows that are there. Both take rows that only have the model's attributes, where its instances
+would cost more than to write them. `save_columns` is `save(update_fields=…)`.
 """
 
 from __future__ import annotations
@@ -116,14 +117,25 @@ class _Compiled:
         with self.connection.cursor() as cursor:
             cursor.execute(self.sql, bound)
             found = cursor.fetchall()
-        return list(self.rows(map(self._converted, found)))
+        return list(self.rows(self._converted(found) if self.converters else found))
 
-    def _converted(self, row: Any) -> list[Any]:
-        values = list(row)
+    def _converted(self, found: Sequence[Any]) -> list[list[Any]]:
+        """The rows with each column that needs it turned into what Python calls it."""
+        ready = list(map(list, found))
         for place, converters, expression in self.converters:
-            for convert in converters:
-                values[place] = convert(values[place], expression, self.connection)
-        return values
+            known: dict[Any, Any] | None = {} if isinstance(expression.output_field, REPEATED) else None
+            for row in ready:
+                value = row[place]
+                if known is not None and value in known:
+                    row[place] = known[value]
+                    continue
+                turned = value
+                for convert in converters:
+                    turned = convert(turned, expression, self.connection)
+                row[place] = turned
+                if known is not None:
+                    known[value] = turned
+        return ready
 
 
 def _compiled(queryset: QuerySet[Any], connection: BaseDatabaseWrapper) -> _Compiled:
@@ -220,18 +232,20 @@ def _columns(model: type[Model], vendor: str, with_key: bool = False) -> _Column
     )
 
 
-def write_many(rows: Sequence[M]) -> None:
+def write_many(rows: Sequence[Any], model: type[Model] | None = None) -> None:
     """Insert new rows of one model in their order and give them their ids. Related rows must be in the database, their ids
-    set. Raises IntegrityError as `bulk_create` does; the transaction that it runs in must then be rolled back."""
+    set. `model`: whose attributes they have, where they are no instances of it. Raises IntegrityError as `bulk_create` does; the
+    transaction that it runs in must then be rolled back."""
     if not rows:
         return
-    model: Any = type(rows[0])
+    of: Any = model or type(rows[0])
     connection = connections["default"]
-    columns = _columns(model, connection.vendor)
+    columns = _columns(of, connection.vendor)
     taken = attrgetter(*columns.names) if len(columns.names) > 1 else lambda row: (getattr(row, columns.names[0]),)
     for row, pk in zip(rows, _insert(columns, map(list, map(taken, rows))), strict=True):
-        row.pk = pk
-        row._state.adding, row._state.db = False, connection.alias
+        setattr(row, of._meta.pk.attname, pk)
+        if model is None:
+            row._state.adding, row._state.db = False, connection.alias
 
 
 def write_rows(model: type[Model], rows: Sequence[Mapping[str, Any]]) -> list[int]:
@@ -258,16 +272,16 @@ def copy_rows(model: type[Model], rows: Sequence[list[Any]]) -> None:
             cursor.execute(f"{columns.into}{values}", list(chain.from_iterable(part)))
 
 
-def rewrite_many(rows: Sequence[M], names: Sequence[str]) -> None:
-    """Write these fields of rows of one model that are in the database, and locked by whoever asks. (An upsert by id: a bulk
-    update builds a CASE for each field and row, at ten times the cost.)"""
+def rewrite_many(rows: Sequence[Any], names: Sequence[str], model: type[Model] | None = None) -> None:
+    """Write these fields of rows of one model (`model`: whose attributes they have, where they are no instances) that are in the
+    database, and locked by whoever asks. (An upsert by id: a bulk update builds a CASE for each field and row, at ten times the cost.)"""
     if not rows:
         return
-    model: Any = type(rows[0])
+    of: Any = model or type(rows[0])
     connection = connections["default"]
     quote = connection.ops.quote_name
-    columns = _columns(model, connection.vendor, True)
-    changed = ", ".join(f"{c} = excluded.{c}" for c in (quote(model._meta.get_field(n).column) for n in names))
+    columns = _columns(of, connection.vendor, True)
+    changed = ", ".join(f"{c} = excluded.{c}" for c in (quote(of._meta.get_field(n).column) for n in names))
     ready = _turned(columns, map(list, map(attrgetter(*columns.names), rows)))
     for part, values in _parts(columns, ready):
         with connection.cursor() as cursor:
