@@ -29,7 +29,10 @@ class Hold(models.Model):
 
     class Meta:
         constraints = [models.CheckConstraint(name="hold_of_something", condition=models.Q(amount_minor=None) | models.Q(amount_minor__gt=0))]
-        indexes = [models.Index(fields=["account"], name="hold_standing", condition=models.Q(lifted_at=None))]
+        indexes = [
+            models.Index(fields=["account"], name="hold_standing", condition=models.Q(lifted_at=None)),
+            models.Index(fields=["lifted_at"], name="hold_by_lifting", condition=models.Q(lifted_at__isnull=False)),
+        ]
 
     def __str__(self) -> str:
         return f"{self.reference} {self.kind}"

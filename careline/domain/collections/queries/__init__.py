@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Count, F, OuterRef, Q, QuerySet, Sum
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Sum
 
 from careline.domain.arrangements import queries as arrangements
 from careline.domain.collections import rules
@@ -194,14 +194,34 @@ def hold(reference: str) -> Hold | None:
     return Hold.objects.filter(reference=reference).first()
 
 
-def moved(limit: int) -> list[int]:
-    """Accounts on the ladder on whose money or holds something changed since it looked at them, or whose lines do not stand as it
-    said: the ones to look at between two nights."""
-    judged = OuterRef("judged_at")
-    money = Climb.objects.filter(ended_at=None).filter(ledger.moved_since(OuterRef("account_id"), judged))
-    holds = Climb.objects.filter(ended_at=None).filter(Q(account__holds__placed_at__gt=F("judged_at")) | Q(account__holds__lifted_at__gt=F("judged_at")))
-    agreed = Climb.objects.filter(ended_at=None).filter(arrangements.agreed_since(OuterRef("account_id"), judged))
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """How far somebody looked: at a moment, the ids of the newest rows by which an account on the ladder moves."""
+
+    at: datetime
+    entry: int
+    allocation: int
+    terms: int
+    hold: int
+
+
+def seen(at: datetime) -> Seen:
+    """The newest rows now. Four questions."""
+    return Seen(at, *ledger.newest(), arrangements.newest_terms(), Hold.objects.order_by("-pk").values_list("pk", flat=True).first() or 0)
+
+
+def moved(limit: int, since: Seen | None = None) -> list[int]:
+    """Accounts on the ladder on whose money or holds something changed since it looked at them, in the moment when it did too, or whose
+    lines do not stand as it said: the ones to look at between two nights. `since`: only those of whom something was written since, which
+    asks about these few and not about everybody on the ladder."""
+    account, judged = OuterRef("account_id"), OuterRef("judged_at")
+    money = Climb.objects.filter(ended_at=None).filter(ledger.moved_since(account, judged))
+    holds = Climb.objects.filter(ended_at=None).filter(Exists(Hold.objects.filter(Q(placed_at__gte=judged) | Q(lifted_at__gte=judged), account=account)))
+    agreed = Climb.objects.filter(ended_at=None).filter(arrangements.agreed_since(account, judged))
     unsettled = Climb.objects.filter(settled=False)
+    if since is not None:
+        lately = Hold.objects.filter(Q(pk__gt=since.hold) | Q(lifted_at__gte=since.at)).values("account_id")
+        money, holds, agreed = money.filter(ledger.behind(since.entry, since.allocation)), holds.filter(account_id__in=lately), agreed.filter(arrangements.agreed_behind(since.terms))
     found: set[int] = set()
     for rows in (money, holds, agreed, unsettled):
         found |= set(rows.values_list("account_id", flat=True)[: limit - len(found)] if len(found) < limit else ())
