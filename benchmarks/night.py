@@ -1,28 +1,43 @@
-"""`careline night`, accounts a second, on both databases, against two floors in the same run, while somebody grants credits:
+"""`careline night`, accounts a second, on both databases, against two floors in the same run, and a grant meanwhile:
 
     .venv/bin/python benchmarks/night.py              10,000 accounts
     .venv/bin/python benchmarks/night.py 100000
-    .venv/bin/python benchmarks/night.py 1000000      takes a while: the accounts have to be made first
+    .venv/bin/python benchmarks/night.py 1000000 --sqlite      takes a while: the accounts have to be made first
 
 Every account has a line, 3 bills of 6 lines each, entries and allocations, made by SQL. 20 % did not pay the last bill, which was due three
 days ago: each gets a climb, a step, a notice in the outbox, a late fee with its charge, a line in its journal with its HMAC, and the head
-of its chain. Accounts a second count all accounts; written accounts a second the overdue ones. The first floor is one statement that
-finds the overdue and inserts one row each; the second inserts the very rows that the night wrote, as values, 500 at a time, into empty tables with
-the same indexes. Another process grants a credit about every 30 ms meanwhile, each in a contact and with everything that belongs to it.
-CPU is of the night's
-process alone: on a busy machine it says more than the seconds. Memory is the most that the process held, and how much of it the night added. PostgreSQL is a throw-away one from .ci/with-postgresql (fsync off).
+of its chain. The database is copied twice before the night, so that each of these meets the same tables, as full as a carrier's are:
+
+- the night alone: `run_night` and the report that reconciles it. Accounts a second count all accounts. Memory is the most that the process
+  held, and how much of it the night added.
+- the floors. The first is one statement that finds the overdue and inserts one row each into a table without an index. The second takes the
+  very rows that the night wrote, with their ids, as values that are ready, and inserts them in bulk into the same tables: the same
+  indexes, foreign keys and guards (an append-only table of SQLite asks for each row whether it would replace one), table by table, parents first, 500
+  accounts' worth of rows a transaction, by the statement that the night uses. It finds nothing, decides nothing, locks nothing and hashes nothing.
+- the night once more, while another process grants a credit about every 30 ms, each in a contact and with everything that belongs to it; and the
+  same grants with no night.
+
+CPU is of the process and, on PostgreSQL, of the one that serves it there: on a busy machine it says more than the seconds, which hold what others
+took. PostgreSQL is a throw-away one from .ci/with-postgresql (fsync off).
 """
 
 from __future__ import annotations
 
+import json
 import os
 import resource
+import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -32,22 +47,130 @@ from benchmarks.both import on_both  # noqa: E402
 COUNT = next((int(word) for word in sys.argv[1:] if word.isdecimal()), 10_000)
 DUE = date(2026, 11, 21)
 NIGHT = datetime(2026, 11, 24, 8, tzinfo=UTC)  # three in the morning in New York
-GRANTS = 20
+GRANTS = 20  # people who grant
+ALONE = 5.0  # seconds of grants with no night beside them
+ROWS = 3500  # in one transaction of the second floor: 500 accounts, 7 rows each
+FILLED = ("customers_account", "customers_line", "ledger_bill", "ledger_billline", "ledger_entry", "ledger_allocation")
+URL = "CARELINE_DATABASE_URL"
 
 
 def main() -> None:
-    if "--grants" in sys.argv:
-        grant_until_told()
-        return
-    if "--here" in sys.argv:
-        with tempfile.TemporaryDirectory(prefix="careline-bench-") as home:
-            os.environ |= {"CARELINE_HOME": home, "DJANGO_SETTINGS_MODULE": "careline.settings"}
-            measure_here(home)
-        return
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "careline.settings")
+    phases = {"--make": make_all, "--night": the_night, "--floors": the_floors, "--grants": grant_until_told, "--here": measure_here}
+    for word, phase in phases.items():
+        if word in sys.argv:
+            phase()
+            return
     print(f"{COUNT:,} accounts, {os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f} at the start\n")
-    print("| database | night, s | CPU, s | accounts/s | written accounts/s | rows | floor 1, rows/s | floor 2, s | night / floor 2 | memory, MB (added) | grant p50, p99 ms (n) | alone p99 |")
-    print("| --- | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |", flush=True)
-    on_both(__file__, [str(COUNT)])
+    print("| database | night, s | CPU, s | accounts/s | rows | floor 1, rows/s | floor 2, s | CPU, s | night / floor 2 | by CPU | memory, MB (added) "
+          "| grant p50, p99 ms (n) | alone | night meanwhile, s |")  # fmt: skip
+    print("| --- |" + " --: |" * 13, flush=True)
+    on_both(__file__, [str(COUNT)], postgresql="--sqlite" not in sys.argv)
+
+
+# ---------------------------------------------------------------- the places
+
+
+def measure_here() -> None:
+    """Everything on one database, each phase a process of its own on a copy of its own."""
+    with tempfile.TemporaryDirectory(prefix="careline-bench-") as folder:
+        first, night, floor = (place(folder, name) for name in ("bench_first", "bench_night", "bench_floor"))
+        begin(first)
+        phase("--make", first)
+        for other in (night, floor):
+            copy(first, other)
+        alone = phase("--night", night)
+        floors = phase("--floors", floor, night)
+        quiet = phase("--grants", floor, str(ALONE))
+        (beside, grants) = at_once(first)
+    row = {**alone, **floors}
+    spent = row["seconds"] / row["floor"]
+    print(
+        f"| {'PostgreSQL' if URL in os.environ else 'SQLite'} | {row['seconds']:.1f} | {row['cpu']:.1f} | {COUNT / row['seconds']:,.0f} | {row['rows']:,} "
+        f"| {row['overdue'] / row['first']:,.0f} | {row['floor']:.1f} | {row['floor_cpu']:.1f} | {spent:.1f} | {row['cpu'] / row['floor_cpu']:.1f} "
+        f"| {row['most']:.0f} (+{row['added']:.0f}) | {at(grants, 0.5):.0f}, {at(grants, 0.99):.0f} ({len(grants)}) | {at(quiet, 0.5):.0f}, {at(quiet, 0.99):.0f} ({len(quiet)}) "
+        f"| {beside['seconds']:.1f} |", flush=True,
+    )  # fmt: skip
+
+
+def place(folder: str, name: str) -> dict[str, str]:
+    """What a process needs to know of one copy: its database and its folder."""
+    url = os.environ.get(URL)
+    return {"CARELINE_HOME": str(Path(folder) / name)} | ({URL: urlsplit(url)._replace(path=f"/{name}").geturl()} if url else {})
+
+
+def begin(where: dict[str, str]) -> None:
+    if URL in where:
+        on_server(f"CREATE DATABASE {name_of(where)}")
+
+
+def copy(source: dict[str, str], to: dict[str, str]) -> None:
+    if URL in source:
+        on_server(f"CREATE DATABASE {name_of(to)} TEMPLATE {name_of(source)}")
+    else:
+        shutil.copytree(source["CARELINE_HOME"], to["CARELINE_HOME"])
+
+
+def name_of(where: dict[str, str]) -> str:
+    return urlsplit(where[URL]).path.lstrip("/")
+
+
+def on_server(statement: str) -> None:
+    import psycopg
+
+    with psycopg.connect(os.environ[URL], autocommit=True) as connection:
+        connection.execute(statement.encode())
+
+
+def started(word: str, where: dict[str, str], *more: str) -> subprocess.Popen[str]:
+    command = [sys.executable, __file__, word, str(COUNT), *more]
+    return subprocess.Popen(command, env=os.environ | where, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def phase(word: str, where: dict[str, str], other: dict[str, str] | str = "") -> Any:
+    """What a phase says at its end. `other`: the copy that it reads, or how long it goes on."""
+    more = other if isinstance(other, str) else other.get(URL) or str(Path(other["CARELINE_HOME"]) / "careline.sqlite3")
+    child = started(word, where, *([f"--of={more}"] if more else []))
+    said, _ = child.communicate()
+    if child.returncode:
+        sys.exit(child.returncode)
+    return json.loads(said.splitlines()[-1])
+
+
+def at_once(where: dict[str, str]) -> tuple[dict[str, Any], list[float]]:
+    """The night, and the grants beside it from its first moment to its last."""
+    grants = started("--grants", where)
+    assert grants.stdout is not None and grants.stdout.readline().strip() == "ready"
+    night = phase("--night", where)
+    said, _ = grants.communicate()
+    if grants.returncode:
+        sys.exit(grants.returncode)
+    return night, json.loads(said.splitlines()[-1])
+
+
+def given() -> str:
+    return next((word.removeprefix("--of=") for word in sys.argv if word.startswith("--of=")), "")
+
+
+def at(found: list[float], share: float) -> float:
+    return found[min(int(len(found) * share), len(found) - 1)]
+
+
+# ---------------------------------------------------------------- the accounts
+
+
+def make_all() -> None:
+    import django
+
+    django.setup()
+    from careline.doors.jobs import setup
+    from tests import people
+
+    setup.migrate()
+    for n in range(GRANTS):
+        people.hire(f"s{n}", f"Somebody {n}", "supervisor")
+    make()
+    print("{}")
 
 
 def make() -> None:
@@ -92,63 +215,62 @@ def make() -> None:
             for table in ("customers_account", "customers_line", "ledger_bill", "ledger_entry"):
                 cursor.execute(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), (SELECT max(id) FROM {table}))")
     with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
+        for table in FILLED:  # not the empty ones: PostgreSQL would believe for long that they are
+            cursor.execute(f"ANALYZE {table}")
 
 
 def cast(day: str) -> str:
     return f"CAST('{day}' AS date)" if os.environ.get("CARELINE_DATABASE_URL") else f"'{day}'"
 
 
-# ---------------------------------------------------------------- a grant meanwhile
+# ---------------------------------------------------------------- the night
 
 
-def grant_until_told() -> None:
-    """Grant credits on the last accounts, which owe nothing, and print how long each took (ms) until standard input closes."""
-    import select
+class Spent:
+    """Seconds, and CPU seconds of this process and of the one that serves it on PostgreSQL, since it was made."""
 
+    def __init__(self) -> None:
+        from django.db import connection
+
+        self.server = 0
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_backend_pid()")
+                self.server = cursor.fetchone()[0]
+        self.began, self.before = time.perf_counter(), self._cpu()
+
+    def _cpu(self) -> float:
+        used = time.process_time()
+        if self.server:
+            fields = Path(f"/proc/{self.server}/stat").read_text().rpartition(")")[2].split()
+            used += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return used
+
+    def so_far(self) -> tuple[float, float]:
+        return time.perf_counter() - self.began, self._cpu() - self.before
+
+
+def the_night() -> None:
     import django
 
     django.setup()
-    from careline.domain.customers.models import Account, AccountPerson, Person
-    from careline.domain.staff.models import Staff
-    from tests.people import Desk
+    from careline.doors.jobs import night
 
-    desks = []
-    for n, staff in enumerate(Staff.objects.order_by("pk")[:GRANTS]):
-        desk = Desk(staff, NIGHT)
-        account = Account.objects.order_by("-pk").exclude(pk__in=[]).filter(reference__endswith=str(n % 10))[n]
-        holder = Person.objects.create(customer=account.customer, name=f"Caller {n}")
-        AccountPerson.objects.create(account=account, person=holder, right="holder")
-        desk.contact = int(desk.must("contacts.open", account=account.pk, channel="chat", person=holder.pk).show["id"])
-        from careline.domain.contacts.models import Contact
-
-        Contact.objects.filter(pk=desk.contact).update(level=3, level_at=NIGHT, person=holder)
-        desks.append((desk, account))
-    print("ready", flush=True)
-    n = 0
-    while not select.select([sys.stdin], [], [], 0.03)[0]:
-        desk, account = desks[n % len(desks)]
-        began = time.perf_counter()
-        granted = desk.act("credits.grant", account=account.pk, reason="goodwill", amount=1, words="bench")
-        if not granted.ok:  # a refusal is no grant: its time says nothing
-            sys.exit(f"The bench's grant {n + 1} was refused: {granted.say}")
-        print(f"{(time.perf_counter() - began) * 1000:.2f}", flush=True)
-        n += 1
+    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    spent = Spent()
+    run = night.run_night(NIGHT)
+    found = night.report(run)
+    seconds, cpu = spent.so_far()
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    overdue = run.did.effects["notice"]
+    assert found.holds and overdue == len(range(5, COUNT + 1, 5)), (overdue, run.owed)
+    print(json.dumps({"seconds": seconds, "cpu": cpu, "overdue": overdue, "most": most, "added": most - held}))
 
 
-def granting(work, seconds: float = 0.0):
-    """Run `work` (or wait) while another process grants; returns its result and the times of the grants (ms, sorted)."""
-    child = subprocess.Popen([sys.executable, __file__, "--grants", str(COUNT)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert child.stdout is not None and child.stdin is not None
-    assert child.stdout.readline().strip() == "ready"
-    result = work() if work else time.sleep(seconds)
-    child.stdin.close()
-    times = sorted(float(line) for line in child.stdout)
-    child.wait()
-    return result, times
+# ---------------------------------------------------------------- the floors
 
 
-def measure_here(home: str) -> None:
+def the_floors() -> None:
     import django
 
     django.setup()
@@ -158,29 +280,6 @@ def measure_here(home: str) -> None:
     from careline.domain.journal.models import Chain, Outbox
     from careline.domain.journal.models import Line as JournalLine
     from careline.domain.ledger.models import UnbilledCharge
-    from careline.doors.jobs import night, setup
-    from tests import people
-
-    setup.migrate()
-    for n in range(GRANTS):
-        people.hire(f"s{n}", f"Somebody {n}", "supervisor")
-    make()
-    _, alone = granting(None, 5.0)
-    tables = [Climb, Step, LateFee, Outbox, UnbilledCharge, JournalLine, Chain]
-    before = {t: t.objects.order_by("-pk").values_list("pk", flat=True).first() or 0 for t in tables}
-    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-    def whole() -> tuple[float, float, night.Run]:
-        began, cpu = time.perf_counter(), time.process_time()
-        run = night.begin(NIGHT)
-        night.climb(run)
-        night._end(run)
-        return time.perf_counter() - began, time.process_time() - cpu, run
-
-    (seconds, cpu, run), times = granting(whole)
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    overdue = run.did.effects["notice"]
-    assert night.report(run).holds and overdue == len(range(5, COUNT + 1, 5)), (overdue, run.owed)
 
     with connection.cursor() as cursor:
         cursor.execute("CREATE TABLE floor_one (account_id bigint NOT NULL, bill_id bigint NOT NULL, left_minor bigint NOT NULL)")
@@ -191,41 +290,89 @@ def measure_here(home: str) -> None:
                 LEFT JOIN ledger_allocation a ON a.bill_id = b.id WHERE b.due_on < %s GROUP BY b.id, b.account_id, b.total_minor
                 HAVING b.total_minor > COALESCE(SUM(a.amount_minor), 0)""", [NIGHT.date()])  # fmt: skip
         first = time.perf_counter() - began
-        rows, floor = 0, 0.0
-        for model in tables:
-            table = model._meta.db_table
-            copy = f"floor_{table}"
-            if connection.vendor == "postgresql":
-                cursor.execute(f"CREATE TABLE {copy} (LIKE {table} INCLUDING DEFAULTS INCLUDING INDEXES)")
-            else:
-                cursor.execute("SELECT sql FROM sqlite_master WHERE tbl_name = %s AND type IN ('table', 'index') AND sql IS NOT NULL", [table])
-                for (sql,) in cursor.fetchall():
-                    cursor.execute(sql.replace(f'"{table}"', f'"{copy}"').replace('INDEX "', 'INDEX "floor_'))
-            last = before[model]
-            names = [f'"{f.column}"' for f in model._meta.concrete_fields]
-            while True:
-                cursor.execute(f"SELECT {', '.join(names)} FROM {table} WHERE id > %s ORDER BY id LIMIT 500", [last])
-                some = cursor.fetchall()
-                if not some:
-                    break
-                last = some[-1][0]
-                one = f"({', '.join(['%s'] * len(names))})"
-                given = [value for row in some for value in row]
-                sql = f"INSERT INTO {copy} ({', '.join(names)}) VALUES {', '.join([one] * len(some))}"
-                start = time.perf_counter()
+        rows, floor, floor_cpu = 0, 0.0, 0.0
+        for model in (Chain, JournalLine, Climb, Outbox, Step, UnbilledCharge, LateFee):
+            table, last = model._meta.db_table, model.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+            names = ", ".join(f'"{f.column}"' for f in model._meta.concrete_fields)
+            for some in written(f"SELECT {names} FROM {table} WHERE id > {last} ORDER BY id"):
+                spent = Spent()
                 with transaction.atomic():
-                    cursor.execute(sql, given)
-                floor += time.perf_counter() - start
-                rows += len(some)
-    name = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}[connection.vendor]
+                    insert(model, some)
+                seconds, cpu = spent.so_far()
+                floor, floor_cpu, rows = floor + seconds, floor_cpu + cpu, rows + len(some)
+            if connection.vendor == "postgresql":  # the ids were given: let it count on behind them
+                cursor.execute(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), (SELECT max(id) FROM {table}))")
+    print(json.dumps({"first": first, "floor": floor, "floor_cpu": floor_cpu, "rows": rows}))
 
-    def at(found: list[float], share: float) -> float:
-        return found[min(int(len(found) * share), len(found) - 1)]
 
-    print(
-        f"| {name} | {seconds:.1f} | {cpu:.1f} | {COUNT / seconds:,.0f} | {overdue / seconds:,.0f} | {rows:,} | {overdue / first:,.0f} | {floor:.1f} | {seconds / floor:.1f} "
-        f"| {most:.0f} (+{most - held:.0f}) | {at(times, 0.5):.0f}, {at(times, 0.99):.0f} ({len(times)}) | {at(alone, 0.99):.0f} |", flush=True,
-    )  # fmt: skip
+def insert(model: Any, rows: list[Any]) -> None:
+    """Rows whose values are the database's, by one statement."""
+    from django.db import connection
+
+    from careline.prepared import copy_rows
+
+    if connection.vendor == "postgresql":
+        copy_rows(model, list(map(list, rows)))
+        return
+    fields = model._meta.concrete_fields
+    with connection.cursor() as cursor:
+        names, places = ", ".join(f'"{f.column}"' for f in fields), ", ".join(["%s"] * len(fields))
+        cursor.executemany(f"INSERT INTO {model._meta.db_table} ({names}) VALUES ({places})", rows)
+
+
+def written(question: str) -> Iterator[list[Any]]:
+    """The rows of the night's copy, as its driver gives them, so many at a time."""
+    if URL in os.environ:
+        import psycopg
+
+        with psycopg.connect(given()) as connection, connection.cursor("rows") as cursor:
+            cursor.execute(question.encode())
+            while some := cursor.fetchmany(ROWS):
+                yield some
+        return
+    with closing(sqlite3.connect(given())) as there:
+        rows = there.execute(question)
+        while found := rows.fetchmany(ROWS):
+            yield found
+
+
+# ---------------------------------------------------------------- a grant meanwhile
+
+
+def grant_until_told() -> None:
+    """Grant credits on the last accounts that owe nothing, until standard input closes or for so many seconds, and print how long each
+    took (ms, sorted)."""
+    import select
+
+    import django
+
+    django.setup()
+    from careline.domain.contacts.models import Contact
+    from careline.domain.customers.models import Account, AccountPerson, Person
+    from careline.domain.staff.models import Staff
+    from tests.people import Desk
+
+    desks = []
+    owe_nothing = [pk for pk in range(COUNT, 0, -1) if pk % 5][:GRANTS]
+    for n, (staff, account) in enumerate(zip(Staff.objects.order_by("pk")[:GRANTS], Account.objects.filter(pk__in=owe_nothing), strict=True)):
+        desk = Desk(staff, NIGHT)
+        holder = Person.objects.create(customer=account.customer, name=f"Caller {n}")
+        AccountPerson.objects.create(account=account, person=holder, right="holder")
+        desk.contact = int(desk.must("contacts.open", account=account.pk, channel="chat", person=holder.pk).show["id"])
+        Contact.objects.filter(pk=desk.contact).update(level=3, level_at=NIGHT, person=holder)
+        desks.append((desk, account))
+    print("ready", flush=True)
+    times: list[float] = []
+    until = time.monotonic() + float(given() or "inf")
+    while time.monotonic() < until and not (not given() and select.select([sys.stdin], [], [], 0)[0]):
+        time.sleep(0.03)
+        desk, account = desks[len(times) % len(desks)]
+        began = time.perf_counter()
+        granted = desk.act("credits.grant", account=account.pk, reason="goodwill", amount=1, words="bench")
+        if not granted.ok:  # a refusal is no grant: its time says nothing
+            sys.exit(f"The bench's grant {len(times) + 1} was refused: {granted.say}")
+        times.append((time.perf_counter() - began) * 1000)
+    print(json.dumps(sorted(times)))
 
 
 if __name__ == "__main__":

@@ -13,8 +13,10 @@ asks every prepared question both ways. Worth it for what the desk asks at every
 
 `write_many` is `bulk_create` for new rows as they stand: its SQL is made of the model's columns once, and the values of
 plain columns go to the database as they are. A third of Django's time, which is most of what a large import, a bill run
-or the making of the demo carrier takes. `write_rows` is the same for rows that are columns and never were instances, and
-`rewrite_many` the twin for rows that are there. `save_columns` is `save(update_fields=…)`.
+or the making of the demo carrier takes. PostgreSQL gets many rows as an array for each column, in its own binary form: a statement that spells out each value
+costs it and us four times as much to write and to read. `write_rows` is the same for rows that are columns and never were instances, and
+`rewrite_many` the twin for rows that are there. Both take rows that only have the model's attributes, where its instances
+would cost more than to write them. `save_columns` is `save(update_fields=…)`.
 """
 
 from __future__ import annotations
@@ -116,14 +118,25 @@ class _Compiled:
         with self.connection.cursor() as cursor:
             cursor.execute(self.sql, bound)
             found = cursor.fetchall()
-        return list(self.rows(map(self._converted, found)))
+        return list(self.rows(self._converted(found) if self.converters else found))
 
-    def _converted(self, row: Any) -> list[Any]:
-        values = list(row)
+    def _converted(self, found: Sequence[Any]) -> list[list[Any]]:
+        """The rows with each column that needs it turned into what Python calls it."""
+        ready = list(map(list, found))
         for place, converters, expression in self.converters:
-            for convert in converters:
-                values[place] = convert(values[place], expression, self.connection)
-        return values
+            known: dict[Any, Any] | None = {} if isinstance(expression.output_field, REPEATED) else None
+            for row in ready:
+                value = row[place]
+                if known is not None and value in known:
+                    row[place] = known[value]
+                    continue
+                turned = value
+                for convert in converters:
+                    turned = convert(turned, expression, self.connection)
+                row[place] = turned
+                if known is not None:
+                    known[value] = turned
+        return ready
 
 
 def _compiled(queryset: QuerySet[Any], connection: BaseDatabaseWrapper) -> _Compiled:
@@ -186,18 +199,20 @@ def prepared(build: Callable[..., QuerySet[Any, M]]) -> Prepared[M]:
 
 
 MOST_VALUES = 20_000  # in one statement: SQLite takes 32,766 and PostgreSQL 65,535
-FEW = 20  # rows that SQLite takes in one statement sooner than one by one with the same statement
+FEW = 20  # rows that are written sooner as values of one statement: by SQLite than one by one, by PostgreSQL than as arrays
 PLAIN = (IntegerField, CharField, TextField, BooleanField, ForeignKey)
 REPEATED = (DateField, DecimalField)  # days, moments and quantities come again and again: each is turned once
 
 
 @dataclass(frozen=True)
 class _Columns:
-    """How rows of a model are written: their table and columns, each column's attribute, what it holds when nobody says, and
-    at which places stands a value that its field must turn into the database's (the others go as they are)."""
+    """How rows of a model are written: their table and columns, a source of many rows (PostgreSQL: an array for each column), each column's
+    attribute, what it holds when nobody says, and at which places stands a value that its field must turn into the database's
+    (the others go as they are)."""
 
     table: str
     into: str
+    arrays: str
     key: str
     names: tuple[str, ...]
     defaults: tuple[Any, ...]
@@ -210,9 +225,12 @@ def _columns(model: type[Model], vendor: str, with_key: bool = False) -> _Column
     fields = [f for f in model._meta.concrete_fields if with_key or not f.primary_key]
     key = model._meta.pk
     assert key is not None
+    # Without its length: a cast to varchar(20) would cut what is too long, where the column itself refuses it.
+    types = [(f.rel_db_type if f.primary_key else f.db_type)(connections["default"]).partition("(")[0] for f in fields]
     return _Columns(
         table=model._meta.db_table,
-        into=f"INSERT INTO {quote(model._meta.db_table)} ({', '.join(quote(f.column) for f in fields)}) VALUES ",
+        into=f"INSERT INTO {quote(model._meta.db_table)} ({', '.join(quote(f.column) for f in fields)}) ",
+        arrays=f"SELECT * FROM unnest({', '.join(f'%b::{t}[]' for t in types)})",
         key=quote(key.column),
         names=tuple(f.attname for f in fields),
         defaults=tuple(f.default if callable(f.default) and f.has_default() else f.get_default() for f in fields),
@@ -220,18 +238,20 @@ def _columns(model: type[Model], vendor: str, with_key: bool = False) -> _Column
     )
 
 
-def write_many(rows: Sequence[M]) -> None:
+def write_many(rows: Sequence[Any], model: type[Model] | None = None) -> None:
     """Insert new rows of one model in their order and give them their ids. Related rows must be in the database, their ids
-    set. Raises IntegrityError as `bulk_create` does; the transaction that it runs in must then be rolled back."""
+    set. `model`: whose attributes they have, where they are no instances of it. Raises IntegrityError as `bulk_create` does; the
+    transaction that it runs in must then be rolled back."""
     if not rows:
         return
-    model: Any = type(rows[0])
+    of: Any = model or type(rows[0])
     connection = connections["default"]
-    columns = _columns(model, connection.vendor)
+    columns = _columns(of, connection.vendor)
     taken = attrgetter(*columns.names) if len(columns.names) > 1 else lambda row: (getattr(row, columns.names[0]),)
     for row, pk in zip(rows, _insert(columns, map(list, map(taken, rows))), strict=True):
-        row.pk = pk
-        row._state.adding, row._state.db = False, connection.alias
+        setattr(row, of._meta.pk.attname, pk)
+        if model is None:
+            row._state.adding, row._state.db = False, connection.alias
 
 
 def write_rows(model: type[Model], rows: Sequence[Mapping[str, Any]]) -> list[int]:
@@ -253,25 +273,25 @@ def copy_rows(model: type[Model], rows: Sequence[list[Any]]) -> None:
     connection = connections["default"]
     columns = _columns(model, connection.vendor, True)
     ready = _turned(columns, rows)
-    with connection.cursor() as cursor:
-        for part, values in _parts(columns, ready):
-            cursor.execute(f"{columns.into}{values}", list(chain.from_iterable(part)))
+    with _cursor(len(ready)) as cursor:
+        for source, values in _parts(columns, ready):
+            cursor.execute(f"{columns.into}{source}", values)
 
 
-def rewrite_many(rows: Sequence[M], names: Sequence[str]) -> None:
-    """Write these fields of rows of one model that are in the database, and locked by whoever asks. (An upsert by id: a bulk
-    update builds a CASE for each field and row, at ten times the cost.)"""
+def rewrite_many(rows: Sequence[Any], names: Sequence[str], model: type[Model] | None = None) -> None:
+    """Write these fields of rows of one model (`model`: whose attributes they have, where they are no instances) that are in the
+    database, and locked by whoever asks. (An upsert by id: a bulk update builds a CASE for each field and row, at ten times the cost.)"""
     if not rows:
         return
-    model: Any = type(rows[0])
+    of: Any = model or type(rows[0])
     connection = connections["default"]
     quote = connection.ops.quote_name
-    columns = _columns(model, connection.vendor, True)
-    changed = ", ".join(f"{c} = excluded.{c}" for c in (quote(model._meta.get_field(n).column) for n in names))
+    columns = _columns(of, connection.vendor, True)
+    changed = ", ".join(f"{c} = excluded.{c}" for c in (quote(of._meta.get_field(n).column) for n in names))
     ready = _turned(columns, map(list, map(attrgetter(*columns.names), rows)))
-    for part, values in _parts(columns, ready):
-        with connection.cursor() as cursor:
-            cursor.execute(f"{columns.into}{values} ON CONFLICT ({columns.key}) DO UPDATE SET {changed}", list(chain.from_iterable(part)))
+    for source, values in _parts(columns, ready):
+        with _cursor(len(ready)) as cursor:
+            cursor.execute(f"{columns.into}{source} ON CONFLICT ({columns.key}) DO UPDATE SET {changed}", values)
 
 
 @cache
@@ -316,13 +336,32 @@ def _turned(columns: _Columns, rows: Iterable[list[Any]]) -> list[list[Any]]:
     return ready
 
 
-def _parts(columns: _Columns, ready: Sequence[list[Any]]) -> Iterator[tuple[Sequence[list[Any]], str]]:
-    """The rows in parts that one statement takes, each with its places for values."""
+def _as_arrays(count: int) -> bool:
+    return connections["default"].vendor == "postgresql" and count > FEW
+
+
+def _cursor(count: int) -> Any:
+    """A cursor that writes so many rows: Django's own, or for arrays its twin that sends values beside the statement and not in it
+    (imported where it is used, because its driver is there only where its database is)."""
+    connection: Any = connections["default"]
+    if not _as_arrays(count):
+        return connection.cursor()
+    from django.db.backends.postgresql.base import ServerBindingCursor
+
+    connection.ensure_connection()
+    return connection.make_cursor(ServerBindingCursor(connection.connection))
+
+
+def _parts(columns: _Columns, ready: Sequence[list[Any]]) -> Iterator[tuple[str, list[Any]]]:
+    """The rows in parts that one statement takes: what stands behind INSERT INTO, and its values."""
     size = MOST_VALUES // len(columns.names) or 1
     one = f"({', '.join(['%s'] * len(columns.names))})"
     for start in range(0, len(ready), size):
         part = ready[start : start + size]
-        yield part, ", ".join([one] * len(part))
+        if _as_arrays(len(ready)):
+            yield columns.arrays, list(map(list, zip(*part, strict=True)))
+        else:
+            yield f"VALUES {', '.join([one] * len(part))}", list(chain.from_iterable(part))
 
 
 def _last_id(cursor: Any, table: str) -> int:
@@ -343,14 +382,14 @@ def _insert(columns: _Columns, rows: Iterable[list[Any]]) -> list[int]:
         # trigger that writes to the table or skips a row, or a key that does not count so, is an error here.
         with connection.cursor() as cursor:
             before = _last_id(cursor, columns.table)
-            cursor.executemany(columns.into + one, ready)
+            cursor.executemany(f"{columns.into}VALUES {one}", ready)
             last = _last_id(cursor, columns.table)
         if last - before != len(ready):
             raise DatabaseError(f"{columns.table}: {len(ready)} rows were written and {last - before} ids given; which is whose is not known")
         return list(range(before + 1, last + 1))
     ids: list[int] = []
-    for part, values in _parts(columns, ready):
-        with connection.cursor() as cursor:
-            cursor.execute(f"{columns.into}{values} RETURNING {columns.key}", list(chain.from_iterable(part)))
+    for source, values in _parts(columns, ready):
+        with _cursor(len(ready)) as cursor:
+            cursor.execute(f"{columns.into}{source} RETURNING {columns.key}", values)
             ids += [pk for (pk,) in cursor.fetchall()]
     return ids

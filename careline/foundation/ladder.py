@@ -101,7 +101,7 @@ class Ladder:
     @property
     def first_day(self) -> int:
         """From how many days past due on the ladder looks at an account (below zero: before the due day)."""
-        return min(rung.days for rung in self.rungs)
+        return self.rungs[0].days
 
 
 def read(text: str) -> Ladder:

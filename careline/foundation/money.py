@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from functools import lru_cache
 from typing import Final
 
 MAX_MINOR: Final = 10**13
@@ -76,6 +77,7 @@ def share(minor: int, numerator: int, denominator: int) -> int:
     return _nearest(minor * numerator, denominator)
 
 
+@lru_cache(32)
 def decimals(currency: str) -> int:
     """How many digits follow the point (ISO 4217): USD 2, JPY 0, KWD 3.
 

@@ -121,6 +121,48 @@ def test_between_two_nights_a_payment_brings_the_line_back_and_the_fee_goes_on_t
     assert JournalLine.objects.count() == done  # nothing is left to do
 
 
+def test_what_is_paid_in_the_very_moment_in_which_the_ladder_looked_is_seen(house):
+    account = owing()
+    a_night(3)
+    pay(account, 8000, Climb.objects.get().judged_at)
+    assert queries.moved(5) == [account.pk]
+    night.relieve(at=at(3, 18))
+    assert Climb.objects.get().ended_for == "paid" and queries.moved(5) == []
+
+
+def test_between_two_nights_only_those_are_asked_about_of_whom_something_was_written_since(house):
+    paid, held, agreed, quiet = owing(), owing(), owing(), owing()
+    for day in (3, 10, 15):
+        a_night(day)
+    here = queries.seen(at(15, 20))
+    assert queries.moved(5, here) == []
+    pay(paid, 8000, at(16))
+    ana = Desk(house["ana"], at(16)).take_call(held)
+    ana.must("collections.hold", account=held.pk, kind="dispute", amount=6000, words="Not hers")
+    ana.must("contacts.end")
+    ben = Desk(house["ben"], at(16)).take_call(agreed)
+    ben.must("arrangements.agree", account=agreed.pk, parts=[{"due_on": "2026-10-28", "amount": 8000}])
+    assert queries.moved(5, here) == queries.moved(5) == [paid.pk, held.pk, agreed.pk]
+    assert queries.moved(5, queries.seen(at(16, 20))) == [], "as far as that was looked"
+    night.relieve(at=at(16, 21))
+    Hold.objects.filter(account=held).update(lifted_at=at(16, 22), lifted_by="Staff:1")
+    assert queries.moved(5, queries.seen(at(16, 21))) == [held.pk] and quiet.pk not in queries.moved(5)
+
+
+def test_the_worker_goes_on_only_to_what_has_settled_and_passes_over_nobody(house):
+    """What is written late under an early id, by a deed that was under way, is found: the worker looks back over two minutes."""
+    account, later = owing(), at(3, 15)
+    a_night(3)
+    watch = night.Watch()
+    assert watch.moved(later, 5) == [] and watch.since is None, "at first about everybody"
+    assert watch.moved(later + timedelta(seconds=119), 5) == [] and watch.since is None
+    assert watch.moved(later + timedelta(seconds=121), 5) == [] and watch.since.at == later
+    pay(account, 8000, later + timedelta(seconds=1))  # as if it had begun then
+    assert watch.moved(later + timedelta(seconds=244), 1) == [account.pk] and watch.since.at == later, "there may be more of them: it stays"
+    night.relieve(at=later + timedelta(seconds=245), watch=watch)
+    assert Climb.objects.get().ended_for == "paid" and watch.since.at == later + timedelta(seconds=121)
+
+
 def test_a_part_of_the_debt_that_is_paid_brings_back_a_part_and_no_rung_is_skipped(house):
     """Kill Bill's issue 2297: a partial payment and the next bill. The second bill has notices of its own."""
     account = owing()

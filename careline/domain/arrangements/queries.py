@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Exists, QuerySet
+from django.db.models import Exists, Q, QuerySet
 from django.db.models.expressions import Combinable
 
 from careline.domain.arrangements import rules
@@ -166,8 +166,18 @@ def history(account_ids: Sequence[int], since: date) -> dict[int, History]:
 
 
 def agreed_since(account: Combinable, moment: Combinable) -> Exists:
-    """For a query of a room above: whether an arrangement of an account was agreed, or agreed anew, since a moment."""
-    return Exists(Terms.objects.filter(arrangement__account=account, at__gt=moment))
+    """For a query of a room above: whether an arrangement of an account was agreed, or agreed anew, at a moment or since."""
+    return Exists(Terms.objects.filter(arrangement__account=account, at__gte=moment))
+
+
+def newest_terms() -> int:
+    """The id of what was agreed last (0: nothing ever was)."""
+    return Terms.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+
+
+def agreed_behind(terms: int) -> Q:
+    """For a query of a room above, on rows with an account: those of whose account something was agreed that was written after this id."""
+    return Q(account_id__in=Terms.objects.filter(pk__gt=terms).values("arrangement__account_id"))
 
 
 # ---------------------------------------------------------------- for the desk and the night

@@ -19,7 +19,7 @@ from careline.domain.billing import operations as billing
 from careline.domain.billing import queries as billing_queries
 from careline.domain.billing import rules as billing_rules
 from careline.domain.collections import queries, rules
-from careline.domain.collections.models import Climb, Hold, LateFee, Placement, Step
+from careline.domain.collections.models import Climb, Climbing, Hold, LateFee, Placement, Step
 from careline.domain.collections.queries import Known
 from careline.domain.customers import operations as customers
 from careline.domain.customers import queries as customer_queries
@@ -104,7 +104,7 @@ class _Work:
 
     known: Known
     decision: rules.Decision
-    climb: Climb | None = None
+    climb: Climbing | None = None
     said: list[str] = field(default_factory=list)
     data: dict[str, Any] = field(default_factory=dict)
 
@@ -152,7 +152,7 @@ def climb_many(*, act: Act, account_ids: Iterable[int], policy: Policy) -> Appli
     if changed:
         activations.withdraw_many(act=act, account_ids=changed)
     _orders(act, [w for w in works if w.climb is not None and not w.climb.settled], policy, done)
-    moving = {w.known.account.id for w in works if w.climb}
+    moving = {w.known.account.id for w in works if w.climb is not None}
     others = [c for c in queries.unsettled(ids) if c.ended_at is not None and c.account_id not in moving]
     if others:  # climbs that are over, whose lines are not back yet
         _orders(act, [_Work(every[c.account_id], _NOTHING, c) for c in others], policy, done)
@@ -163,16 +163,16 @@ def climb_many(*, act: Act, account_ids: Iterable[int], policy: Policy) -> Appli
         climb.judged_at = act.at
     _keep(rows)
     for step in steps:
-        step["climb_id"] = step.pop("climb").pk  # the id that a new climb has only now
-    for placement in placements:
-        placement.climb = placement.climb
+        step["climb_id"] = step.pop("climb").id  # the id that a new climb has only now
+    for climb, placement in placements:
+        placement["climb_id"] = climb.id
     write_rows(Step, steps)
-    write_many(placements)
+    write_rows(Placement, [placement for _, placement in placements])
     written = {c.account_id for c in rows}
     still = [found.row for pk, found in every.items() if found.row is not None and pk not in written]
     for climb in still:  # looked at, nothing to do: between the nights they are asked about no more
         climb.judged_at = act.at
-    rewrite_many(still, ("judged_at",))
+    rewrite_many(still, ("judged_at",), Climb)
     journal.record_many([
         Entry(account_chain(w.known.account.id), act, RUN, "done", "Ladder: " + "; ".join(w.said), w.data) for w in works if w.said
     ])  # fmt: skip
@@ -182,10 +182,10 @@ def climb_many(*, act: Act, account_ids: Iterable[int], policy: Policy) -> Appli
 _KEPT = ("since", "rung", "rung_days", "turn", "bar", "unbar_fee_minor", "settled", "notice", "noticed", "judged_at", "ended_at", "ended_for")
 
 
-def _keep(climbs: Sequence[Climb]) -> None:
+def _keep(climbs: Sequence[Climbing]) -> None:
     """Write climbs: new ones, and what changed of others."""
-    rewrite_many([c for c in climbs if c.pk is not None], _KEPT)
-    write_many([c for c in climbs if c.pk is None])
+    rewrite_many([c for c in climbs if c.id is not None], _KEPT, Climb)
+    write_many([c for c in climbs if c.id is None], Climb)
 
 
 _NOTHING = rules.Decision(rules.Target(rules.NOWHERE, None, 0), rules.Target(rules.NOWHERE, None, 0))
@@ -193,7 +193,7 @@ _NOTHING = rules.Decision(rules.Target(rules.NOWHERE, None, 0), rules.Target(rul
 
 def _move(act: Act, works: list[_Work], ladder: Ladder, policy: Policy, taken_back: list[int], done: Applied) -> None:
     """Ends, falls and beginnings of climbs. What is over is written here: an account has one open climb at most."""
-    ended: list[Climb] = []
+    ended: list[Climbing] = []
     for work in works:
         account_id, decision, climb = work.known.account.id, work.decision, work.climb
         if climb is not None:
@@ -224,14 +224,14 @@ def _move(act: Act, works: list[_Work], ladder: Ladder, policy: Policy, taken_ba
             done.add(account_id, f"over, {decision.end}")
             ended.append(climb)
         if decision.begins and decision.free.since is not None:
-            made = Climb(account_id=account_id, since=decision.free.since, began_at=act.at, judged_at=act.at)
+            made = Climbing(account_id, decision.free.since, act.at, act.at)
             if climb is not None:  # what is left of a bar goes on with the debt that is left
                 made.bar, made.settled, made.unbar_fee_minor = climb.bar, climb.settled, climb.unbar_fee_minor
                 climb.settled = True
             work.climb = made
     if ended:
         _keep(ended)
-        for placement in queries.placements([c.pk for c in ended]):
+        for placement in queries.placements([c.id for c in ended if c.id is not None]):
             placement.recalled_at = act.at
             placement.save(update_fields=["recalled_at"])
     for work in works:
@@ -297,9 +297,10 @@ def _fees(act: Act, works: list[_Work], policy: Policy, day: date, done: Applied
         {"account_id": w.known.account.id, "bill_id": debt.bill, "amount_minor": fee.amount, "charge": number, "at": act.at}
         for (w, debt, fee), number in zip(made, numbers, strict=True)
     ])  # fmt: skip
+    cites = billing_rules.cites(policy.tariff)
     for (work, _, fee), number in zip(made, numbers, strict=True):
         work.said.append(f"late fee {shown(fee.amount)}, {number}")
-        work.data |= {"late_fee": number, "fee_cite": billing_rules.cites(policy.tariff).get(fee.source_key or "")}
+        work.data |= {"late_fee": number, "fee_cite": cites.get(fee.source_key or "")}
         done.add(work.known.account.id, "late_fee", fee.amount)
 
 
@@ -350,9 +351,10 @@ def _notices(act: Act, works: list[_Work], policy: Policy, steps: _Steps, done: 
     wanted: list[tuple[_Work, Any, bool]] = [(w, rung, False) for w, rung in _with(works, policy.ladder, "notice")]
     told = {id(w) for w, _, _ in wanted}
     for work in works:
-        rung = next((r for r in policy.ladder.rungs if work.climb is not None and r.code == work.climb.rung), None)
-        again = work.climb is not None and work.climb is work.known.row and work.climb.notice is not None and not work.climb.ended_at
-        if again and work.known.to_tell_again(work.decision.target, policy.ladder) and rung is not None and rung.channels and id(work) not in told:
+        if work.climb is None or work.climb is not work.known.row or work.climb.notice is None or work.climb.ended_at:
+            continue
+        rung = next((r for r in policy.ladder.rungs if r.code == work.climb.rung), None)
+        if rung is not None and rung.channels and work.known.to_tell_again(work.decision.target, policy.ladder) and id(work) not in told:
             wanted.append((work, rung, True))
     ids = sorted({w.known.account.id for w, _, _ in wanted})
     if not ids:
@@ -410,13 +412,14 @@ def _body(policy: Policy, code: str, work: _Work, channel: str) -> str:
     return text.format(carrier=settings.CARRIER_NAME, amount=shown(work.decision.target.owed), due=day) + out
 
 
-def _places(act: Act, works: list[_Work], policy: Policy, steps: _Steps, done: Applied) -> list[Placement]:
-    made = []
+def _places(act: Act, works: list[_Work], policy: Policy, steps: _Steps, done: Applied) -> list[tuple[Climbing, dict[str, Any]]]:
+    """What goes to an agency: the climb, and the placement as columns but for its climb's id."""
+    made: list[tuple[Climbing, dict[str, Any]]] = []
     for work, rung in _with(works, policy.ladder, "place"):
         assert work.climb is not None
         owed = work.decision.target.owed
         steps.append(_step(act, work, rung.code, "place"))
-        made.append(Placement(account_id=work.known.account.id, climb=work.climb, amount_minor=owed, placed_at=act.at))
+        made.append((work.climb, {"account_id": work.known.account.id, "amount_minor": owed, "placed_at": act.at}))
         work.said.append(f"{shown(owed)} placed with an agency")
         work.data["cite"] = rung.cite
         done.add(work.known.account.id, "place", owed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,6 +18,7 @@ from careline.domain.journal.models import (
     Change,
     Counter,
     Decision,
+    Head,
     Line,
     Outbox,
     Payload,
@@ -32,17 +33,9 @@ TRIES = 8  # of handing a message over, then it is given up
 OUTBOX = Who("Job", "outbox", "Messages", "job")
 
 
-def _locked(names: Iterable[str]) -> dict[str, Chain]:
-    """The heads of these chains, locked in the order of their names; those that are new are made first."""
-    wanted = sorted(set(names))
-    if len(wanted) == 1:
-        found = {c.name: c for c in _head(name=wanted[0])}
-    else:
-        found = {c.name: c for c in _heads(names=wanted)}
-    if len(found) < len(wanted):
-        Chain.objects.bulk_create([Chain(name=n) for n in wanted if n not in found], ignore_conflicts=True)
-        found = {c.name: c for c in _heads(names=wanted)}
-    return found
+def _locked(names: Sequence[str]) -> dict[str, Head]:
+    """The heads of those of these chains that there are, locked in the order of their names."""
+    return {row[0]: Head(*row) for row in _heads(names=names)}
 
 
 @prepared
@@ -51,8 +44,9 @@ def _head() -> QuerySet[Chain]:
 
 
 @prepared
-def _heads() -> QuerySet[Chain]:
-    return Chain.objects.select_for_update(no_key=True).filter(name__in=words("names")).order_by("name")
+def _heads() -> QuerySet[Chain, tuple[Any, ...]]:
+    rows = Chain.objects.select_for_update(no_key=True).filter(name__in=words("names")).order_by("name")
+    return rows.values_list("name", "id", "length", "head", "anchored", "fed")
 
 
 def next_numbers(name: str, prefix: str, count: int = 1) -> list[str]:
@@ -74,7 +68,10 @@ def _counter() -> QuerySet[Counter]:
 
 def record(entry: rules.Entry) -> Line:
     """Write one line at the end of its chain. Must run inside a transaction, after every other lock."""
-    chain = _locked([entry.chain])[entry.chain]
+    chain = _head.first(name=entry.chain)
+    if chain is None:
+        Chain.objects.bulk_create([Chain(name=entry.chain)], ignore_conflicts=True)
+        (chain,) = _head(name=entry.chain)
     columns, payload = Line.columns(chain, entry, settings.JOURNAL_KEY)
     line = Line(chain=chain, **columns)
     write_many([line])
@@ -93,28 +90,29 @@ def record_many(entries: Sequence[rules.Entry]) -> int:
         record(entries[0])
         return 1
     wanted = sorted({e.chain for e in entries})
-    chains = {c.name: c for c in _heads(names=wanted)}
-    fresh = {n: Chain(name=n) for n in wanted if n not in chains}
+    chains = _locked(wanted)
+    fresh = {n: Head(n) for n in wanted if n not in chains}
     made = _lines(entries, chains | fresh)
     try:  # a chain that begins here is written once, with the head that it ends with
         with transaction.atomic():
-            write_many(list(fresh.values()))
+            write_many(list(fresh.values()), Chain)
     except IntegrityError:  # somebody began one of them meanwhile
+        Chain.objects.bulk_create([Chain(name=n) for n in fresh], ignore_conflicts=True)
         chains, fresh = _locked(wanted), {}
         made = _lines(entries, chains)
     every = chains | fresh
-    ids = write_rows(Line, [{**columns, "chain_id": every[e.chain].pk} for e, (columns, _) in zip(entries, made, strict=True)])
+    ids = write_rows(Line, [{**columns, "chain_id": every[e.chain].id} for e, (columns, _) in zip(entries, made, strict=True)])
     payloads: list[Payload] = []
     for pk, (_, payload) in zip(ids, made, strict=True):
         if payload:
             payload.line_id = pk
             payloads.append(payload)
     write_many(payloads)
-    rewrite_many(list(chains.values()), ("length", "head"))
+    rewrite_many(list(chains.values()), ("length", "head"), Chain)
     return len(made)
 
 
-def _lines(entries: Sequence[rules.Entry], chains: Mapping[str, Chain]) -> list[tuple[dict[str, Any], Payload | None]]:
+def _lines(entries: Sequence[rules.Entry], chains: Mapping[str, Head]) -> list[tuple[dict[str, Any], Payload | None]]:
     return [Line.columns(chains[e.chain], e, settings.JOURNAL_KEY) for e in entries]
 
 

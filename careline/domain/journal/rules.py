@@ -7,6 +7,7 @@ import hmac
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from careline.foundation.act import Act
@@ -34,6 +35,7 @@ def canonical(value: Any) -> str:
     return _CANONICAL.encode(value)
 
 
+@lru_cache(16)  # all lines of one deed say the same
 def moment(at: datetime) -> str:
     """A moment as the journal writes it: UTC, microseconds, `Z`."""
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

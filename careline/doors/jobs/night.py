@@ -17,7 +17,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,8 @@ LADDER = Who("Job", "ladder", "The ladder", "job")
 READ = 2000  # account ids that are looked at by one question
 TARGET_SECONDS = {"sqlite": 0.05, "postgresql": 0.2}  # of a write transaction: who waits for a row of it waits so long; on SQLite everybody does
 SMALLEST, LARGEST = 100, 1000  # accounts in one
+MOST = 500  # accounts that are looked at between two nights at once
+SETTLED = timedelta(minutes=2)  # longer than any transaction of the desk stays open
 SAY_EVERY = 2.0
 Say = Callable[[str], None]
 
@@ -281,9 +283,9 @@ def _line(act: Act, account_id: int, code: str, outcome: str, say: str, data: di
     return journal_rules.Entry(journal_rules.account_chain(account_id), act, code, outcome, say, data)
 
 
-def settle_down(run: Run, most: int = 500) -> None:
+def settle_down(run: Run, account_ids: Sequence[int]) -> None:
     """Look again at accounts on the ladder whose money or holds changed, or whose lines do not stand as they should."""
-    for part in run.pace.parts(queries.moved(most)):
+    for part in run.pace.parts(account_ids):
         with transaction.atomic():
             run.did.merge(operations.climb_many(act=run.act, account_ids=part, policy=run.policy))
 
@@ -291,16 +293,36 @@ def settle_down(run: Run, most: int = 500) -> None:
 # ---------------------------------------------------------------- between two nights
 
 
-def relieve(*, at: datetime | None = None) -> bool:
+class Watch:
+    """From where on a worker asks who moved. Rows get their ids before they can be seen, so it goes on only to what was there `SETTLED` ago,
+    when every deed that was under way then has ended and was looked for since. At first it asks about everybody on the ladder."""
+
+    def __init__(self) -> None:
+        self.since: queries.Seen | None = None
+        self._next: queries.Seen | None = None
+
+    def moved(self, now: datetime, most: int) -> list[int]:
+        """Whom to look at, `most` at once; those who are left are found the next time."""
+        ripe = self._next is None or now - self._next.at >= SETTLED
+        here = queries.seen(now) if ripe else None  # before they are asked for: what comes meanwhile is asked for again
+        found = queries.moved(most, self.since)
+        if here is not None and len(found) < most:
+            self.since, self._next = self._next, here
+        return found
+
+
+def relieve(*, at: datetime | None = None, watch: Watch | None = None) -> bool:
     """What the worker does every few seconds: who paid, or is held now, comes down, and their lines come back. Looks before it
-    opens a run, so that a quiet desk costs three questions."""
+    opens a run, so that a quiet desk costs five questions, about what was written in the last minutes."""
     if "ladder.toml" not in rulebooks.current().files:
         return False
-    if queries.moved(1) or orders.in_flight_of(LADDER.key, 1):
-        run = begin(at or timezone.now())
-        settle_down(run)
+    watch, now = watch or Watch(), at or timezone.now()
+    found = watch.moved(now, MOST)
+    if found or orders.in_flight_of(LADDER.key, 1):
+        run = begin(now)
+        settle_down(run, found)
         if send_orders(run):
-            settle_down(run)
+            settle_down(run, queries.moved(MOST, watch.since))
     return False
 
 
@@ -310,7 +332,7 @@ def of_some(account_ids: Sequence[int], at: datetime) -> Run:
     with transaction.atomic():
         run.did.merge(operations.climb_many(act=run.act, account_ids=account_ids, policy=run.policy))
     if send_orders(run):
-        settle_down(run)
+        settle_down(run, queries.moved(MOST))
     return run
 
 
@@ -330,7 +352,7 @@ def run_night(at: datetime, say: Say = lambda _: None) -> Run:
             run.promises["reminded of a part"] = soon
     climb(run)
     send_orders(run)
-    settle_down(run)
+    settle_down(run, queries.moved(MOST))
     _end(run)
     return run
 

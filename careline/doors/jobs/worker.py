@@ -50,6 +50,7 @@ RELIEVE_EVERY = 5.0  # who paid has their lines back within a minute; this and t
 ANCHOR_EVERY = 300.0
 FEED_EVERY = 1.0
 BEAT_EVERY = 10.0
+WATCH = night.Watch()  # where this process goes on asking; another one, and the night, begin at the beginning
 WORKER = Who("Job", "worker", "Worker", "job")
 
 
@@ -178,7 +179,7 @@ def write_books() -> bool:
 
 
 def relieve() -> bool:
-    return night.relieve()
+    return night.relieve(watch=WATCH)
 
 
 def beat() -> bool:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
+from typing import Any
 
 from django.conf import settings
-from django.db.models import Count, F, OuterRef, Q, QuerySet, Sum
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Sum
 
 from careline.domain.arrangements import queries as arrangements
 from careline.domain.collections import rules
-from careline.domain.collections.models import Climb, Hold, LateFee, Placement, Step
+from careline.domain.collections.models import CLIMBING, Climb, Climbing, Hold, LateFee, Placement, Step
 from careline.domain.customers import queries as customers
 from careline.domain.customers.queries import Owing
 from careline.domain.journal import queries as journal
@@ -32,7 +33,7 @@ class Known:
 
     account: Owing
     facts: rules.Facts
-    row: Climb | None
+    row: Climbing | None
     climb: rules.Climb | None
     notice: journal.Fate | None
     levied: frozenset[int]
@@ -69,8 +70,8 @@ def _known(ids: Sequence[int], owed: Owed, day: date, ladder: Ladder) -> dict[in
     holds = held(ids, day)
     since = start_of_day(day - timedelta(days=ladder.history_days), settings.CARRIER_ZONE)
     before: Counter[int] = Counter()
-    rows: dict[int, Climb] = {}
-    for climb in _climbs(accounts=ids, since=since):
+    rows: dict[int, Climbing] = {}
+    for climb in (Climbing(*row) for row in _climbs(accounts=ids, since=since)):
         if climb.ended_at is None:
             rows[climb.account_id] = climb
         elif climb.noticed and climb.ended_for != rules.Ended.PARTLY:
@@ -99,8 +100,9 @@ def _climbing() -> QuerySet[Climb, tuple[int]]:
 
 
 @prepared
-def _climbs() -> QuerySet[Climb]:
-    return Climb.objects.filter(account_id__in=wholes("accounts")).filter(Q(ended_at=None) | Q(ended_at__gte=moment("since")))
+def _climbs() -> QuerySet[Climb, tuple[Any, ...]]:
+    rows = Climb.objects.filter(account_id__in=wholes("accounts")).filter(Q(ended_at=None) | Q(ended_at__gte=moment("since")))
+    return rows.values_list(*CLIMBING)
 
 
 @prepared
@@ -108,7 +110,7 @@ def _levied() -> QuerySet[LateFee, tuple[int, int]]:
     return LateFee.objects.filter(account_id__in=wholes("accounts")).values_list("account_id", "bill_id")
 
 
-def _climb(row: Climb, notice: journal.Fate | None) -> rules.Climb:
+def _climb(row: Climbing, notice: journal.Fate | None) -> rules.Climb:
     sent = notice.sent_at if notice is not None else None
     waits = notice is not None and sent is None
     return rules.Climb(row.since, row.rung, row.rung_days, row.bar, civil_date(sent, settings.CARRIER_ZONE) if sent else None, waits)
@@ -192,25 +194,46 @@ def hold(reference: str) -> Hold | None:
     return Hold.objects.filter(reference=reference).first()
 
 
-def moved(limit: int) -> list[int]:
-    """Accounts on the ladder on whose money or holds something changed since it looked at them, or whose lines do not stand as it
-    said: the ones to look at between two nights."""
-    judged = OuterRef("judged_at")
-    money = Climb.objects.filter(ended_at=None).filter(ledger.moved_since(OuterRef("account_id"), judged))
-    holds = Climb.objects.filter(ended_at=None).filter(Q(account__holds__placed_at__gt=F("judged_at")) | Q(account__holds__lifted_at__gt=F("judged_at")))
-    agreed = Climb.objects.filter(ended_at=None).filter(arrangements.agreed_since(OuterRef("account_id"), judged))
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """How far somebody looked: at a moment, the ids of the newest rows by which an account on the ladder moves."""
+
+    at: datetime
+    entry: int
+    allocation: int
+    terms: int
+    hold: int
+
+
+def seen(at: datetime) -> Seen:
+    """The newest rows now. Four questions."""
+    return Seen(at, *ledger.newest(), arrangements.newest_terms(), Hold.objects.order_by("-pk").values_list("pk", flat=True).first() or 0)
+
+
+def moved(limit: int, since: Seen | None = None) -> list[int]:
+    """Accounts on the ladder on whose money or holds something changed since it looked at them, in the moment when it did too, or whose
+    lines do not stand as it said: the ones to look at between two nights. `since`: only those of whom something was written since, which
+    asks about these few and not about everybody on the ladder."""
+    account, judged = OuterRef("account_id"), OuterRef("judged_at")
+    money = Climb.objects.filter(ended_at=None).filter(ledger.moved_since(account, judged))
+    holds = Climb.objects.filter(ended_at=None).filter(Exists(Hold.objects.filter(Q(placed_at__gte=judged) | Q(lifted_at__gte=judged), account=account)))
+    agreed = Climb.objects.filter(ended_at=None).filter(arrangements.agreed_since(account, judged))
     unsettled = Climb.objects.filter(settled=False)
+    if since is not None:
+        lately = Hold.objects.filter(Q(pk__gt=since.hold) | Q(lifted_at__gte=since.at)).values("account_id")
+        money, holds, agreed = money.filter(ledger.behind(since.entry, since.allocation)), holds.filter(account_id__in=lately), agreed.filter(arrangements.agreed_behind(since.terms))
     found: set[int] = set()
     for rows in (money, holds, agreed, unsettled):
         found |= set(rows.values_list("account_id", flat=True)[: limit - len(found)] if len(found) < limit else ())
     return sorted(found)
 
 
-def unsettled(account_ids: Sequence[int]) -> list[Climb]:
+def unsettled(account_ids: Sequence[int]) -> list[Climbing]:
     """The newest climb of each of these accounts, where the lines do not stand as it said."""
-    newest: dict[int, Climb] = {}
+    newest: dict[int, Climbing] = {}
     among = {a for (a,) in _unsettled(accounts=account_ids)}
-    for climb in Climb.objects.filter(account_id__in=among).order_by("pk") if among else ():
+    for row in Climb.objects.filter(account_id__in=among).order_by("pk").values_list(*CLIMBING) if among else ():
+        climb = Climbing(*row)
         newest[climb.account_id] = climb
     return [c for c in newest.values() if not c.settled]
 

@@ -126,9 +126,16 @@ def fits(condition: Condition, facts: Facts, day: date) -> bool:
     )
 
 
+def _oldest_first(debt: Debt) -> tuple[date, int]:
+    return debt.due_on, debt.bill
+
+
 def free_debts(debts: Sequence[Debt], holds: Sequence[Held]) -> list[Debt]:
     """The debts, oldest first, less what holds of a bill or an amount keep: of their bill, or of the oldest."""
-    left = {d.bill: d for d in sorted(debts, key=lambda d: (d.due_on, d.bill))}
+    ordered = sorted(debts, key=_oldest_first)
+    if all(hold.whole for hold in holds):
+        return [d for d in ordered if d.open > 0]
+    left = {d.bill: d for d in ordered}
     for hold in holds:
         if hold.whole:
             continue
@@ -158,7 +165,7 @@ def outdated(ladder: Ladder, code: str, goal: Target, day: date) -> bool:
 def since(debts: Sequence[Debt], least: int) -> date | None:
     """The due day on which so much had come due, oldest first. Cents left of an old bill do not make a new debt old."""
     total = 0
-    for debt in sorted(debts, key=lambda d: (d.due_on, d.bill)):
+    for debt in sorted(debts, key=_oldest_first):
         total += debt.open
         if total >= least:
             return debt.due_on
@@ -170,8 +177,9 @@ def _days(rung: Rung, facts: Facts, day: date) -> int:
 
 
 def _target(ladder: Ladder, facts: Facts, debts: Sequence[Debt], most: int, day: date) -> Target:
+    """Of debts that are open, the oldest first."""
     index = NOWHERE
-    oldest = (day - min((d.due_on for d in debts), default=day)).days
+    oldest = (day - debts[0].due_on).days if debts else 0
     for n in range(most, NOWHERE, -1):
         rung = ladder.rungs[n]
         if rung.days > oldest:  # nor later than that; most accounts are far from most rungs
@@ -278,7 +286,7 @@ def to_come_back(ladder: Ladder, facts: Facts, day: date) -> int:
 
     def barred(paid: int) -> bool:
         left, debts = paid, []
-        for debt in sorted(facts.debts, key=lambda d: (d.due_on, d.bill)):
+        for debt in sorted(facts.debts, key=_oldest_first):
             part = min(left, debt.open)
             left -= part
             if debt.open > part:

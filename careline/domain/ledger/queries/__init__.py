@@ -38,9 +38,11 @@ from careline.domain.ledger.queries.account import (
 )
 from careline.domain.ledger.queries.applied import (
     Open,
+    behind,
     entry_of,
     history_between,
     moved_since,
+    newest,
     open_of_many,
     owed_between,
     owed_of,
@@ -136,6 +138,7 @@ __all__ = [
     "applied",
     "balance",
     "balance_of_books",
+    "behind",
     "bill_charges",
     "bill_line",
     "bill_of",
@@ -188,6 +191,7 @@ __all__ = [
     "methods_of_many",
     "months",
     "moved_since",
+    "newest",
     "next_bill",
     "numbers_of",
     "open_items",

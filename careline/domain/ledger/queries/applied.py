@@ -116,8 +116,21 @@ def past_due_of_all(day: date) -> tuple[int, int]:
 
 
 def moved_since(account: Combinable, moment: Combinable) -> Exists:
-    """For a query of a room above: whether anything was posted to an account, or put to a bill, since a moment."""
-    return Exists(Allocation.objects.filter(account=account, at__gt=moment)) | Exists(Entry.objects.filter(account=account, at__gt=moment))  # type: ignore[return-value]
+    """For a query of a room above: whether anything was posted to an account, or put to a bill, at a moment or since."""
+    return Exists(Allocation.objects.filter(account=account, at__gte=moment)) | Exists(Entry.objects.filter(account=account, at__gte=moment))  # type: ignore[return-value]
+
+
+def newest() -> tuple[int, int]:
+    """The ids of the newest entry and of the newest allocation (0: there is none)."""
+    entry, allocation = (rows.order_by("-pk").values_list("pk", flat=True).first() for rows in (Entry.objects, Allocation.objects))
+    return entry or 0, allocation or 0
+
+
+def behind(entry: int, allocation: int) -> Q:
+    """For a query of a room above, on rows with an account: those to whose account something was posted, or put to a bill, that was
+    written after these ids."""
+    entries, allocations = (rows.values("account_id") for rows in (Entry.objects.filter(pk__gt=entry), Allocation.objects.filter(pk__gt=allocation)))
+    return Q(account_id__in=entries) | Q(account_id__in=allocations)
 
 
 def unapplied_of(account_id: int) -> int:
