@@ -160,9 +160,13 @@ class Run:
     shown: float = 0.0
 
     def reject(self, source: Source, n: int, name: str, reason: str, raw: Any) -> None:
-        """Keep a rejected row: its number, the field, the reason, and the row as it was (card numbers masked)."""
+        """Keep a rejected row: its number, the field, the reason, and the row as it was (without card numbers and PINs)."""
         self.place.tally(source.entity).rejected += 1
-        self.work.reject(source.entity, n, name, reason, raw if isinstance(raw, str) else json.dumps(source.named(raw), ensure_ascii=False))
+        row = raw if isinstance(raw, str) else json.dumps(source.named(raw), ensure_ascii=False)
+        if source.entity == "pins":  # there may be a PIN in clear where its hash belongs
+            hidden = source.columns.get("hash", "")
+            row = "(left out)" if isinstance(raw, str) else json.dumps({k: "•" if k == hidden and v else v for k, v in source.named(raw).items()}, ensure_ascii=False)
+        self.work.reject(source.entity, n, name, reason, row)
 
     def keep_place(self) -> None:
         """Write how far the import came; in the transaction that writes the rows."""
@@ -313,10 +317,21 @@ def _plain(now: Run, source: Source) -> None:
             elif entity == "payments":
                 fates = ledger.import_payments_many(act=now.act, rows=rows)
                 _journal(now.act, [r["account"] for r, fate in zip(rows, fates, strict=True) if fate == "written"], "payments")
+            elif entity == "pins":
+                fates = _pins(now, rows)
             else:
                 fates = customers.upsert_many(act=now.act, entity=entity, rows=rows, held_here=now.records.get(entity) == "careline")
             _count(now, source, [(n, raw) for n, raw, _ in found], fates)
             _settle(now, entity, part[-1][0])
+
+
+def _pins(now: Run, rows: Sequence[dict[str, Any]]) -> list[str]:
+    """A row without a hash says nothing of the PIN that may be here: it is unchanged."""
+    held = [row for row in rows if row["hash"]]
+    found = customers.upsert_many(act=now.act, entity="pins", rows=held, held_here=now.records.get("pins") == "careline")
+    _journal(now.act, [row["account"] for row, fate in zip(held, found, strict=True) if fate == "written"], "PINs")
+    fates = iter(found)
+    return [next(fates) if row["hash"] else "unchanged" for row in rows]
 
 
 def _settle(now: Run, entity: str, n: int) -> None:
