@@ -1,7 +1,4 @@
-"""A made-up carrier, Fernline Wireless, with people at the desk, two thousand accounts and eighteen months behind them.
-
-Made once, within a minute; a second `careline demo` starts at once on what is there, `--reset` makes it new.
-"""
+"""`careline demo`: a made-up carrier, with people at the desk, two thousand accounts and eighteen months behind them."""
 
 from __future__ import annotations
 
@@ -13,31 +10,25 @@ from django.db import connection
 from django.utils import timezone
 
 from careline.domain.staff.rules import ROLE_TITLES
-from careline.doors.jobs import demos, houses, setup
+from careline.doors.jobs import demos, houses, serving, setup
 from careline.doors.jobs.demo import making, stories
 from careline.doors.jobs.stop import Stop
 from careline.foundation import phone
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--accounts", type=_count, default=making.ACCOUNTS, metavar="N", help=f"how many accounts to make (default: {making.ACCOUNTS}; 0: the people at the desk and no customers)"
-    )
-
-
-def _count(text: str) -> int:
-    if not text.isdigit() or (int(text) and not len(stories.STORIES) <= int(text) <= 50_000):
-        raise argparse.ArgumentTypeError(f"give 0, or a number from {len(stories.STORIES)} (the story accounts) to 50000")
-    return int(text)
+MOST = 50_000  # accounts
 
 
 def main(options: argparse.Namespace) -> int:
-    """Fill the house when it is empty or half made, and say who may sign in. `demos.around` migrates before and serves after."""
+    """Fill the house when it is empty or half made, say who may sign in, and serve it."""
+    if options.accounts and not len(stories.STORIES) <= options.accounts <= MOST:
+        raise Stop(f"--accounts: give 0, or a number from {len(stories.STORIES)} (the story accounts) to {MOST}.", 2)
+    demos.prepare(options)
     if making.state() != "made":
         with houses.alone():
             fill(options)
     print(who_signs_in())
-    return 0
+    connection.close()
+    return 0 if options.no_serve else serving.serve(host=options.host, port=options.port)
 
 
 def fill(options: argparse.Namespace) -> None:

@@ -24,6 +24,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 
 from careline.acts.perform import bare_facts
@@ -37,6 +38,7 @@ from careline.doors.jobs.importing.fields import IDENTITY, Fault, column
 from careline.doors.jobs.importing.mapping import Reader, Row, Source
 from careline.doors.jobs.pace import Pace
 from careline.doors.jobs.stop import Stop
+from careline.foundation import pins
 from careline.foundation.act import NO_BASIS, Act, Who
 from careline.foundation.authority import Question
 from careline.foundation.cards import card_numbers
@@ -157,7 +159,7 @@ class Run:
     pace: Pace
     forms: dict[str, dict[str, str]]
     records: Mapping[str, str]
-    shown: float = 0.0
+    shown: float = field(default_factory=time.monotonic)
 
     def reject(self, source: Source, n: int, name: str, reason: str, raw: Any) -> None:
         """Keep a rejected row: its number, the field, the reason, and the row as it was (without card numbers and PINs)."""
@@ -327,7 +329,7 @@ def _plain(now: Run, source: Source) -> None:
 
 def _pins(now: Run, rows: Sequence[dict[str, Any]]) -> list[str]:
     """A row without a hash says nothing of the PIN that may be here: it is unchanged."""
-    held = [row for row in rows if row["hash"]]
+    held = [{**row, "hash": pins.adopted(row["hash"], settings.PEPPER)} for row in rows if row["hash"]]
     found = customers.upsert_many(act=now.act, entity="pins", rows=held, held_here=now.records.get("pins") == "careline")
     _journal(now.act, [row["account"] for row, fate in zip(held, found, strict=True) if fate == "written"], "PINs")
     fates = iter(found)
