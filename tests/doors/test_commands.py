@@ -711,7 +711,7 @@ def test_the_demo_has_a_folder_of_its_own_below_that_of_ones_own_house(tmp_path)
     ours.must("migrate")
     add(ours, "ada", "administrator")
     made = ours.must("demo", "--no-serve", "--accounts", "0")
-    assert f"in {tmp_path / 'var' / 'demo'}" in made and "Everybody" not in ours.must("user", "list")
+    assert f"in {tmp_path / 'var' / 'demo'}" in made and "no customers" in made and "ringing" not in made and "Everybody" not in ours.must("user", "list")
     made = ours.must("demo", "--no-serve", "--reset", "--accounts", "0")
     assert f"The demo's database in {tmp_path / 'var' / 'demo'} is gone." in made and "Made in" in made
     assert "Making" not in ours.must("demo", "--no-serve", "--accounts", "0")

@@ -287,7 +287,7 @@ KEY = Annotated[
     Header(
         alias="Idempotency-Key",
         pattern=r"^[\x21-\x7e]{8,80}$",
-        description="New for each deed. The same key and input again is the same deed and the same answer.",
+        description="New for each deed. The same key and body again is the same deed and the same answer; with another body it is refused.",
     ),
 ]
 ACT_CODES = (

@@ -9,6 +9,8 @@ from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
+from careline.domain.contacts import queries as contacts
+from careline.domain.customers import queries as customers
 from careline.domain.staff.rules import ROLE_TITLES
 from careline.doors.jobs import demos, houses, serving, setup
 from careline.doors.jobs.demo import making, stories
@@ -57,7 +59,10 @@ def who_signs_in() -> str:
     """The sign-in names and the password, for the terminal."""
     rows = [f"  {username:<8}{ROLE_TITLES[role]:<24}{name}" for username, name, role, _ in making.PEOPLE if role not in ("agent", "service")]
     maria = stories.BY_KEY["maria"]
-    return "\n".join([
-        "", f"Sign in with the password “{settings.DEMO_PASSWORD}” as", *rows, "",
-        f"A call is ringing: {maria.title}, {phone.shown(maria.number)}, PIN {maria.pin}. {len(stories.STORIES)} callers with a story wait on the page “Make a ring”.", "",
-    ])  # fmt: skip
+    who = f"{maria.title}, {phone.shown(maria.number)}, PIN {maria.pin}"
+    if customers.living_line(maria.number) is None:
+        calls = "There are no customers in it (--accounts 0)."
+    else:
+        now = "A call is ringing:" if any(c.caller_number == maria.number for c in contacts.ringing()) else "Nobody calls just now. Let ring, for example,"
+        calls = f"{now} {who}. {len(stories.STORIES)} callers with a story wait on the page “Make a ring”."
+    return "\n".join(["", f"Sign in with the password “{settings.DEMO_PASSWORD}” as", *rows, "", calls, ""])

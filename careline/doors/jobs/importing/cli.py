@@ -41,7 +41,7 @@ def main(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         raise Stop("Stopped. What was written stays, and the same command goes on where it stopped.", 130) from None
     if not options.quiet:
-        print(f"{'':12}{'read':>9}{'written':>9}{'unchanged':>11}{'rejected':>10}")
+        print(f"{'':12}{'read':>9}{'good' if options.check else 'written':>9}{'unchanged':>11}{'rejected':>10}")
         for entity, t in tallies.items():
             print(f"{entity:12}{t.read:>9}{t.written:>9}{t.unchanged:>11}{t.rejected:>10}")
         rows = sum(t.read for t in tallies.values())
