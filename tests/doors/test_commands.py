@@ -21,6 +21,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -199,7 +200,7 @@ def test_the_demo_says_how_many_accounts_it_can_make(bare):
 
 def test_whoever_waits_for_the_migrations_is_told_how_many_are_applied(monkeypatch):
     now, said = iter(range(100)), []
-    monkeypatch.setattr(setup.time, "monotonic", lambda: float(next(now)))
+    monkeypatch.setattr(setup, "time", SimpleNamespace(monotonic=lambda: float(next(now))))
     stream = setup.Applied(4, said.append)
     for _ in range(4):
         stream.write("  Applying customers.0001_initial...")

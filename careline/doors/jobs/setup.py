@@ -102,8 +102,10 @@ class Applied:
         self.whole, self.say, self.done, self.told = whole, say, 0, time.monotonic()
 
     def write(self, text: str) -> None:
-        self.done += text.strip() == "OK"
-        if self.say is not None and 0 < self.done < self.whole and time.monotonic() - self.told > 2:
+        if text.strip() != "OK":
+            return
+        self.done += 1
+        if self.say is not None and self.done < self.whole and time.monotonic() - self.told > 2:
             self.told = time.monotonic()
             self.say(f"  {self.done} of {self.whole} applied …")
 
