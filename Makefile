@@ -14,7 +14,7 @@ help:  ## this list
 setup: $(VENV)/.setup  ## the environment in .venv, from requirements.lock (hashes checked)
 
 $(VENV)/bin/python:
-	@[ -n "$(PYTHON)" ] || { echo "Careline needs Python 3.11 or newer. On Debian or Ubuntu: apt install python3 python3-venv"; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "Careline needs Python 3.11 or newer. On Debian or Ubuntu: apt install python3 python3-venv"; exit 1; }
 	@[ -w . ] || { echo "This folder is read-only for you. Copy it to a folder of your own and run make there."; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "Python's venv module is missing. On Debian or Ubuntu: apt install python3-venv"; exit 1; }
 	@echo "Making $(VENV) with $(PYTHON)"
@@ -22,9 +22,11 @@ $(VENV)/bin/python:
 
 # A stamp holds the lock it was made from; touching the lock without changing it installs nothing.
 $(VENV)/.setup: requirements.lock | $(VENV)/bin/python
+	@$(PY) -c 'import pip' 2>/dev/null || { echo "$(VENV) was not finished: making it again"; "$(PYTHON)" -m venv --clear $(VENV); }
 	@if ! cmp -s requirements.lock $@; then \
 		echo "Installing requirements.lock into $(VENV)"; \
-		$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock && \
+		{ $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock || \
+			{ echo "The packages could not be installed: look above. Once the package index can be reached, the same command goes on."; exit 1; }; } && \
 		cp requirements.lock $@ && ln -sf ../../bin/careline $(VENV)/bin/careline; \
 	else touch $@; fi
 

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from pathlib import Path
 
 from careline.doors.jobs.stop import Stop
 
@@ -38,6 +39,19 @@ def _plain_job(module: str, function: str) -> Main:
         return main(options)
 
     return run
+
+
+def _demo_job(options: argparse.Namespace) -> int:
+    """The demo has a house of its own, whatever this one's keys are."""
+    os.environ["CARELINE_DEMO"] = "1"
+    _open_house()
+    main: Main = import_module("careline.doors.jobs.demo.cli").main
+    return main(options)
+
+
+def _import_job(options: argparse.Namespace) -> int:
+    job = _plain_job("importing.reference", "main") if options.fields else _job("importing.cli", "main")
+    return job(options)
 
 
 def _open_house() -> None:
@@ -97,9 +111,9 @@ def parser() -> argparse.ArgumentParser:
         _job("setup", "main"),
         "  careline migrate\n  CARELINE_DATABASE_URL=postgresql://user@host/name careline migrate",
     )
-    command("demo", "fill an empty house with a made-up carrier and serve it", None, "  careline demo\n  careline demo --help")
-    command("import", "read accounts, bills and payments of a carrier from files", None, "  careline import --help")
-    command("export", "write accounts, bills and payments to files", None, "  careline export --help")
+    _demo(command)
+    _import(command)
+    _export(command)
 
     feed = command(
         "feed",
@@ -168,6 +182,77 @@ def parser() -> argparse.ArgumentParser:
     _rulebook(command)
     _guides(command)
     return top
+
+
+def _demo(command: Callable[..., argparse.ArgumentParser]) -> None:
+    demo = command(
+        "demo",
+        "a made-up carrier with people at the desk, 2,000 accounts and 18 months behind them: made once, within a minute or so, and served",
+        _demo_job,
+        "  careline demo\n"
+        "  careline demo --port 8001            when 8000 is taken\n"
+        "  careline demo --reset --no-serve     throw it away, make it new, and do not serve it",
+    )
+    demo.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine only)")
+    demo.add_argument("--port", type=_port, default=8000, help="port to listen on (default: 8000)")
+    demo.add_argument("--no-serve", action="store_true", help="make the data only")
+    demo.add_argument("--reset", action="store_true", help="throw the demo's database away first (nothing that is no demo)")
+    demo.add_argument("--accounts", type=_whole, default=2000, metavar="N", help="how many accounts to make (default: 2000; 0: the people at the desk and no customers)")
+
+
+def _import(command: Callable[..., argparse.ArgumentParser]) -> None:
+    into = command(
+        "import",
+        "customers, accounts, lines, usage, bills, payments and more of a carrier, from CSV or JSON Lines; safe to repeat, to kill and to resume",
+        _import_job,
+        "  careline import --fields                                    which files there may be, and what each field takes\n"
+        "  careline import samples/fernline/mapping.toml --check       read and judge every row, write nothing\n"
+        "  careline import samples/fernline/mapping.toml               a small carrier, with the dirt of real exports\n"
+        "  careline import mapping.toml --folder /srv/export --out /srv/report\n"
+        "\n"
+        "a mapping says which column of a file is which field:\n"
+        "  [accounts]\n"
+        "  file = \"accounts.csv\"             # or .jsonl, .parquet; UTF-8, beside the mapping or in --folder\n"
+        "  [accounts.columns]                # our field = your column\n"
+        "  key = \"ACCOUNT_NO\"\n"
+        "  customer = \"CUST_NO\"\n"
+        "  reference = \"ACCOUNT_NO\"\n"
+        "  opened_on = \"OPENED\"\n"
+        "  [accounts.formats]                # how a day is written, where it is not 2026-01-31\n"
+        "  opened_on = \"%m/%d/%Y\"\n"
+        "  [accounts.values.status]          # your word = ours\n"
+        "  ACT = \"active\"\n"
+        "  [accounts.constants]              # one value for all\n"
+        "  zone = \"America/New_York\"\n"
+        "\n"
+        "every row is written, unchanged, or rejected to rejected-ENTITY.csv with its row, field and reason; report.json\n"
+        "has the totals. Ends with 0 when they reconcile (rows may be rejected), 1 when not, 2 when nothing was begun.",
+    )
+    into.add_argument("mapping", type=Path, nargs="?", help="the mapping file (TOML)")
+    into.add_argument("--folder", type=Path, help="where the files lie (default: beside the mapping)")
+    into.add_argument("--out", type=Path, default=Path("import-report"), help="where rejected rows and report.json go (default: ./import-report)")
+    into.add_argument("--check", action="store_true", help="read and judge every row by itself, write nothing to the house")
+    into.add_argument("--fields", action="store_true", help="print what a mapping may name and what each field takes, and end")
+    into.add_argument("--all", action="store_true", help="MAPPING is the folder of `careline export --all`: a whole house into an empty database")
+    into.add_argument("--quiet", action="store_true", help="say only what went wrong")
+
+
+def _export(command: Callable[..., argparse.ArgumentParser]) -> None:
+    out = command(
+        "export",
+        "this house's customers, accounts, lines, usage, bills and payments as files, with the mapping that takes them in again",
+        _job("exporting.cli", "main"),
+        "  careline export /srv/careline-out\n"
+        "  careline export /srv/careline-out --format jsonl --only accounts,payments\n"
+        "  careline export /srv/nightly --changes /srv/careline-out.memory     what is new or differs since the last time\n"
+        "  careline export --all /srv/whole-house                              everything, for a database of either kind",
+    )
+    out.add_argument("folder", type=Path, help="where the files go (customer data: yours alone); made when it is not there")
+    out.add_argument("--format", choices=("csv", "jsonl", "parquet"), default="csv", help="of the files (default: csv); parquet needs `make setup-parquet`")
+    out.add_argument("--only", metavar="ENTITY[,ENTITY]", help="some of what `careline import --fields` lists, without pins (default: all of these)")
+    out.add_argument("--changes", type=Path, metavar="MEMORY", help="only what is new or differs since the last export with this file, which remembers it")
+    out.add_argument("--all", action="store_true", help="the whole house, for `careline import --all` into an empty database of either kind")
+    out.add_argument("--quiet", action="store_true", help="say only what went wrong")
 
 
 def _bill(command: Callable[..., argparse.ArgumentParser]) -> None:
@@ -407,32 +492,9 @@ def _whole(text: str) -> int:
     return int(text)
 
 
-def _with_own_arguments(name: str, rest: Sequence[str]) -> tuple[Main, argparse.Namespace]:
-    """`import`, `export` and `demo` bring their own arguments; their modules are read only when they are asked for."""
-    if name == "demo":
-        os.environ["CARELINE_DEMO"] = "1"
-    _open_house()
-    from careline.doors.jobs import demos
-
-    folder = {"import": "importing", "export": "exporting"}.get(name, name)
-    if name != "demo" and not {"-h", "--help"} & set(rest):
-        import_module("careline.doors.jobs.setup").check_keys()
-    cli = import_module(f"careline.doors.jobs.{folder}.cli")
-    own = argparse.ArgumentParser(prog=f"careline {name}", description=(cli.__doc__ or "").strip(), formatter_class=RAW)
-    main: Main = cli.main
-    if name == "demo":
-        demos.add_arguments(own)
-        main = demos.around(cli.main)
-    cli.add_arguments(own)
-    return main, own.parse_args(rest)
-
-
 def run(argv: Sequence[str]) -> int:
-    if argv and argv[0] in ("import", "export", "demo"):
-        main, options = _with_own_arguments(argv[0], argv[1:])
-    else:
-        options = parser().parse_args(argv)
-        main = options.main
+    options = parser().parse_args(argv)
+    main: Main = options.main
     return main(options)
 
 

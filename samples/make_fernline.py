@@ -8,11 +8,14 @@ The same seed gives the same files. Names are invented; numbers are of the ficti
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import random
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
+
+from argon2.low_level import Type, hash_secret
 
 HERE = Path(__file__).resolve().parent / "fernline"
 FIRST = ["Ada", "Bilal", "Chiara", "Dmitri", "Esi", "Farah", "Goran", "Hana", "Imani", "Jonas", "Kavya", "Luca", "Mei", "Noor", "Olu", "Petra", "Quinn", "Rosa", "Sven", "Tala"]
@@ -43,6 +46,12 @@ def write(name: str, header: list[str], rows: list[list[Any]]) -> None:
         out.writerows(rows)
 
 
+def pin_hash(account: str, pin: str) -> str:
+    """As the old system kept it: Argon2id of the PIN alone. Lightly, for these PINs stand in the README."""
+    salt = hashlib.sha256(account.encode()).digest()[:16]
+    return hash_secret(pin.encode(), salt, time_cost=1, memory_cost=64, parallelism=1, hash_len=32, type=Type.ID).decode()
+
+
 def main() -> None:
     rng = random.Random(20261124)
     HERE.mkdir(exist_ok=True)
@@ -58,6 +67,7 @@ def main() -> None:
     payments: list[list[Any]] = []
     methods: list[list[Any]] = []
     consents: list[dict[str, Any]] = []
+    pins: list[list[Any]] = []
     number = dict.fromkeys(AREAS, 100)
     for n in range(1, 61):
         first, last = rng.choice(FIRST), rng.choice(LAST)
@@ -73,6 +83,8 @@ def main() -> None:
             people.append([f"A{n:03}", f"X{n:03}", "authorized", "N"])
         methods.append([f"M{n:03}", f"A{n:03}", f"tok-visa-{n:03}-good", "Visa", f"{4000 + n}", "2029-06-30"])
         consents.append({"id": f"K{n:03}", "acct": f"A{n:03}", "topic": "offers", "channel": "sms", "granted": n % 4 != 0, "at": "2025-05-01T10:00:00Z"})
+        if n % 6 != 5:  # some customers never chose a PIN: an empty hash, or no row
+            pins.append([f"A{n:03}", pin_hash(f"A{n:03}", f"{7300 + n}") if n % 6 else "", "2025-03-01T09:00:00Z"])
         mine = []
         for k in range(1 + (n % 3 == 0) + (n % 5 == 0) + (n % 20 == 0)):
             plan = rng.choice(PLANS[:4] if k == 0 else PLANS)
@@ -135,6 +147,9 @@ def main() -> None:
     bill_lines.append(["B9404-1", "B9404", "fee", "Orphan", "", "", "", "1.00", "1.00", 0, ""])  # no such bill
     payments.append(["Y9001", "A001", "R-9001", "twelve", "Visa", "2026-10-20T15:00:00Z", ""])
     payments.append(["Y9002", "A001", "R-9002", "5.00", "Visa", "2026-10-20T15:00:00Z", "Y404"])  # returns nothing known
+    pins.append(["A404", pin_hash("A404", "7777"), "2025-03-01T09:00:00Z"])  # no such account
+    pins.append(["A005", "7305", "2025-03-01T09:00:00Z"])  # a PIN in clear
+    pins.append(["A011", "5f4dcc3b5aa765d61d8327deb882cf99", "2025-03-01T09:00:00Z"])  # a hash of another kind
     methods.append(["M9001", "A001", "4111111111111111", "Visa", "1111", "2029-06-30"])  # a number where a token belongs
 
     write("plans.csv", ["plan_id", "code", "name", "price", "gb"], [[p[0], p[1], p[2], dollars(p[3]), p[4] * 1024 if p[4] else "NULL"] for p in PLANS])
@@ -149,6 +164,7 @@ def main() -> None:
     write("bill_lines.csv", ["id", "bill", "type", "text", "subscriber", "from", "to", "unit", "amount", "rate_ppm", "on_line"], bill_lines)
     write("payments.csv", ["id", "account", "receipt", "amount", "how", "at", "returns"], payments)
     write("methods.csv", ["id", "account", "token", "brand", "last4", "expires"], methods)
+    write("pins.csv", ["account", "hash", "since"], pins)
     with open(HERE / "consents.jsonl", "w", encoding="utf-8") as file:
         file.writelines(json.dumps(c) + "\n" for c in consents)
         file.write('{"id": "K900", "acct": "A001", "topic": "offers", \n')  # cut off

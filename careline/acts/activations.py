@@ -167,7 +167,7 @@ def data_facts(scene: Scene, act: Act, given: AddData) -> dict[str, Any]:
 def plan_facts(scene: Scene, act: Act, given: ChangePlan) -> dict[str, Any]:
     line, plan = line_of(given), customers.plan(given.plan)
     if plan is None:
-        raise refuse("INVALID", "Choose a plan of the list.", fields={"plan": "Choose one."})
+        raise refuse("NOT_FOUND", "Choose a plan of the list.", fields={"plan": "Choose one."})
     return {"plan": {"offered": line is None or plan.pk != line.plan_id, "price": plan.price_minor, "consent": given.consent}}
 
 
@@ -244,7 +244,7 @@ def add_data(act: Act, given: AddData, scene: Scene) -> Done:
     limits = scene.rulebook.limits
     facts = queries.line_facts(given.line, act.at, limits=limits) if line_of(given) else None
     if facts is None:
-        raise refuse("INVALID", "Choose a line of this account.", fields={"line": "Choose one."})
+        raise refuse("NOT_FOUND", "Choose a line of this account.", fields={"line": "Choose one."})
     if facts.data_allowed is None:
         raise refuse("CONFLICT", f"{facts.plan_name} has no data limit. There is nothing to add to.", rule="data-unlimited")
     step = int(limits["data"]["step_mb"])

@@ -95,7 +95,7 @@ def promotion_facts(scene: Scene, act: Act, given: AddPromotion) -> dict[str, An
 def add_promotion(act: Act, given: AddPromotion, scene: Scene) -> Done:
     promotion = _ours(scene, given.account).promotions[given.promotion]
     if given.line is not None and given.line not in {n.pk for n in _lines(given.account)}:
-        raise refuse("INVALID", "Choose a line of this account.", fields={"line": "Choose one."})
+        raise refuse("NOT_FOUND", "Choose a line of this account.", fields={"line": "Choose one."})
     row = operations.add_promotion(
         act=act, account_id=given.account, line_id=given.line, label=promotion.title, amount_minor=promotion.amount, share_ppm=promotion.ppm, months=promotion.months
     )

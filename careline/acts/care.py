@@ -354,7 +354,7 @@ def add_person(act: Act, given: AddPerson, scene: Scene) -> Done:
 def _authorized(given: ChangePerson | EndPerson) -> Any:
     found = care.person_of(given.account, given.person)
     if found is None:
-        raise refuse("INVALID", "Choose somebody who is authorized on this account.", fields={"person": "Choose one."})
+        raise refuse("NOT_FOUND", "Choose somebody who is authorized on this account.", fields={"person": "Choose one."})
     return found
 
 

@@ -96,7 +96,7 @@ def place(act: Act, given: PlaceHold, scene: Scene) -> Done:
     if given.bill is not None:
         number = ledger.numbers_of(given.account, [given.bill]).get(given.bill, "")
         if not number:
-            raise refuse("INVALID", "Choose a bill of this account.", fields={"bill": "Choose one."})
+            raise refuse("NOT_FOUND", "Choose a bill of this account.", fields={"bill": "Choose one."})
     last = given.until
     if last is None and kind.days is not None:
         last = today + timedelta(days=kind.days)

@@ -121,7 +121,7 @@ def _person_on(account_id: int, person_id: int | None) -> int | None:
     if person_id is None:
         return None
     if not any(p.person_id == person_id for p in customers.people_of(account_id)):
-        raise refuse("INVALID", "That person does not speak for this account.", fields={"person": "Choose again."})
+        raise refuse("NOT_FOUND", "That person does not speak for this account.", fields={"person": "Choose again."})
     return person_id
 
 
@@ -298,7 +298,7 @@ def wrap_up(act: Act, given: WrapUp, scene: Scene) -> Done:
     if given.due_on and given.due_on < civil_date(act.at, settings.CARRIER_ZONE):
         raise refuse("INVALID", "A follow-up lies ahead.", fields={"due_on": "Choose a day from today on."})
     if given.owner and (staff.person(given.owner) is None):
-        raise refuse("INVALID", "Choose who keeps the promise.", fields={"owner": "Choose a colleague."})
+        raise refuse("NOT_FOUND", "Choose who keeps the promise.", fields={"owner": "Choose a colleague."})
     contact = operations.close(
         act=act,
         summary=given.summary,
@@ -317,6 +317,8 @@ def hand_over(act: Act, given: HandOver, scene: Scene) -> Done:
         contact, name = operations.withdraw_offer(act=act)
         return Done(f"{contact.reference} no longer offered to {name}", _ref(contact))
     to = staff.person(given.to) if given.to else None
+    if given.to and to is None:
+        raise refuse("NOT_FOUND", "There is no such colleague.", fields={"to": "Choose a colleague."})
     if to is None or not to.is_active or to.role in ("administrator", "agent", "service"):
         raise refuse("INVALID", "Choose a colleague who takes contacts.", fields={"to": "Choose a colleague."})
     contact = operations.offer(act=act, to_id=to.pk, words=given.words)

@@ -38,9 +38,16 @@ class Reverse(Input):
     words: Annotated[str, Field(min_length=1, max_length=400)]
 
 
+def _charge(given: Grant) -> Any:
+    """The charge that was wrong; None when none was named, and for one that is not this account's: the deed refuses that,
+    after authority has spoken."""
+    line = ledger.bill_line(given.bill_line) if given.bill_line else None
+    return line if line is not None and line.bill.account_id == given.account else None
+
+
 def _days(given: Grant, line: Any) -> rules.Days | None:
     """The days that were wrong. Raises Refused when one is missing, or they are not days of that charge."""
-    if given.first is None and given.last is None:
+    if (given.first is None and given.last is None) or (given.bill_line is not None and line is None):
         return None
     if given.first is None or given.last is None:
         missing = "first" if given.first is None else "last"
@@ -57,9 +64,7 @@ def grant_facts(scene: Scene, act: Act, given: Grant) -> dict[str, Any]:
     reason = scene.rulebook.reasons["credit"].get(given.reason)
     if reason is None:
         raise refuse("INVALID", "Choose a reason of the list.", fields={"reason": "Choose one."})
-    line = ledger.bill_line(given.bill_line) if given.bill_line else None
-    if line is not None and line.bill.account_id != given.account:
-        line = None  # a charge of somebody else's says nothing here, also not what is left of it
+    line = _charge(given)
     days = _days(given, line)
     room = queries.room(
         limits=scene.rulebook.limits,
@@ -86,7 +91,7 @@ def grant_facts(scene: Scene, act: Act, given: Grant) -> dict[str, Any]:
             "lineRoom": room.line if room.line is not None else 10**10,
             "daysRoom": days.part(line.amount_minor) if days and line else 10**10,
             "needsLine": reason["evidence"] == Evidence.BILL_LINE,
-            "hasLine": line is not None,
+            "hasLine": given.bill_line is not None,
             "tooOld": line is not None and line.bill.issued_on < oldest,
         }
     }
@@ -112,7 +117,7 @@ OPENING = {
 
 def grant(act: Act, given: Grant, scene: Scene) -> Done:
     policy = scene.rulebook.reasons["credit"][given.reason]
-    days = _days(given, ledger.bill_line(given.bill_line) if given.bill_line else None)
+    days = _days(given, _charge(given))
     row = operations.grant(
         act=act,
         account_id=given.account,

@@ -88,7 +88,7 @@ def _account(given: Any) -> Locks:
 def start(act: Act, given: Start, scene: Scene) -> Done:
     line = customers.line(given.line) if given.line else None
     if given.line and (line is None or line.account_id != given.account):
-        raise refuse("INVALID", "Choose a line of this account.", fields={"line": "Choose one."})
+        raise refuse("NOT_FOUND", "Choose a line of this account.", fields={"line": "Choose one."})
     row = operations.start(
         act=act, account_id=given.account, line_id=given.line, guide=given.guide, digest=scene.rulebook.digest,
         words=given.words, complaint=given.complaint,

@@ -89,7 +89,7 @@ def _bill(account_id: int, bill_id: int) -> str:
     """The bill's number. Raises Refused when it is not this account's."""
     number = queries.numbers_of(account_id, (bill_id,)).get(bill_id)
     if number is None:
-        raise refuse("INVALID", "Choose a bill of this account.", fields={"bill": "Choose a bill of this account."})
+        raise refuse("NOT_FOUND", "Choose a bill of this account.", fields={"bill": "Choose a bill of this account."})
     return number
 
 
@@ -139,7 +139,7 @@ def send_explanation(act: Act, given: SendExplanation, scene: Scene) -> Done:
     numbers = queries.numbers_of(given.account, (given.bill, given.against))
     bill = _bill(given.account, given.bill)
     if given.against not in numbers or given.against == given.bill:
-        raise refuse("INVALID", "Choose an earlier bill of this account.", fields={"against": "Choose an earlier bill of this account."})
+        raise refuse("INVALID" if given.against in numbers else "NOT_FOUND", "Choose an earlier bill of this account.", fields={"against": "Choose an earlier bill of this account."})
     against = numbers[given.against]
     done = Done(f"Bill {bill} explained against {against}: sent to the customer", {"bill": bill, "against": against}, data={"bill": bill, "against": against}, payload={"text": given.text})
     if given.line is None:
@@ -151,7 +151,7 @@ def send_explanation(act: Act, given: SendExplanation, scene: Scene) -> Done:
         return replace(done, say=f"Bill {bill} explained against {against}: sent to the e-mail address of record", data={**done.data, "paper": str(paper.pk)})
     line = customers.line(given.line)
     if line is None or line.account_id != given.account:
-        raise refuse("INVALID", "Choose a number of this account.", fields={"line": "Choose one."})
+        raise refuse("NOT_FOUND", "Choose a number of this account.", fields={"line": "Choose one."})
     if not line.can_text or line.status != "active":
         raise refuse("CONFLICT", "This line takes no texts now. Send it by e-mail, or tell the customer on the call.", rule="line-takes-no-texts")
     tell(act=act, topic="bill_explained", channel="sms", to=line.msisdn, body=f"{settings.CARRIER_NAME}: {given.text}", about=f"bill:{bill}", account_id=given.account)

@@ -101,8 +101,11 @@ NUMBERS = {"payment.least": "limits.toml:payment.least", "payment.most": "limits
 def begin_take(act: Act, given: Take, scene: Scene) -> Done:
     need("PAYMENTS", NOTE)
     method = queries.method(given.method)
-    if method is None or method.account_id != given.account or not method.is_active:
-        raise refuse("INVALID", "Choose a saved method of this account.", fields={"method": "Choose one."})
+    if method is None or method.account_id != given.account:
+        raise refuse("NOT_FOUND", "Choose a saved method of this account.", fields={"method": "Choose one."})
+    if not method.is_active:
+        raise refuse("CONFLICT", f"{method.brand} …{method.last_four} is no longer saved. Choose another, or send a payment link.", rule="method-gone",
+                     way_on=(WayOn("Send a payment link", "payments.send_link"),))  # fmt: skip
     if method.expires_on and method.expires_on < operations.carrier_day(act.at):
         raise refuse("CONFLICT", f"{method.brand} …{method.last_four} has expired. Send a payment link instead.",
                      way_on=(WayOn("Send a payment link", "payments.send_link"),))
@@ -160,8 +163,10 @@ def settle_take(act: Act, work: Mapping[str, Any], answer: Answer, scene: Scene)
 
 
 def send_link(act: Act, given: SendLink, scene: Scene) -> Done:
-    line = next((x for x in customers.numbers_of_record(given.account) if x.pk == given.line and x.can_text), None)
+    line = next((x for x in customers.numbers_of_record(given.account) if x.pk == given.line), None)
     if line is None:
+        raise refuse("NOT_FOUND", "Choose a number of this account that takes texts.", fields={"line": "Choose one."})
+    if not line.can_text:
         raise refuse("INVALID", "Choose a number of this account that takes texts.", fields={"line": "Choose one that takes texts."})
     return _send(act, scene, given.account, given.amount, line.msisdn, guest=False)
 

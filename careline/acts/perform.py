@@ -63,7 +63,7 @@ def perform(
     why: str = "",
     at: datetime | None = None,
 ) -> Outcome:
-    """Do one act for a principal. `key` is the request key: the same key and input twice is one deed and one answer.
+    """Do one act for a principal. `key` is the request key: the same key, input, basis and why twice is one deed and one answer.
 
     `at` is now unless the demo carrier lives through its past. Raises KeyError for a code that is not in the table.
     """
@@ -87,7 +87,7 @@ def _perform(kind: ActType, data: Mapping[str, Any] | Input, who: Who, key: str,
     if not 8 <= len(key) <= 80 or not key.isprintable():
         say = "Send a request key of 8 to 80 characters that you have not used before."
         return Outcome("invalid", say, refusal=Refusal("INVALID", say, fields={"key": say}))
-    digest = _digest(kind, given)
+    digest = _digest(kind, given, basis, why)
     for attempt in (1, 2):
         try:
             outcome, pending = _first(kind, given, digest, who, key, basis, why, at)
@@ -254,9 +254,11 @@ def refusal_of(code: str, verdict: Verdict, rulebook: Rulebook, who: Who, who_co
     if verdict.fault and authority.roles_with(code):  # of an act that is newer than the rulebook nobody has the role
         log.error("authority could not answer for %s: %s", code, verdict.fault)
         return Refusal("AUTHORITY", "The policy could not be asked, so the answer is no. Tell your administrator.", rule="fault")
-    if not verdict.rules:
-        roles = authority.roles_with(code)
-        return Refusal("AUTHORITY", "Your role does not have this act.", rule="not-your-role", cite="authority.cedar", who_could=roles)
+    roles = authority.roles_with(code)
+    # Whoever deals with no customer is not told to have the contact handed over first: no move of theirs leads there.
+    outside = who.role not in roles and who.role not in authority.roles_with("view.contact")
+    if outside or not verdict.rules:
+        return Refusal("AUTHORITY", "Your role does not have this act.", rule="not-your-role", cite="authority.cedar: its permits name who has which act", who_could=roles)
     first: Rule = verdict.rules[0]
     ways = tuple(WayOn(label, act) for label, act in first.ways)
     return passable(Refusal("AUTHORITY", first.say, rule=first.id, cite=first.cite, who_could=tuple(who_could()), way_on=ways), who, rulebook)
@@ -429,10 +431,10 @@ def _shown(done: Done) -> dict[str, Any]:
     return {k: v for k, v in done.show.items() if k in ("credit", "payment", "arrangement", "contact", "request", "link", "charge", "order", "outage", "hold")}
 
 
-def _digest(kind: ActType, given: Input) -> str:
-    """What a request key is bound to. Secret fields are left out: not even their digest is kept."""
+def _digest(kind: ActType, given: Input, basis: BasisRef, why: str) -> str:
+    """What a request key is bound to: all that was sent. Secret fields are left out: not even their digest is kept."""
     secret = {n for n in type(given).model_fields if isinstance(getattr(given, n), SecretStr)}
-    body = journal_rules.canonical([kind.code, given.model_dump(mode="json", exclude=secret)])
+    body = journal_rules.canonical([kind.code, given.model_dump(mode="json", exclude=secret), basis.kind, basis.id, why])
     return hmac.new(settings.DIGEST_KEY, body.encode(), hashlib.sha256).hexdigest()
 
 
@@ -450,6 +452,7 @@ _PLAIN = {
     "string_too_short": "This is needed.",
     "too_short": "Choose at least one.",
     "greater_than": "Give a number above {gt}.",
+    "less_than": "There is no such id.",
     "less_than_equal": "That is too much; at most {le}.",
     "string_too_long": "That is too long; at most {max_length} characters.",
     "extra_forbidden": "This act has no such field.",

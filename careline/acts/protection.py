@@ -72,7 +72,7 @@ def separate_line(act: Act, given: SeparateLine, scene: Scene) -> Done:
     policy_of(scene)
     lines = {n.pk: n for n in customers.lines_of(given.account) if n.status != LineStatus.CANCELLED}
     if not set(given.lines) <= set(lines):
-        raise refuse("INVALID", "Choose lines of this account.", fields={"lines": "Choose one or more."})
+        raise refuse("NOT_FOUND", "Choose lines of this account.", fields={"lines": "Choose one or more."})
     if set(given.lines) == set(lines):
         say = "That is every line there is. Change who may speak for the account instead, and lock it."
         raise refuse("CONFLICT", say, fields={"lines": say})

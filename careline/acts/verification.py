@@ -231,7 +231,7 @@ def send_code(act: Act, given: SendCode, scene: Scene) -> Done:
     policy = scene.rulebook.verification["code"]
     line = customers.line(given.line)
     if line is None or line.account_id != given.account or line.status not in ("active", "suspended"):
-        raise refuse("INVALID", "Choose a number of record of this account.", fields={"line": "Choose one."})
+        raise refuse("NOT_FOUND", "Choose a number of record of this account.", fields={"line": "Choose one."})
     if not line.can_text:
         raise refuse("CONFLICT", "This line takes no texts. Call it back instead.")
     _refuse_if_locked(act, given.account, "code", scene)
@@ -268,7 +268,7 @@ def call_back(act: Act, given: CallBack, scene: Scene) -> Done:
     policy = scene.rulebook.verification["callback"]
     line = customers.line(given.line)
     if line is None or line.account_id != given.account or line.status not in ("active", "suspended"):
-        raise refuse("INVALID", "Choose a number of record of this account.", fields={"line": "Choose one."})
+        raise refuse("NOT_FOUND", "Choose a number of record of this account.", fields={"line": "Choose one."})
     _count(act, given.account, "callback", scene)
     operations.begin_call_back(act=act, account_id=given.account, line_id=line.pk, minutes=policy["minutes"])
     # The number is for whoever dials it now: shown, kept neither in the outcome nor in the journal.

@@ -1,13 +1,26 @@
-"""PIN hashes: Argon2id over the PIN mixed with a pepper that lives outside the database, because a PIN is short."""
+"""PIN hashes: Argon2id over the PIN mixed with a pepper that lives outside the database, because a PIN is short.
+
+A hash that another system made of the PIN alone is kept with its last part under the pepper, so that what stands in the
+database cannot be tried against ten thousand PINs by whoever copies it.
+"""
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 import hmac
+import re
 from functools import lru_cache
 
 from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
+from argon2.exceptions import HashingError, InvalidHashError, VerificationError
+from argon2.low_level import Type, hash_secret_raw
+
+ADOPTED = "$adopted"
+THEIRS = re.compile(r"\$argon2id\$v=19\$m=([0-9]{1,7}),t=([0-9]{1,3}),p=([0-9]{1,3})\$([A-Za-z0-9+/]{11,64})\$([A-Za-z0-9+/]{16,86})")
+OURS = re.compile(r"\$adopted\$m=([0-9]+),t=([0-9]+),p=([0-9]+),l=([0-9]+)\$([A-Za-z0-9+/]+)\$([0-9a-f]{64})")
+MOST_KIB, MOST_ROUNDS, MOST_LANES = 262_144, 20, 16  # what checking a PIN may take of this machine
 
 
 @lru_cache(maxsize=1)
@@ -31,8 +44,46 @@ def hashed_lightly(pin: str, pepper: bytes) -> str:
     return PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(_mixed(pin, pepper))
 
 
+def adopted(theirs: str, pepper: bytes) -> str:
+    """What this house keeps of a hash that another system made of the PIN alone ($argon2id$v=19$…). The same hash is always
+    kept the same. Raises ValueError in words for anything else."""
+    if re.fullmatch(r"[0-9 ]{3,12}", theirs):
+        raise ValueError("a PIN in clear: an export must carry its hash only")
+    found = THEIRS.fullmatch(theirs)
+    if found is None:
+        raise ValueError("not an Argon2id hash of the PIN ($argon2id$v=19$...): leave it out, and the customer verifies another way")
+    memory, rounds, lanes = (int(n) for n in found.group(1, 2, 3))
+    if not (8 * lanes <= memory <= MOST_KIB and 1 <= rounds <= MOST_ROUNDS and 1 <= lanes <= MOST_LANES):
+        raise ValueError(f"an Argon2id hash that takes too much to check: at most m={MOST_KIB}, t={MOST_ROUNDS}, p={MOST_LANES}, and m 8 for each p")
+    try:
+        tag = _bytes(found[5])
+        _bytes(found[4])
+    except binascii.Error:
+        raise ValueError("an Argon2id hash that is cut off") from None
+    return f"{ADOPTED}$m={memory},t={rounds},p={lanes},l={len(tag)}${found[4]}${hmac.new(pepper, tag, hashlib.sha256).hexdigest()}"
+
+
+def _bytes(text: str) -> bytes:
+    """Base64 as Argon2 writes it: without the padding."""
+    return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+
+
+def _matches_adopted(stored: str, pin: str, pepper: bytes) -> bool:
+    found = OURS.fullmatch(stored)
+    if found is None:
+        return False
+    memory, rounds, lanes, length = (int(n) for n in found.group(1, 2, 3, 4))
+    try:
+        tag = hash_secret_raw(pin.encode(), _bytes(found[5]), time_cost=rounds, memory_cost=memory, parallelism=lanes, hash_len=length, type=Type.ID)
+    except (HashingError, binascii.Error):
+        return False
+    return hmac.compare_digest(hmac.new(pepper, tag, hashlib.sha256).hexdigest(), found[6])
+
+
 def matches(stored: str, pin: str, pepper: bytes) -> bool:
     """Whether a PIN is the one behind a hash; False too for a hash that cannot be read."""
+    if stored.startswith(ADOPTED):
+        return _matches_adopted(stored, pin, pepper)
     try:
         return hasher().verify(stored, _mixed(pin, pepper))
     except (VerificationError, InvalidHashError):

@@ -31,6 +31,11 @@ class Refusal:
     way_on: tuple[WayOn, ...] = ()
     fields: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def at_fields(self) -> bool:
+        """What was typed or chosen is wrong: a page says it at its field, and offers no other way."""
+        return self.code == "INVALID" or (self.code == "NOT_FOUND" and bool(self.fields))
+
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
 

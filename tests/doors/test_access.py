@@ -33,6 +33,7 @@ from careline.domain.ledger.models import Bill, Paper, PaperBytes, Payment
 from careline.domain.rulebook import queries as rulebooks
 from careline.domain.staff import operations as staff_operations
 from careline.doors import access
+from careline.doors.api import app as api
 from tests import people
 from tests.people import TUESDAY, Desk, key
 
@@ -851,3 +852,23 @@ def test_the_administrator_sees_no_customer_data_anywhere(house, maria, monkeypa
     for code, (typed, _) in ACTS.items():
         response = ada.do(contact, code, **{k: v for k, v in typed.items() if "{" not in v})
         assert response.status_code == 403 and not seen_in(response, secrets), code
+
+
+def test_the_administrators_token_does_nothing_with_a_customer_and_is_told_nothing(house, maria):
+    contact = hold_contact(house["ana"], maria, "verified")
+    asked = ask_for_a_credit(contact, house["ana"])
+    known = {**known_of(maria), "credit": "CR-0000001-3", "request": asked.pk, "colleague": house["ben"].pk, "note": 1, "walk": 1}
+    secrets = secrets_of(maria) | {"name": "Okafor", "reference": "A-0104822"}
+    _, secret = staff_operations.issue_token(act=people.carrier_act(), staff_id=house["ada"].pk, label="test", scope="*", expires_at=TUESDAY + timedelta(days=9))
+    before = Outbox.objects.count(), Note.objects.count()
+    for code in api.api_acts():
+        if code.startswith(("staff.", "rulebook.")):
+            continue
+        for basis in ({"kind": "contact", "id": str(contact.pk)}, {"kind": "request", "id": str(asked.pk)}, None):
+            typed = {k: v.format(**known) for k, v in ACTS.get(code, ({}, ""))[0].items()}
+            response = Client(raise_request_exception=False).post(
+                f"/api/acts/{code}", {"basis": basis, "input": {"account": str(maria.pk), **typed}}, content_type="application/json",
+                headers={"Authorization": f"Bearer {secret}", "Idempotency-Key": key()},
+            )  # fmt: skip
+            assert response.status_code in (403, 404, 422) and not seen_in(response, secrets), (code, basis, response.content)
+    assert (Outbox.objects.count(), Note.objects.count()) == before

@@ -390,6 +390,10 @@ def test_a_role_without_the_act_is_told_who_has_it(house):
     tom = Caller(token_of(house["tom"])[1])
     body = no(tom.act("staff.add", username="x1", name="X", role="trainee"), 403, "AUTHORITY")
     assert body["rule"] == "not-your-role" and body["who_could"] == ["administrator", "job"]
+    contact = Caller(token_of(house["ana"])[1]).must("contacts.open", channel="chat")["show"]["id"]
+    ada = Caller(token_of(house["ada"])[1])
+    for answer in (ada.get(f"/contacts/{contact}"), ada.act("contacts.hold", basis={"kind": "contact", "id": contact})):
+        assert no(answer, 403, "AUTHORITY")["rule"] == "not-your-role", "a hand-over would help nobody whose role sees no customer"
     ring = Caller(token_of(people.hire("pbx", "Telephone system", "service"))[1])
     ring.must("contacts.ring", caller_number="+12065550188")
     assert no(ring.get("/find", q="Maria"), 403, "AUTHORITY")["rule"] == "not-your-role"
@@ -416,6 +420,33 @@ def test_unknown_things_are_404(ana, maria):
     no(ana.act("staff.sign_in"), 404, "NOT_FOUND")
     for address in ("/", "/nothing", "/acts/", "/contacts/1/", "/docs/x"):
         no(ana.get(address), 404, "NOT_FOUND")
+
+
+NAMED = {  # what an input names by its id, beside the account, and what else the act wants
+    "credits.grant": ("bill_line", {"amount": 100, "reason": "goodwill"}), "payments.take": ("method", {"amount": 500}),
+    "payments.send_link": ("line", {"amount": 500}), "lines.set_feature": ("line", {"feature": "roaming", "on": True, "consent": 0}),
+    "contacts.send_code": ("line", {}), "contacts.call_back": ("line", {}), "ledger.print_bill": ("bill", {}), "contacts.pin_note": ("note", {"pinned": True}),
+    "contacts.identify": ("person", {}), "contacts.hand_over": ("to", {"words": "x"}), "customers.end_person": ("person", {"words": "x"}),
+    "diagnosis.start": ("line", {"guide": "no_service"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("code", NAMED)
+def test_what_an_input_names_and_nobody_has_and_what_another_account_has_are_404_alike(ana, maria, code):
+    other = people.open_account("Otto Berg", "+12065550199", "A-0104900", today=timezone.localdate())
+    theirs = {
+        "bill_line": BillLine.objects.filter(bill__account=other).first(), "method": other.payment_methods.first(), "line": other.lines.first(),
+        "bill": other.bills.first(), "person": other.people.first().person, "note": None, "to": None,
+    }  # fmt: skip
+    ana.take(maria)
+    field, more = NAMED[code]
+    given = {**more, **({} if code == "contacts.hand_over" else {"account": str(maria.pk)})}
+    answers = [no(ana.act(code, **given, **{field: "999999"}), 404, "NOT_FOUND")]
+    if theirs[field] is not None:
+        answers.append(no(ana.act(code, **given, **{field: str(theirs[field].pk)}), 404, "NOT_FOUND"))
+    assert all(a == answers[0] for a in answers)
+    assert field in answers[0]["fields"] or code == "contacts.pin_note"
+    assert not Grant.objects.exists()
 
 
 def test_a_colleagues_contact_is_refused_with_its_rule(ana, house, maria):
@@ -452,8 +483,11 @@ def test_the_same_key_is_one_deed_and_one_answer(ana, maria):
     first, again = ana.act("credits.grant", key_=mine, **given), ana.act("credits.grant", key_=mine, **given)
     assert first.status_code == again.status_code == 200 and first.json() == again.json()
     assert Grant.objects.count() == 1
-    no(ana.act("credits.grant", key_=mine, **{**given, "amount": 600}), 422, "KEY_REUSED")
-    assert Grant.objects.count() == 1
+    for other in ({**given, "amount": 600}, {**given, "why": "for another reason"}, {**given, "basis": None}):
+        body = no(ana.act("credits.grant", key_=mine, **other), 422, "KEY_REUSED")
+        assert body["rule"] == "key-reused"
+    no(ana.act("contacts.note", key_=mine, account=str(maria.pk), text="x"), 422, "KEY_REUSED")
+    assert Grant.objects.count() == 1 and not Note.objects.exists()
     refused = key()
     twice = [ana.act("credits.grant", key_=refused, **{**given, "amount": 9000}) for _ in range(2)]
     assert no(twice[0], 403, "AUTHORITY") == no(twice[1], 403, "AUTHORITY")
@@ -546,6 +580,26 @@ def test_wrong_content_type_method_and_size(ana):
         assert answer.status_code == 405 and answer["Allow"] == "POST"
         assert answer["Content-Type"] == "application/problem+json"
     assert ana.http.post("/api/me", headers=ana.headers)["Allow"] == "GET"
+
+
+def test_a_body_in_chunks_is_asked_for_its_length(ana):
+    """A server reads no body without one: it would be an empty one, and the answer about something else."""
+    sent = {**ana.headers, "Idempotency-Key": key(), "Transfer-Encoding": "chunked"}
+    answer = ana.http.generic("POST", "/api/acts/contacts.open", b"", content_type="application/json", headers=sent)
+    no(answer, 411, "LENGTH")
+
+
+def test_every_sentence_about_a_field_is_plain(ana, maria):
+    ana.take(maria)
+    answers = [
+        ana.get("/find"), ana.get("/find", q=""), ana.get("/find", q="x" * 101), ana.raw("contacts.open", "{}", **{"Idempotency-Key": "ü" * 9}), ana.raw("contacts.open", "{}", **{"Idempotency-Key": None}),
+        ana.raw("contacts.open", '{"why": 5, "basis": "x", "input": []}'), ana.raw("contacts.open", json.dumps({"why": "x" * 401, "input": {}})),
+        ana.act("contacts.note", basis={"kind": "contact", "id": "9" * 30}, account="1", text="x"), ana.act("contacts.note", basis={"kind": "contact", "id": "0"}, account="1", text="x"),
+        ana.act("credits.grant", account="9" * 30, amount=500, reason="goodwill"), ana.act("contacts.note", basis={"kind": "job", "id": "1"}, account="1", text="x"),
+    ]  # fmt: skip
+    for answer in answers:
+        said = list(answer.json()["fields"].values())
+        assert said and not [s for s in said for word in ("String", "Input should", "pattern", "Field required", "valid dictionary", "{") if word in s], said
 
 
 @pytest.mark.parametrize("text", ["a\x00b", "\ud800"])

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -13,17 +14,21 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 import urllib.parse
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from careline.carriers import PORTS
+from careline.doors.jobs import setup
+from careline.doors.jobs.importing.fields import ENTITIES
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVER = os.environ.get("CARELINE_DATABASE_URL", "")
@@ -157,12 +162,50 @@ def one_line(done: subprocess.CompletedProcess[str]) -> str:
 
 @pytest.mark.once
 @pytest.mark.parametrize("words", [
-    (), ("serve",), ("migrate",), ("demo",), ("import",), ("verify-journal",), ("anchor",), ("worker",), ("user",),
-    ("user", "add"), ("token", "issue"), ("rulebook", "activate"),
+    (), ("serve",), ("migrate",), ("demo",), ("import",), ("export",), ("verify-journal",), ("anchor",), ("worker",), ("user",), ("token",),
 ])  # fmt: skip
-def test_help_is_there_for_a_stranger(bare, words):
+def test_help_is_there_for_a_stranger_with_an_example_and_makes_nothing(bare, words):
     out = bare.must(*words, "--help")
-    assert out.startswith("usage: careline") and len(out) > 150
+    assert out.startswith("usage: careline") and re.search(r"examples:\n  (\S+=\S+ )?careline", out)
+    assert not list(bare.home.iterdir()), "who reads the help has made no house yet"
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("words", [("user", "add"), ("token", "issue"), ("rulebook", "activate")])
+def test_every_verb_has_help_too(bare, words):
+    assert bare.must(*words, "--help").startswith("usage: careline " + " ".join(words))
+
+
+@pytest.mark.once
+def test_the_help_of_the_import_leads_to_every_field(bare):
+    """The mapping that the help shows can be read, and the list names all that a mapping may name."""
+    shown = bare.must("import", "--help").partition("which field:\n")[2].partition("\n\n")[0]
+    found = tomllib.loads(shown)["accounts"]
+    assert {*found["columns"], *found["constants"]} >= {name for name, field in ENTITIES["accounts"].items() if field.needed}
+    told = bare.must("import", "--fields")
+    for entity, fields in ENTITIES.items():
+        part = told.partition(f"[{entity}]  ")[2].partition("\n\n")[0].splitlines()
+        assert len(part[0]) > 10 and [line.split()[0] for line in part[1:]] == list(fields), entity
+        assert {line.split()[0] for line in part[1:] if line[18:].startswith("needed")} == {n for n, f in fields.items() if f.needed}
+        assert all(len(line) > 42 for line in part[1:]), "what it takes, too"
+    done = bare.run("import")
+    assert done.returncode == 2 and "--help" in one_line(done)
+
+
+@pytest.mark.once
+def test_the_demo_says_how_many_accounts_it_can_make(bare):
+    done = bare.run("demo", "--no-serve", "--accounts", "3")
+    assert done.returncode == 2 and "story accounts" in one_line(done)
+
+
+def test_whoever_waits_for_the_migrations_is_told_how_many_are_applied(monkeypatch):
+    now, said = iter(range(100)), []
+    monkeypatch.setattr(setup, "time", SimpleNamespace(monotonic=lambda: float(next(now))))
+    stream = setup.Applied(4, said.append)
+    for _ in range(4):
+        stream.write("  Applying customers.0001_initial...")
+        stream.write(" OK\n")
+    assert said == ["  3 of 4 applied …"]
 
 
 @pytest.mark.once
@@ -669,7 +712,7 @@ def test_the_demo_has_a_folder_of_its_own_below_that_of_ones_own_house(tmp_path)
     ours.must("migrate")
     add(ours, "ada", "administrator")
     made = ours.must("demo", "--no-serve", "--accounts", "0")
-    assert f"in {tmp_path / 'var' / 'demo'}" in made and "Everybody" not in ours.must("user", "list")
+    assert f"in {tmp_path / 'var' / 'demo'}" in made and "no customers" in made and "ringing" not in made and "Everybody" not in ours.must("user", "list")
     made = ours.must("demo", "--no-serve", "--reset", "--accounts", "0")
     assert f"The demo's database in {tmp_path / 'var' / 'demo'} is gone." in made and "Made in" in made
     assert "Making" not in ours.must("demo", "--no-serve", "--accounts", "0")

@@ -16,7 +16,7 @@ from django.test.utils import CaptureQueriesContext
 from careline.domain.approvals.models import Request
 from careline.domain.contacts.models import Contact, Draft, FollowUp, Note
 from careline.domain.credits.models import Grant
-from careline.domain.customers.models import AccountPerson, Device, Line, Person
+from careline.domain.customers.models import AccountPerson, Customer, Device, Line, Person
 from careline.domain.journal import queries as journal
 from careline.domain.journal.models import Line as JournalLine
 from careline.domain.journal.models import Outbox, Payload, RequestKey
@@ -68,6 +68,12 @@ def text_of(response) -> str:
 
 
 # ---------------------------------------------------------------- works
+
+
+def test_a_customer_whose_name_the_import_made_up_is_marked(ana, maria):
+    assert "made up by the import" not in text_of(ana.get(ana.here))
+    Customer.objects.filter(pk=maria.customer_id).update(synthetic=True)
+    assert "name and number made up by the import" in text_of(ana.get(ana.here))
 
 
 def test_home_greets_and_says_what_waits(house, maria, clock):

@@ -7,7 +7,6 @@ import ast
 import re
 import shlex
 from functools import cache
-from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,6 @@ import pytest
 from careline import __main__ as command_line
 from careline.acts import table
 from careline.domain.credits.rules import TaxLine, parts
-from careline.doors.jobs import demos
 from careline.foundation.policy import actions
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -124,12 +122,6 @@ def commands() -> dict[str, argparse.ArgumentParser]:
     for name, parser in below(command_line.parser()).items():
         found[name] = parser
         found |= {f"{name} {verb}": inner for verb, inner in below(parser).items()}
-    for name, folder in (("import", "importing"), ("export", "exporting"), ("demo", "demo")):
-        own = argparse.ArgumentParser(prog=name)
-        if name == "demo":
-            demos.add_arguments(own)
-        import_module(f"careline.doors.jobs.{folder}.cli").add_arguments(own)
-        found[name] = own
     return found
 
 
@@ -148,8 +140,7 @@ def named_in_table(page: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("page", [README, OPERATE], ids=lambda p: p.name)
-def test_every_command_of_a_table_is_one_with_help(page, capsys, monkeypatch):
-    monkeypatch.setenv("CARELINE_DEMO", "0")  # `demo` sets it; this puts it back
+def test_every_command_of_a_table_is_one_with_help(page, capsys):
     names = named_in_table(page)
     assert len(names) >= 9
     for name in names:

@@ -347,7 +347,7 @@ def test_a_person_who_is_ended_is_a_stranger_at_once_in_the_middle_of_their_call
     ana.must("customers.end_person", account=maria.pk, person=julio, words="They parted")
     assert his.act("payments.send_link", account=maria.pk, amount=500, line=maria.lines.get().pk).refusal.rule == "stranger"
     assert customers.find("julio", 5)[0] == [] and [p.person.name for p in customers.people_of(maria.pk)] == ["Maria Okafor"]
-    assert ana.act("customers.end_person", account=maria.pk, person=julio).refusal.code == "INVALID"
+    assert ana.act("customers.end_person", account=maria.pk, person=julio).refusal.code == "NOT_FOUND"
     again = ana.must("customers.add_person", account=maria.pk, name="Julio Okafor-Reyes")
     assert int(again.show["person"]) != julio, "what was ended stays ended; he was added anew"
 
@@ -369,7 +369,7 @@ def test_a_day_that_is_over_a_name_that_is_there_and_the_holder_are_refused_in_w
         assert ana.act(code, account=maria.pk, person=holder).refusal.fields == {"person": "Choose one."}
     other = open_account("Joe Lind", "+14155550199", "A-0104823")
     joe = AccountPerson.objects.get(account=other).person_id
-    assert ana.act("customers.end_person", account=maria.pk, person=joe).refusal.code == "INVALID"
+    assert ana.act("customers.end_person", account=maria.pk, person=joe).refusal.code == "NOT_FOUND"
 
 
 # ---------------------------------------------------------------- how they are served

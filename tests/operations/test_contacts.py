@@ -183,7 +183,7 @@ def test_a_right_that_ended_is_a_strangers(ana, maria):
 
 def test_the_wrong_account_was_open_and_the_right_one_is_proven_anew(ana, maria, joe):
     person = joe.people.get().person_id
-    assert ana.act("contacts.identify", account=joe.pk, person=maria.people.get().person_id).refusal.code == "INVALID"
+    assert ana.act("contacts.identify", account=joe.pk, person=maria.people.get().person_id).refusal.code == "NOT_FOUND"
     done = ana.must("contacts.identify", account=joe.pk, person=person)
     assert "moved to this account" in done.say and level(ana) == Level.IDENTIFIED
     contact = Contact.objects.get()
@@ -264,7 +264,7 @@ def test_a_line_that_is_gone_proves_nothing_and_is_no_way_on(greeted, maria):
     line = maria.lines.get()
     Line.objects.update(status="cancelled")
     for code in ("contacts.send_code", "contacts.call_back"):
-        assert greeted.act(code, account=maria.pk, line=line.pk).refusal.code == "INVALID"
+        assert greeted.act(code, account=maria.pk, line=line.pk).refusal.code == "NOT_FOUND"
     assert greeted.act("contacts.check_pin", account=maria.pk, pin="0000").refusal.way_on == ()
     assert Contact.objects.get().proven == ()
 
@@ -338,7 +338,7 @@ def test_a_code_works_for_its_own_account_only(greeted, maria, joe):
     code = sent_code(greeted, maria)
     greeted.must("contacts.identify", account=joe.pk, person=joe.people.get().person_id)
     assert greeted.act("contacts.check_code", account=joe.pk, code=code).refusal.code == "NOT_PROVEN"
-    assert greeted.act("contacts.send_code", account=joe.pk, line=maria.lines.get().pk).refusal.code == "INVALID"
+    assert greeted.act("contacts.send_code", account=joe.pk, line=maria.lines.get().pk).refusal.code == "NOT_FOUND"
 
 
 def test_three_codes_go_out_in_a_contact_and_any_of_them_works(greeted, maria):

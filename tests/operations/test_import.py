@@ -12,9 +12,10 @@ from django.conf import settings
 from django.db.models import Sum
 
 from careline.domain.customers import queries as customers
-from careline.domain.customers.models import Account, Customer, Line, Plan
+from careline.domain.customers.models import Account, Customer, Line, Pin, Plan
 from careline.domain.customers.operations import IMPORTED
 from careline.domain.journal import queries as journal
+from careline.domain.journal.models import Line as JournalLine
 from careline.domain.ledger import queries as ledger
 from careline.domain.ledger.models import Allocation, Bill, BillLine, Entry, Payment, PaymentMethod
 from careline.doors.jobs.importing import fields, mapping, run
@@ -45,7 +46,7 @@ def test_the_sample_carrier_comes_in_and_its_totals_reconcile(house, fernline):
     assert all(t.holds for t in tallies.values())
     assert {e: t.rejected for e, t in tallies.items()} == {
         "plans": 0, "devices": 2, "customers": 3, "persons": 2, "accounts": 5, "people": 1, "lines": 5, "usage": 2,
-        "methods": 1, "consents": 1, "bills": 2, "bill_lines": 2, "payments": 2,
+        "methods": 1, "consents": 1, "pins": 3, "bills": 2, "bill_lines": 2, "payments": 2,
     }
     assert json.loads((fernline / "out" / "report.json").read_text())["accounts"]["written"] == Account.objects.count() == 60
     assert not list(journal.verify())
@@ -70,7 +71,7 @@ def test_the_same_files_again_change_nothing(house, fernline):
     first = bring_in(fernline)
     counts = (Entry.objects.count(), Allocation.objects.count(), BillLine.objects.count())
     second = bring_in(fernline)
-    assert all(t.written == 0 and t.unchanged == first[e].written for e, t in second.items())
+    assert all(t.written == 0 and t.unchanged == first[e].written + first[e].unchanged for e, t in second.items())
     assert counts == (Entry.objects.count(), Allocation.objects.count(), BillLine.objects.count())
 
 
@@ -144,6 +145,33 @@ def test_a_contact_is_handled_on_what_was_imported(house, fernline):
     assert done.show["total"] > 500  # the imported tax line is taken back with it
     ana.must("contacts.end")
     ana.must("contacts.wrap_up", summary="Credited", disposition="resolved", root_cause="billing_error")
+
+
+def test_a_customer_verifies_by_the_pin_that_the_old_system_had(house, fernline):
+    bring_in(fernline)
+    account = Account.objects.get(reference="A-7000001")
+    ana = Desk(house["ana"])
+    ana.contact = int(ana.must("contacts.open", account=account.pk, person=customers.people_of(account.pk)[0].person_id).show["id"])
+    assert ana.act("contacts.check_pin", account=account.pk, pin="7302").refusal.code == "NOT_PROVEN"
+    ana.must("contacts.check_pin", account=account.pk, pin="7301")
+    lines = [line.content["say"] for line in JournalLine.objects.filter(chain__name=f"account:{account.pk}")]
+    assert "Imported 1 PIN" in lines
+
+
+def test_a_row_without_a_hash_leaves_the_pin_that_is_here_and_one_in_clear_is_kept_nowhere(house, fernline):
+    bring_in(fernline)
+    assert rejected(fernline, "pins") == {
+        "52": ("account", "there is no account with the key A404 (not in the files, or rejected)"),
+        "53": ("hash", "a PIN in clear: an export must carry its hash only"),
+        "54": ("hash", "not an Argon2id hash of the PIN ($argon2id$v=19$...): leave it out, and the customer verifies another way"),
+    }
+    assert "7305" not in (fernline / "out" / "rejected-pins.csv").read_text()
+    held = Pin.objects.get(account__source_key="A001").hash
+    lines = (fernline / "pins.csv").read_text(encoding="utf-8-sig").splitlines()
+    (fernline / "pins.csv").write_text("\n".join([lines[0], "A001,,2026-01-01T00:00:00Z", 'A002,"7302', "A003,7303,2026-01-01T00:00:00Z,x"]) + "\n")
+    tally = bring_in(fernline, "again")["pins"]
+    assert (tally.unchanged, tally.rejected) == (1, 1) and Pin.objects.get(account__source_key="A001").hash == held
+    assert "7302" not in (fernline / "again" / "rejected-pins.csv").read_text()
 
 
 def test_a_check_writes_nothing(house, fernline):

@@ -521,14 +521,16 @@ def test_a_tax_is_not_credited_by_itself(house, maria):
     assert done.refusal.code == "INVALID" and "goes back with the charge" in done.refusal.say and not Grant.objects.exists()
 
 
-def test_a_charge_of_another_account_is_no_evidence(house, maria):
+def test_a_charge_of_another_account_and_one_that_nobody_has_are_one_and_the_same_no(house, maria):
     joe = open_account("Joe Lind", "+12065550199", "A-0104823")
     theirs = BillLine.objects.filter(bill__account=joe, kind="plan").last()
     ana = Desk(house["ana"]).take_call(maria)
-    no = ana.act("credits.grant", account=maria.pk, amount=500, reason="billing_error", bill_line=theirs.pk)
-    assert no.refusal.rule == "credit-needs-line"
-    gesture = ana.act("credits.grant", account=maria.pk, amount=500, reason="goodwill", bill_line=theirs.pk)
-    assert gesture.refusal.code == "INVALID" and not Grant.objects.exists()
+    for charge in (theirs.pk, 999_999):
+        for reason in ("billing_error", "goodwill"):
+            for days in ({}, {"first": "2026-10-05", "last": "2026-10-09"}):
+                no = ana.act("credits.grant", account=maria.pk, amount=500, reason=reason, bill_line=charge, **days)
+                assert (no.refusal.code, no.refusal.say) == ("NOT_FOUND", "There is no such charge on this account's bills."), no
+    assert not Grant.objects.exists()
 
 
 @pytest.mark.parametrize(("issued", "who", "rule"), [

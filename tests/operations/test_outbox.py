@@ -10,8 +10,10 @@ import pytest
 from careline.carriers import messenger
 from careline.domain.journal import operations as journal
 from careline.domain.journal.models import Line, Outbox
+from careline.domain.journal.queries import timeline
+from careline.domain.journal.rules import account_chain
 from careline.doors.jobs.worker import send_due
-from tests.people import TUESDAY, carrier_act
+from tests.people import TUESDAY, carrier_act, open_account
 
 MARIA = "+12065550188"
 
@@ -101,9 +103,20 @@ def test_a_carrier_that_is_down_is_tried_again_later_and_later(house, carrier, c
     assert (message.state, message.body, message.to) == ("failed", "", "0188")
     assert "try 8; it is given up" in caplog.text
     line = Line.objects.get(code="messages.give_up")
-    assert (line.chain.name, line.outcome, line.content["say"]) == ("house", "refused", "Gave up a message after 8 tries: one time code")
+    assert (line.chain.name, line.outcome, line.content["say"]) == ("house", "refused", "Never sent, one time code by sms: given up after 8 tries")
     assert line.content["data"] == {"message": str(message.pk), "about": message.about}
     assert "481516" not in line.text and MARIA not in line.text
+
+
+def test_whoever_serves_the_customer_next_sees_what_never_came(house, carrier):
+    maria = open_account()
+    carrier.down = OSError("down")
+    queue("Pay here", account_id=maria.pk, expires_at=at(minutes=10))
+    queue("Your receipt", account_id=maria.pk)
+    for minutes in (0.1, 1, 3, 11):
+        send_due(at=at(minutes=minutes), through=carrier)
+    shown = [(line.outcome, line.say) for line in timeline(account_chain(maria.pk), limit=9)]
+    assert shown == [("refused", "Never sent, one time code by sms: given up after 3 tries, its time is over")], "the other is still tried"
 
 
 def test_it_arrives_once_the_carrier_is_back(house, carrier):

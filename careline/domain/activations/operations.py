@@ -47,7 +47,7 @@ def ask(
     """Write an order down before the network hears of it. What cannot be done as the line stands is refused here."""
     line = customer_queries.line(line_id)
     if line is None or line.account_id != account_id:
-        raise refuse("INVALID", "Choose a line of this account.", fields={"line": "Choose one."})
+        raise refuse("NOT_FOUND", "Choose a line of this account.", fields={"line": "Choose one."})
     waiting = queries.in_flight(line_id)
     if waiting is not None:
         raise refuse(

@@ -29,9 +29,9 @@ def grant(
 ) -> Grant:
     """Credit an account: the grant, its tax lines, its ledger entry, and what it uses of the granter's day."""
     line = ledger_queries.bill_line(bill_line_id) if bill_line_id else None
+    if bill_line_id and (line is None or line.bill.account_id != account_id):
+        raise refuse("NOT_FOUND", "There is no such charge on this account's bills.", fields={"bill_line": "Choose a charge of this account."})
     if line is not None:
-        if line.bill.account_id != account_id:
-            raise refuse("INVALID", "That charge is on another account's bill.", fields={"bill_line": "Choose a charge of this account."})
         if line.kind == LineKind.TAX:  # alone it would be booked as a credit, and the tax be owed to the state still
             raise refuse("INVALID", "That is a tax: it goes back with the charge that it is on.", fields={"bill_line": "Choose the charge that was taxed."})
         if ledger_queries.was_corrected(line.bill_id):

@@ -293,7 +293,7 @@ def release(*, attachment: str, at: datetime) -> int:
 
 
 def give_up_held(*, attachment: str, at: datetime) -> int:
-    """Give up the messages whose attachment will never be there, each with a line on the house's chain. Returns how many."""
+    """Give up the messages whose attachment will never be there, each with a line on its account's chain. Returns how many."""
     rows = list(Outbox.objects.select_for_update(no_key=True).filter(state="held", attachment=attachment).order_by("pk"))
     for message in rows:
         message.gave_up()
@@ -304,8 +304,9 @@ def give_up_held(*, attachment: str, at: datetime) -> int:
 def take_due(*, at: datetime, most: int = 20) -> list[Outbox]:
     """Lease the messages that are due: each is pushed a minute away first, so that a crash repeats it, never loses it.
 
-    A message whose time has passed (an old one-time code) is dropped instead; one that was tried eight times is given up,
-    with a line on the house's chain that says what it was about and nothing of its words.
+    A message whose time has passed (an old one-time code) is dropped instead; one that was tried eight times is given up. Either
+    leaves a line on its account's chain (a guest's on the house's), so that whoever serves the customer next sees that it never
+    came: what it was about and nothing of its words.
     """
     given_up = []
     with transaction.atomic():
@@ -318,6 +319,7 @@ def take_due(*, at: datetime, most: int = 20) -> list[Outbox]:
         for message in due:
             if message.expires_at and message.expires_at <= at:
                 message.state, message.body, message.subject = "expired", "", ""
+                given_up.append(_given_up(message, at, "its time is over"))
             elif message.tries >= TRIES:
                 message.gave_up()
                 given_up.append(_given_up(message, at))
@@ -330,10 +332,12 @@ def take_due(*, at: datetime, most: int = 20) -> list[Outbox]:
     return leased
 
 
-def _given_up(message: Outbox, at: datetime) -> rules.Entry:
+def _given_up(message: Outbox, at: datetime, why: str = "") -> rules.Entry:
     act = Act(OUTBOX, at, "", f"outbox-{message.pk}", NO_BASIS)
-    say = f"Gave up a message after {message.tries} tries: {message.topic.replace('_', ' ')}"
-    return rules.Entry(rules.HOUSE, act, "messages.give_up", "refused", say, {"message": str(message.pk), "about": message.about})
+    tries = "before it was tried" if not message.tries else f"after {message.tries} tries" if message.tries > 1 else "after one try"
+    say = f"Never sent, {message.topic.replace('_', ' ')} by {message.channel}: given up {tries}{', ' if why else ''}{why}"
+    chain = rules.account_chain(message.account_id) if message.account_id is not None else rules.HOUSE
+    return rules.Entry(chain, act, "messages.give_up", "refused", say, {"message": str(message.pk), "about": message.about})
 
 
 def put_off(*, message: Outbox, until: datetime, why: str) -> None:

@@ -38,7 +38,7 @@ from careline.domain.rulebook import queries as rulebooks
 from careline.domain.staff import queries as staff
 from careline.doors.api import shapes
 from careline.doors.api.problems import CODES, SCHEMA, Problem, answered, documented, problem
-from careline.doors.api.reading import StrictParser, keepable, too_large, unkeepable
+from careline.doors.api.reading import StrictParser, keepable, too_large, unkeepable, unmeasured
 from careline.doors.web.render import page
 from careline.foundation.refusal import Refusal, Refused
 
@@ -175,6 +175,8 @@ class Api(NinjaAPI):
 def _plain_spoken(view: Callable[..., Any]) -> Callable[..., Any]:
     def spoken(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         try:
+            if unmeasured(request):
+                raise problem("LENGTH")
             if too_large(request):
                 raise problem("TOO_LARGE")
             response = view(request, *args, **kwargs)
@@ -243,16 +245,21 @@ def _on_invalid(request: HttpRequest, fault: ValidationError) -> HttpResponse:
     for error in fault.errors:
         where, *loc = (str(part) for part in error["loc"])
         if where == "header":
-            return answered(Refusal("KEY_MISSING", CODES["KEY_MISSING"][2], fields={"Idempotency-Key": error["msg"]}))
+            return answered(Refusal("KEY_MISSING", CODES["KEY_MISSING"][2], fields={"Idempotency-Key": "8 to 80 visible characters without spaces."}))
         if where == "body" and error["type"] == "missing" and len(loc) == 1:
             return answered(Refusal("BODY", CODES["BODY"][2]))  # nothing was sent
         loc = loc[1:] if where == "body" else loc
         name = ".".join(loc) or where
-        fields.setdefault(name if keepable(name) else where, _PLAIN.get(error["type"]) or error["msg"])
+        plain = _PLAIN.get(error["type"], "").format(**error.get("ctx", {}))
+        fields.setdefault(name if keepable(name) else where, plain or error["msg"].removeprefix("Value error, "))
     return answered(Refusal("INVALID", f"Look at {', '.join(fields)}.", fields=fields))
 
 
-_PLAIN = {"missing": "This is needed.", "extra_forbidden": "There is no such field."}
+_PLAIN = {
+    "missing": "This is needed.", "extra_forbidden": "There is no such field.", "literal_error": "Choose one of: {expected}.",
+    "string_too_short": "This is needed.", "string_too_long": "That is too long; at most {max_length} characters.", "string_type": "Give text.",
+    "dict_type": "Give an object.", "model_type": "Give an object.", "model_attributes_type": "Give an object.", "greater_than": "There is no such id.", "less_than": "There is no such id.",
+}
 
 
 @api.exception_handler(OperationalError)
@@ -280,11 +287,11 @@ KEY = Annotated[
     Header(
         alias="Idempotency-Key",
         pattern=r"^[\x21-\x7e]{8,80}$",
-        description="New for each deed. The same key and input again is the same deed and the same answer.",
+        description="New for each deed. The same key and body again is the same deed and the same answer; with another body it is refused.",
     ),
 ]
 ACT_CODES = (
-    "BODY", "KEY_MISSING", "TOKEN", "AUTHORITY", "BASIS_MISMATCH", "SCOPE", "NOT_FOUND", "CONFLICT", "TOO_LARGE",
+    "BODY", "KEY_MISSING", "TOKEN", "AUTHORITY", "BASIS_MISMATCH", "SCOPE", "NOT_FOUND", "CONFLICT", "LENGTH", "TOO_LARGE",
     "CONTENT_TYPE", "INVALID", "CARD_NUMBER", "KEY_REUSED", "TOO_MANY",
 )
 MORE_CODES = {

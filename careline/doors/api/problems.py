@@ -24,6 +24,7 @@ CODES: dict[str, tuple[int, str, str]] = {
     "METHOD": (405, "Not this method", "The Allow header lists what this address takes."),
     "CONFLICT": (409, "Not as things stand", "Read the contact again and decide anew; a new try needs a new key."),
     "NETWORK": (409, "The network refused", "Nothing was changed and nothing is charged. The sentence says why; a new try needs a new key."),
+    "LENGTH": (411, "The length is missing", "Send Content-Length. A body in chunks is not read."),
     "TOO_LARGE": (413, "The request is too large", "At most 64 KiB."),
     "CONTENT_TYPE": (415, "Not JSON", "Send Content-Type: application/json."),
     "INVALID": (422, "Look at the fields", "`fields` says which and why. No key was used up unless the act itself answered."),

@@ -16,6 +16,11 @@ MOST_BYTES = 64 * 1024
 DEEPEST = 20
 
 
+def unmeasured(request: HttpRequest) -> bool:
+    """A body that does not say how long it is (in chunks) is not read: whatever it holds would be taken for nothing."""
+    return "HTTP_TRANSFER_ENCODING" in request.META and not request.META.get("CONTENT_LENGTH")
+
+
 def too_large(request: HttpRequest) -> bool:
     """By what it says of itself, before a byte of it is read. (A server reads no more than the request says.)"""
     size = request.META.get("CONTENT_LENGTH") or "0"

@@ -1,4 +1,4 @@
-"""`careline demo`: prepare the house, let the demo module fill it when it is empty, and serve it.
+"""The house of `careline demo`: made ready before it is filled, and thrown away when that was asked.
 
 What the made-up carrier consists of, and the sign-in names, stand in `doors/jobs/demo`.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from django.conf import settings
@@ -21,39 +20,23 @@ from careline.settings import home
 ANOTHER = "PORT={0} make demo, or careline demo --port {0}"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
-    parser.add_argument("--port", type=int, default=8000, help="port to listen on (default: 8000)")
-    parser.add_argument("--no-serve", action="store_true", help="make the data only")
-    parser.add_argument("--reset", action="store_true", help="throw the demo's database away first")
-
-
-def around(fill: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
-    """The demo module's own main, with a migrated house before it and the desk after it."""
-
-    def main(options: argparse.Namespace) -> int:
-        if not options.no_serve:
-            serving.check_port(options.host, options.port, ANOTHER)
-        if options.reset:
-            reset()
-            if home() != settings.HOME:  # the demo of an older version is gone from ./var
-                _begin_again(options)
-        if not houses.is_demo() and houses.is_own():
-            raise Stop(
-                f"{settings.HOME} is a house of somebody's own, and the made-up carrier needs an empty one. "
-                "Leave CARELINE_HOME and CARELINE_DATABASE_URL out, and the demo takes a folder of its own."
-            )
-        setup.migrate(say=print)
-        if digest := setup.newer_rulebook():
-            print(f"Rulebook: {digest[:12]} of this version is in force.")
-        write_mark()
-        code = fill(options)
-        connection.close()
-        if code or options.no_serve:
-            return code
-        return serving.serve(host=options.host, port=options.port)
-
-    return main
+def prepare(options: argparse.Namespace) -> None:
+    """A migrated house that may be filled, and a port to serve it on; with `reset` what was there is thrown away."""
+    if not options.no_serve:
+        serving.check_port(options.host, options.port, ANOTHER)
+    if options.reset:
+        reset()
+        if home() != settings.HOME:  # the demo of an older version is gone from ./var
+            _begin_again(options)
+    if not houses.is_demo() and houses.is_own():
+        raise Stop(
+            f"{settings.HOME} is a house of somebody's own, and the made-up carrier needs an empty one. "
+            "Leave CARELINE_HOME and CARELINE_DATABASE_URL out, and the demo takes a folder of its own."
+        )
+    setup.migrate(say=print)
+    if digest := setup.newer_rulebook():
+        print(f"Rulebook: {digest[:12]} of this version is in force.")
+    write_mark()
 
 
 def _begin_again(options: argparse.Namespace) -> None:

@@ -8,6 +8,7 @@ import os
 import tempfile
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 from django.conf import settings
@@ -62,14 +63,14 @@ def check_keys() -> None:
     )
 
 
-def migrate(say: object = None) -> list[str]:
+def migrate(say: Callable[[str], None] | None = None) -> list[str]:
     """Bring database, guards, rulebook and static files up to date. Returns what had to be done."""
     check_keys()
     done: list[str] = []
 
     def tell(text: str) -> None:
         done.append(text)
-        if callable(say):
+        if say is not None:
             say(text)
 
     waiting = unapplied()
@@ -77,9 +78,9 @@ def migrate(say: object = None) -> list[str]:
     if first is not None:
         first.check()  # before anything is built
     if waiting:
-        if callable(say):
+        if say is not None:
             say(f"Database: {waiting} migrations to apply …")
-        call_command("migrate", verbosity=0, interactive=False)
+        call_command("migrate", verbosity=1, interactive=False, no_color=True, stdout=Applied(waiting, say))
         tell("Database: up to date.")
     if settings.CACHES["default"]["LOCATION"] not in connection.introspection.table_names():
         call_command("createcachetable", verbosity=0)
@@ -92,6 +93,27 @@ def migrate(say: object = None) -> list[str]:
     if collect_static():
         tell("Static files: collected.")
     return done
+
+
+class Applied:
+    """Takes Django's own words about its migrations, and says every two seconds how many of them are applied."""
+
+    def __init__(self, whole: int, say: Callable[[str], None] | None) -> None:
+        self.whole, self.say, self.done, self.told = whole, say, 0, time.monotonic()
+
+    def write(self, text: str) -> None:
+        if text.strip() != "OK":
+            return
+        self.done += 1
+        if self.say is not None and self.done < self.whole and time.monotonic() - self.told > 2:
+            self.told = time.monotonic()
+            self.say(f"  {self.done} of {self.whole} applied …")
+
+    def flush(self) -> None:
+        """Nothing is kept back."""
+
+    def isatty(self) -> bool:
+        return False
 
 
 def unapplied() -> int:

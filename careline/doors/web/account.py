@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
+from django.conf import settings
 from django.http import Http404, HttpRequest
 from django.urls import reverse
 from django.utils import timezone
@@ -298,6 +299,8 @@ class ContactPage:
             flags.append({"text": "protected: confirm nothing to anybody else", "state": "risk"})
         if seen and row.account.staff_marked:
             flags.append({"text": "staff account", "state": "risk"})
+        if seen and customer.synthetic and not settings.DEMO:  # in the demo everybody is
+            flags.append({"text": "name and number made up by the import", "state": ""})
         if seen and self.row.account.status != "active":
             flags.append({"text": self.row.account.status, "state": "bad"})
         return {

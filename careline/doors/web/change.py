@@ -263,7 +263,7 @@ def _forms(request: HttpRequest, row: Any, outcome: Outcome | None, wrong: list[
         filled = {"rulebook.propose": propose, "rulebook.second": second}.get(code)
         if filled is not None:
             forms.refilled(filled, request.POST.dict(), outcome, [])
-        elif outcome.refusal is not None and outcome.refusal.code != "INVALID":
+        elif outcome.refusal is not None and not outcome.refusal.at_fields:
             refusal = forms.shown_refusal(outcome.refusal, [])
         else:
             error = " ".join(outcome.refusal.fields.values()) if outcome.refusal and outcome.refusal.fields else outcome.say

@@ -93,7 +93,7 @@ def refilled(shape: dict[str, Any], data: Mapping[str, Any], outcome: Outcome, w
         item["error"] = errors.pop(item["name"], None)
     # A field that is not on the form (a hidden one, a whole-form rule) says it at the top.
     rest = " ".join(errors.values())
-    if outcome.status == "refused" and no is not None and no.code != "INVALID":
+    if outcome.status == "refused" and no is not None and not no.at_fields:
         shape["refusal"] = shown_refusal(no, way_on)
     elif rest or not any(f["error"] for f in shape["fields"]):
         shape["error"] = rest or outcome.say

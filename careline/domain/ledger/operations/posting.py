@@ -117,11 +117,13 @@ def allocate(*, act: Act, account_id: int, entry_id: int, bill_id: int, amount_m
     """Let a credit or payment pay one bill: from what of it is not applied, or from another bill that it pays. What is open
     after that is paid by other money that waits, the oldest bill first."""
     entry = queries.entry_of(account_id, entry_id)
-    if entry is None or entry.amount_minor >= 0 or entry.taken_back or entry.kind == rules.EntryKind.BILL_CORRECTED:
+    if entry is None:
+        raise refuse("NOT_FOUND", "There is no such payment or credit on this account.", fields={"entry": "Choose one."})
+    if entry.amount_minor >= 0 or entry.taken_back or entry.kind == rules.EntryKind.BILL_CORRECTED:
         raise refuse("INVALID", "Choose a payment or credit of this account that stands.", fields={"entry": "Choose one."})
     bills = {b.id: b for b in queries.bills_of(account_id)}
     if bill_id not in bills:
-        raise refuse("INVALID", "Choose a bill of this account.", fields={"bill": "Choose one."})
+        raise refuse("NOT_FOUND", "Choose a bill of this account.", fields={"bill": "Choose one."})
     if amount_minor > bills[bill_id].open_minor:
         raise refuse("CONFLICT", f"Of that bill {shown(bills[bill_id].open_minor)} is open.", fields={"amount": "At most what is open of the bill."})
     if from_bill_id is None:

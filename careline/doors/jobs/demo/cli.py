@@ -1,7 +1,4 @@
-"""A made-up carrier, Fernline Wireless, with people at the desk, two thousand accounts and eighteen months behind them.
-
-Made once, within a minute; a second `careline demo` starts at once on what is there, `--reset` makes it new.
-"""
+"""`careline demo`: a made-up carrier, with people at the desk, two thousand accounts and eighteen months behind them."""
 
 from __future__ import annotations
 
@@ -12,32 +9,28 @@ from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
+from careline.domain.contacts import queries as contacts
+from careline.domain.customers import queries as customers
 from careline.domain.staff.rules import ROLE_TITLES
-from careline.doors.jobs import demos, houses, setup
+from careline.doors.jobs import demos, houses, serving, setup
 from careline.doors.jobs.demo import making, stories
 from careline.doors.jobs.stop import Stop
 from careline.foundation import phone
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--accounts", type=_count, default=making.ACCOUNTS, metavar="N", help=f"how many accounts to make (default: {making.ACCOUNTS}; 0: the people at the desk and no customers)"
-    )
-
-
-def _count(text: str) -> int:
-    if not text.isdigit() or (int(text) and not len(stories.STORIES) <= int(text) <= 50_000):
-        raise argparse.ArgumentTypeError(f"give 0, or a number from {len(stories.STORIES)} (the story accounts) to 50000")
-    return int(text)
+MOST = 50_000  # accounts
 
 
 def main(options: argparse.Namespace) -> int:
-    """Fill the house when it is empty or half made, and say who may sign in. `demos.around` migrates before and serves after."""
+    """Fill the house when it is empty or half made, say who may sign in, and serve it."""
+    if options.accounts and not len(stories.STORIES) <= options.accounts <= MOST:
+        raise Stop(f"--accounts: give 0, or a number from {len(stories.STORIES)} (the story accounts) to {MOST}.", 2)
+    demos.prepare(options)
     if making.state() != "made":
         with houses.alone():
             fill(options)
     print(who_signs_in())
-    return 0
+    connection.close()
+    return 0 if options.no_serve else serving.serve(host=options.host, port=options.port)
 
 
 def fill(options: argparse.Namespace) -> None:
@@ -66,7 +59,10 @@ def who_signs_in() -> str:
     """The sign-in names and the password, for the terminal."""
     rows = [f"  {username:<8}{ROLE_TITLES[role]:<24}{name}" for username, name, role, _ in making.PEOPLE if role not in ("agent", "service")]
     maria = stories.BY_KEY["maria"]
-    return "\n".join([
-        "", f"Sign in with the password “{settings.DEMO_PASSWORD}” as", *rows, "",
-        f"A call is ringing: {maria.title}, {phone.shown(maria.number)}, PIN {maria.pin}. {len(stories.STORIES)} callers with a story wait on the page “Make it ring”.", "",
-    ])  # fmt: skip
+    who = f"{maria.title}, {phone.shown(maria.number)}, PIN {maria.pin}"
+    if customers.living_line(maria.number) is None:
+        calls = "There are no customers in it (--accounts 0)."
+    else:
+        now = "A call is ringing:" if any(c.caller_number == maria.number for c in contacts.ringing()) else "Nobody calls just now. Let ring, for example,"
+        calls = f"{now} {who}. {len(stories.STORIES)} callers with a story wait on the page “Make it ring”."
+    return "\n".join(["", f"Sign in with the password “{settings.DEMO_PASSWORD}” as", *rows, "", calls, ""])

@@ -36,7 +36,6 @@ PEOPLE = (
     ("eva", "Eva Lindqvist", "expert", "North"), ("lena", "Lena Park", "lead", "North"), ("sam", "Sam Osei", "supervisor", "North"),
     ("ada", "Ada Brandt", "administrator", ""), ("fern", "Fern", "agent", ""), ("payments-provider", "Payment provider", "service", ""),
 )  # fmt: skip
-ACCOUNTS = 2000
 SLICE = 200
 BEGUN, MADE = "demo.begin", "demo.made"
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
@@ -51,7 +50,7 @@ def state() -> str:
     return "none"
 
 
-def make(*, now: datetime, accounts: int = ACCOUNTS, say: Say = lambda _: None) -> Run:
+def make(*, now: datetime, accounts: int, say: Say = lambda _: None) -> Run:
     """Make the whole carrier as of `now`. The same day and number give the same accounts, money and stories; no accounts
     are the people at the desk alone."""
     rng = Random(SEED)
@@ -64,10 +63,13 @@ def make(*, now: datetime, accounts: int = ACCOUNTS, say: Say = lambda _: None) 
             hashes = _hashes()
             clock("the people at the desk")
             _write_past(run, accounts, hashes, say=clock)
-            lived = _live(run, count=accounts // 5)
+            lived = _live(run, count=accounts // 5, say=clock)
             clock(f"{lived} contacts of the last 30 days, and {len(stories.STORIES)} story accounts")
         _mark(run, MADE, f"The demo carrier is made: {accounts} accounts")
     return run
+
+
+QUIET = 2.0  # seconds after which somebody who waits is told how far it is
 
 
 def _clock(say: Say) -> Say:
@@ -140,8 +142,12 @@ def _write_past(run: Run, accounts: int, hashes: dict[str, str], say: Say) -> li
     carrier.number_documents(houses, *numbers)
     say(f"{len(houses)} accounts drafted")
     written: list[Known] = []
+    told = time.monotonic()
     for start in range(0, len(houses), SLICE):
         written += _write(run, houses[start : start + SLICE], plans, hashes)
+        if time.monotonic() - told > QUIET:
+            told = time.monotonic()
+            say(f"{len(written)} accounts written …")
     say(f"{sum(len(k.lines) for k in written)} lines, {bills} bills and {payments} payments written")
     run.known = dict(zip(named, written, strict=False))
     run.ordinary = written[len(named) :]
@@ -169,11 +175,15 @@ def _write(run: Run, houses: list[House], plans: dict[str, int], hashes: dict[st
 _NINE = datetime(2000, 1, 1, 9).time()  # noqa: DTZ001 - a time of day
 
 
-def _live(run: Run, count: int) -> int:
+def _live(run: Run, count: int, say: Say) -> int:
     """The last 30 days in the order in which they happened, then the last hours, then now."""
     deeds = [*traffic.plan(run, count if run.ordinary else 0), *stories.plan(run), *_nights(run)]
-    for _, live in sorted(deeds, key=lambda d: d[0]):
+    told = time.monotonic()
+    for at, live in sorted(deeds, key=lambda d: d[0]):
         live()
+        if time.monotonic() - told > QUIET:
+            told = time.monotonic()
+            say(f"living through {at:%B} {at.day} …")
     stories.recent(run)
     stories.present(run)
     return len(deeds) + 3

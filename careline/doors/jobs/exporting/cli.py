@@ -5,22 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from pathlib import Path
 
 from django.utils import timezone
 
 from careline.doors.jobs import wholes
-from careline.doors.jobs.exporting import files, run
+from careline.doors.jobs.exporting import run
 from careline.doors.jobs.stop import Stop
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", type=Path, help="where the files go (customer data: yours alone); made when it is not there")
-    parser.add_argument("--format", choices=files.FORMATS, default="csv", help="of the files (default: csv); parquet needs `make setup-parquet`")
-    parser.add_argument("--only", metavar="ENTITY[,ENTITY]", help=f"some of {', '.join(run.KNOWN)} (default: all of these)")
-    parser.add_argument("--changes", type=Path, metavar="MEMORY", help="only what is new or differs since the last export with this file, which remembers it")
-    parser.add_argument("--all", action="store_true", help="the whole house, for `careline import --all` into an empty database of either kind")
-    parser.add_argument("--quiet", action="store_true", help="say only what went wrong")
 
 
 def main(options: argparse.Namespace) -> int:

@@ -5,22 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from pathlib import Path
 
 from django.utils import timezone
 
 from careline.doors.jobs import houses, wholes
 from careline.doors.jobs.importing import mapping, run
 from careline.doors.jobs.stop import Stop
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("mapping", type=Path, help="the mapping file (TOML): which column is which field; see samples/fernline/mapping.toml")
-    parser.add_argument("--folder", type=Path, help="where the files lie (default: beside the mapping)")
-    parser.add_argument("--out", type=Path, default=Path("import-report"), help="where rejected rows and report.json go (default: ./import-report)")
-    parser.add_argument("--check", action="store_true", help="read and judge every row by itself, write nothing to the house")
-    parser.add_argument("--all", action="store_true", help="MAPPING is the folder of `careline export --all`: a whole house into an empty database")
-    parser.add_argument("--quiet", action="store_true", help="say only what went wrong")
 
 
 def _whole(options: argparse.Namespace) -> int:
@@ -33,6 +23,8 @@ def _whole(options: argparse.Namespace) -> int:
 def main(options: argparse.Namespace) -> int:
     """Import and print the totals. 0: they reconcile; 1: they do not; 2: nothing was begun, and why."""
     houses.refuse_in_the_demo()
+    if options.mapping is None:
+        raise Stop("Name the mapping file: careline import MAPPING. What it holds: careline import --help", 2)
     if options.all:
         return _whole(options)
     sources = mapping.load(options.mapping, options.folder)
@@ -46,8 +38,10 @@ def main(options: argparse.Namespace) -> int:
         tallies = run.run(sources, out=options.out, at=timezone.now(), check=options.check, say=say)
     except OSError as fault:
         raise Stop(f"{fault.filename or options.out}: {fault.strerror}.", 2) from None
+    except KeyboardInterrupt:
+        raise Stop("Stopped. What was written stays, and the same command goes on where it stopped.", 130) from None
     if not options.quiet:
-        print(f"{'':12}{'read':>9}{'written':>9}{'unchanged':>11}{'rejected':>10}")
+        print(f"{'':12}{'read':>9}{'good' if options.check else 'written':>9}{'unchanged':>11}{'rejected':>10}")
         for entity, t in tallies.items():
             print(f"{entity:12}{t.read:>9}{t.written:>9}{t.unchanged:>11}{t.rejected:>10}")
         rows = sum(t.read for t in tallies.values())

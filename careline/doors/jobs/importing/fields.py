@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import available_timezones
 
-from careline.foundation import cards, phone, sim
+from careline.foundation import cards, phone, pins, sim
 from careline.foundation.calendar import add_months
 from careline.foundation.money import parsed
 
@@ -146,8 +146,8 @@ def iccid(raw: str, form: str) -> str:
 
 
 def pin_hash(raw: str, form: str) -> str:
-    if not raw.startswith("$argon2id$"):
-        raise ValueError("not a PIN hash of ours ($argon2id$...); leave it empty, and the customer verifies another way")
+    """A hash that the other system made of the PIN alone; the import keeps it under this house's pepper."""
+    pins.adopted(raw, b"")
     return raw
 
 
@@ -159,14 +159,17 @@ def kind_of_use(raw: str, form: str) -> str:
     return word
 
 
-def one_of(*words: str) -> Callable[[str, str], str]:
-    def read(raw: str, form: str) -> str:
-        word = raw.strip().lower()
-        if word not in words:
-            raise ValueError(f"not one of {', '.join(words)}")
-        return word
+class OneOf:
+    """Reads one of these words."""
 
-    return read
+    def __init__(self, *words: str) -> None:
+        self.words = words
+
+    def __call__(self, raw: str, form: str) -> str:
+        word = raw.strip().lower()
+        if word not in self.words:
+            raise ValueError(f"not one of {', '.join(self.words)}")
+        return word
 
 
 COUNT = r"([0-9]{1,12}|[0-9]{1,3}(,[0-9]{3}){1,3})"
@@ -174,15 +177,15 @@ COUNT = r"([0-9]{1,12}|[0-9]{1,3}(,[0-9]{3}){1,3})"
 READERS: dict[str, Callable[[str, str], Any]] = {
     "text": text, "key": text, "money": money, "minor": minor, "whole": whole, "decimal": decimal, "boolean": boolean,
     "day": day, "moment": moment, "zone": zone, "number": number, "contact_number": number, "imei": imei, "iccid": iccid, "pin": pin_hash,
-    "line_status": one_of("active", "suspended", "cancelled", "pending"),
-    "account_status": one_of("active", "suspended", "closed"),
-    "right": one_of("holder", "authorized"),
+    "line_status": OneOf("active", "suspended", "cancelled", "pending"),
+    "account_status": OneOf("active", "suspended", "closed"),
+    "right": OneOf("holder", "authorized"),
     "usage_kind": kind_of_use,
-    "bill_line_kind": one_of("plan", "usage", "fee", "equipment", "discount", "one_off", "tax", "other"),
-    "sim_kind": one_of("sim", "esim"),
-    "sim_state": one_of("active", "inactive", "blocked"),
-    "customer_kind": one_of("individual", "organization"),
-    "method_kind": one_of("card", "ach"),
+    "bill_line_kind": OneOf("plan", "usage", "fee", "equipment", "discount", "one_off", "tax", "other"),
+    "sim_kind": OneOf("sim", "esim"),
+    "sim_state": OneOf("active", "inactive", "blocked"),
+    "customer_kind": OneOf("individual", "organization"),
+    "method_kind": OneOf("card", "ach"),
 }
 
 optional = {"needed": False}
@@ -219,7 +222,7 @@ ENTITIES: dict[str, dict[str, Field]] = {
                 "brand": Field("text", most=30), "last_four": Field("text", most=4), "expires_on": Field("day", **optional), "is_active": Field("boolean", False, True)},
     "consents": {"key": Field("key", most=80), "account": Field("key", most=80), "topic": Field("text", most=40), "channel": Field("text", most=10),
                  "granted": Field("boolean"), "at": Field("moment"), "source": Field("text", False, "import", most=60)},
-    "pins": {"account": Field("key", most=80), "hash": Field("pin"), "set_at": Field("moment")},
+    "pins": {"account": Field("key", most=80), "hash": Field("pin", False, "", most=200), "set_at": Field("moment")},
     "bills": {"key": Field("key", most=80), "account": Field("key", most=80), "number": Field("text", most=40), "period_start": Field("day"), "period_end": Field("day"),
               "issued_on": Field("day"), "due_on": Field("day"), "total": Field("money"), "corrects": Field("key", **optional, most=80)},
     "bill_lines": {"key": Field("key", most=80), "bill": Field("key", most=80), "kind": Field("bill_line_kind"), "label": Field("text"), "line": Field("key", **optional, most=80),
@@ -271,7 +274,7 @@ class Cell(dict[str, Any]):
             found = self._reader(value, self._form)
         except ValueError as fault:
             raise Fault(self._name, f"{fault}") from None
-        if isinstance(found, str) and len(found) > field.most and field.kind != "pin":
+        if isinstance(found, str) and len(found) > field.most:
             raise Fault(self._name, f"longer than {field.most} characters")
         if field.kind == "whole" and found > (limit := MOST_COUNT if field.most == 160 else field.most):
             raise Fault(self._name, f"above {limit}")

@@ -24,6 +24,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 
 from careline.acts.perform import bare_facts
@@ -37,6 +38,7 @@ from careline.doors.jobs.importing.fields import IDENTITY, Fault, column
 from careline.doors.jobs.importing.mapping import Reader, Row, Source
 from careline.doors.jobs.pace import Pace
 from careline.doors.jobs.stop import Stop
+from careline.foundation import pins
 from careline.foundation.act import NO_BASIS, Act, Who
 from careline.foundation.authority import Question
 from careline.foundation.cards import card_numbers
@@ -157,12 +159,16 @@ class Run:
     pace: Pace
     forms: dict[str, dict[str, str]]
     records: Mapping[str, str]
-    shown: float = 0.0
+    shown: float = field(default_factory=time.monotonic)
 
     def reject(self, source: Source, n: int, name: str, reason: str, raw: Any) -> None:
-        """Keep a rejected row: its number, the field, the reason, and the row as it was (card numbers masked)."""
+        """Keep a rejected row: its number, the field, the reason, and the row as it was (without card numbers and PINs)."""
         self.place.tally(source.entity).rejected += 1
-        self.work.reject(source.entity, n, name, reason, raw if isinstance(raw, str) else json.dumps(source.named(raw), ensure_ascii=False))
+        row = raw if isinstance(raw, str) else json.dumps(source.named(raw), ensure_ascii=False)
+        if source.entity == "pins":  # there may be a PIN in clear where its hash belongs
+            hidden = source.columns.get("hash", "")
+            row = "(left out)" if isinstance(raw, str) else json.dumps({k: "•" if k == hidden and v else v for k, v in source.named(raw).items()}, ensure_ascii=False)
+        self.work.reject(source.entity, n, name, reason, row)
 
     def keep_place(self) -> None:
         """Write how far the import came; in the transaction that writes the rows."""
@@ -313,10 +319,21 @@ def _plain(now: Run, source: Source) -> None:
             elif entity == "payments":
                 fates = ledger.import_payments_many(act=now.act, rows=rows)
                 _journal(now.act, [r["account"] for r, fate in zip(rows, fates, strict=True) if fate == "written"], "payments")
+            elif entity == "pins":
+                fates = _pins(now, rows)
             else:
                 fates = customers.upsert_many(act=now.act, entity=entity, rows=rows, held_here=now.records.get(entity) == "careline")
             _count(now, source, [(n, raw) for n, raw, _ in found], fates)
             _settle(now, entity, part[-1][0])
+
+
+def _pins(now: Run, rows: Sequence[dict[str, Any]]) -> list[str]:
+    """A row without a hash says nothing of the PIN that may be here: it is unchanged."""
+    held = [{**row, "hash": pins.adopted(row["hash"], settings.PEPPER)} for row in rows if row["hash"]]
+    found = customers.upsert_many(act=now.act, entity="pins", rows=held, held_here=now.records.get("pins") == "careline")
+    _journal(now.act, [row["account"] for row, fate in zip(held, found, strict=True) if fate == "written"], "PINs")
+    fates = iter(found)
+    return [next(fates) if row["hash"] else "unchanged" for row in rows]
 
 
 def _settle(now: Run, entity: str, n: int) -> None:

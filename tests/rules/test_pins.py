@@ -1,0 +1,55 @@
+"""A PIN's hash is of this house, or of the system that had the customer before: either is checked under the pepper."""
+
+from __future__ import annotations
+
+import argon2
+import pytest
+from argon2.low_level import Type, hash_secret
+
+from careline.foundation import pins
+
+PEPPER, OTHER = b"outside the database", b"of another house"
+
+
+def theirs(pin="4711", *, memory=64, rounds=1, lanes=1, length=32, kind=Type.ID, salt=b"sixteen bytes or"):
+    return hash_secret(pin.encode(), salt, time_cost=rounds, memory_cost=memory, parallelism=lanes, hash_len=length, type=kind).decode()
+
+
+@pytest.mark.parametrize("make", [pins.hashed_lightly, lambda pin, pepper: pins.adopted(theirs(pin), pepper)])
+def test_the_right_pin_under_the_right_pepper_and_nothing_else(make):
+    stored = make("4711", PEPPER)
+    assert pins.matches(stored, "4711", PEPPER)
+    assert not pins.matches(stored, "4712", PEPPER) and not pins.matches(stored, "", PEPPER) and not pins.matches(stored, "4711", OTHER)
+
+
+@pytest.mark.parametrize("more", [{}, {"length": 16}, {"length": 64}, {"memory": 1024, "rounds": 3, "lanes": 2}, {"salt": b"8 bytes."}])
+def test_a_hash_of_another_system_is_kept_the_same_each_time_and_fits_its_column(more):
+    stored = pins.adopted(theirs(**more), PEPPER)
+    assert stored == pins.adopted(theirs(**more), PEPPER) and len(stored) <= 200
+    assert pins.matches(stored, "4711", PEPPER)
+
+
+def test_what_is_kept_is_of_no_use_without_the_pepper():
+    """With the old hash a thief tries ten thousand PINs; in what is kept its last part is gone."""
+    old = theirs()
+    stored = pins.adopted(old, PEPPER)
+    assert old.rpartition("$")[2] not in stored
+    with pytest.raises(argon2.exceptions.InvalidHashError):
+        argon2.PasswordHasher().verify(stored, "4711")
+
+
+@pytest.mark.parametrize(("given", "says"), [
+    ("4711", "in clear"), ("4711 ", "in clear"), ("5f4dcc3b5aa765d61d8327deb882cf99", "not an Argon2id hash"), ("$2b$12$abcdefghijklmnopqrstuv", "not an Argon2id hash"),
+    (theirs(kind=Type.I), "not an Argon2id hash"), (theirs()[:-30], "not an Argon2id hash"), (theirs() + "$", "not an Argon2id hash"),
+    (theirs().replace("m=64", "m=4194304"), "takes too much"), (theirs().replace("t=1", "t=99"), "takes too much"), (theirs().replace("p=1", "p=0"), "takes too much"),
+    (theirs().replace("m=64", "m=7"), "takes too much"), (theirs()[:-2], "cut off"),
+])  # fmt: skip
+def test_what_is_no_hash_that_can_be_checked_is_said_in_words(given, says):
+    with pytest.raises(ValueError, match=says) as fault:
+        pins.adopted(given, PEPPER)
+    assert given not in str(fault.value)
+
+
+@pytest.mark.parametrize("stored", ["", "$adopted", "$adopted$m=64,t=1,p=1,l=32$%$00", "$argon2id$", "x" * 200])
+def test_a_stored_hash_that_is_damaged_matches_nothing(stored):
+    assert not pins.matches(stored, "4711", PEPPER)
