@@ -167,6 +167,8 @@ def main() -> None:
     write("pins.csv", ["account", "hash", "since"], pins)
     with open(HERE / "consents.jsonl", "w", encoding="utf-8") as file:
         file.writelines(json.dumps(c) + "\n" for c in consents)
+        file.write('{"id": "K901", "acct": "A001", "topic": "newsletter", "channel": "sms", "granted": false, "at": "2025-05-01T10:00:00Z"}\n')  # nothing of ours
+        file.write('{"id": "K902", "acct": "A001", "topic": "offers", "channel": "SMS!", "granted": false, "at": "2025-05-01T10:00:00Z"}\n')  # no such channel
         file.write('{"id": "K900", "acct": "A001", "topic": "offers", \n')  # cut off
     with open(HERE / "accounts.csv", "a", encoding="utf-8") as file:
         file.write("A905,C001\n\n")  # ragged, and an empty line

@@ -14,10 +14,12 @@ from django.db.models import Sum
 from careline.domain.customers import queries as customers
 from careline.domain.customers.models import Account, Customer, Line, Pin, Plan
 from careline.domain.customers.operations import IMPORTED
+from careline.domain.customers.queries import care
 from careline.domain.journal import queries as journal
 from careline.domain.journal.models import Line as JournalLine
 from careline.domain.ledger import queries as ledger
 from careline.domain.ledger.models import Allocation, Bill, BillLine, Entry, Payment, PaymentMethod
+from careline.domain.rulebook import queries as rulebooks
 from careline.doors.jobs.importing import fields, mapping, run
 from careline.doors.jobs.stop import Stop
 from tests.people import TUESDAY, Desk
@@ -46,7 +48,7 @@ def test_the_sample_carrier_comes_in_and_its_totals_reconcile(house, fernline):
     assert all(t.holds for t in tallies.values())
     assert {e: t.rejected for e, t in tallies.items()} == {
         "plans": 0, "devices": 2, "customers": 3, "persons": 2, "accounts": 5, "people": 1, "lines": 5, "usage": 2,
-        "methods": 1, "consents": 1, "pins": 3, "bills": 2, "bill_lines": 2, "payments": 2,
+        "methods": 1, "consents": 3, "pins": 3, "bills": 2, "bill_lines": 2, "payments": 2,
     }
     assert json.loads((fernline / "out" / "report.json").read_text())["accounts"]["written"] == Account.objects.count() == 60
     assert not list(journal.verify())
@@ -158,6 +160,17 @@ def test_a_customer_verifies_by_the_pin_that_the_old_system_had(house, fernline)
     assert "Imported 1 PIN" in lines
 
 
+def test_what_a_customer_said_to_the_old_system_is_what_the_desk_knows_and_keeps_to(house, fernline):
+    """In words that nobody here knows a STOP would be kept and not kept to."""
+    bring_in(fernline)
+    said = {a: care.consents_of(Account.objects.get(source_key=a).pk)["marketing", "sms"].granted for a in ("A001", "A004")}
+    assert said == {"A001": True, "A004": False}
+    assert {field: reason.partition(":")[0] for field, reason in rejected(fernline, "consents").values()} == {
+        "topic": "not one of " + ", ".join(run._consents(rulebooks.current())), "channel": "of marketing it is one of sms, email, call", "row": "not a JSON object",
+    }
+    assert bring_in(fernline, "check", check=True)["consents"].rejected == 3
+
+
 def test_a_row_without_a_hash_leaves_the_pin_that_is_here_and_one_in_clear_is_kept_nowhere(house, fernline):
     bring_in(fernline)
     assert rejected(fernline, "pins") == {
@@ -179,6 +192,9 @@ def test_a_check_writes_nothing(house, fernline):
     assert tallies["customers"].rejected == 3 and not Customer.objects.exists()
 
 
+PLANS = "[plans.columns]\nkey='plan_id'\ncode='code'\nname='name'\nprice='price'\n"
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -188,6 +204,12 @@ def test_a_check_writes_nothing(house, fernline):
         ("[plans.columns]\nkey='nope'\ncode='code'\nname='name'\nprice='price'", "has no column nope"),
         ("[plans.columns]\nkey='plan_id'\ncolour='code'", "maps colour"),
         ("[plans", "not TOML"),
+        (PLANS + "[plans.formats]\nprce='%Y'", "speaks of prce"),
+        (PLANS + "[plans.values.data_mb]\nALL=''", "speaks of data_mb"),
+        (PLANS + "[plans.formats]\nprice='%Y'", "neither a day nor a time"),
+        (PLANS + "[plans.constants]\nprice='5'", "from a constant too"),
+        (PLANS + "[plans.constants]\ndata_mb='lots'", "data_mb cannot be lots: not a whole number"),
+        ("[customers.columns]\nkey='id'\nname='full_name'\nsince='customer_since'\n[customers.formats]\nsince='%m/%d/%Q'", "cannot be read as %m/%d/%Q"),
     ],
 )
 def test_a_mapping_that_cannot_be_used_says_so_before_anything_is_written(fernline, change, says):
@@ -233,6 +255,15 @@ def test_rows_that_cannot_be_read_are_kept_as_they_were_in_the_order_of_the_file
     assert kept[3] == "P2,B" and kept[4] == "P3,C,Caf\\xe9,5" and kept[7] == 'P5,E,"in two\nlines",5,6'
     assert kept[9].startswith("P7,G,") and "4111" not in kept[9]
     assert not [why for _, why, _ in found for word in PYTHONISH if word in why]
+
+
+def test_a_file_of_an_old_system_with_its_name_in_capitals_and_commas_at_the_end(house, tmp_path):
+    assert plans(tmp_path, b"k,c,n,p,,\nP1,A,One,5,,\n", "CSV").written == 1
+
+
+def test_a_json_row_without_what_is_needed_says_which_name_it_lacks(house, tmp_path):
+    assert plans(tmp_path, b'{"k": "P1", "code": "A", "n": "One", "p": 5}\n{"k": "P2", "c": "", "n": "Two", "p": 5}\n', "jsonl").rejected == 2
+    assert [why for _, why, _ in damaged(tmp_path)] == ["this is needed, and this row has no c", "this is needed and is empty"]
 
 
 def test_broken_json_lines_are_kept_as_they_were(house, tmp_path):

@@ -152,7 +152,7 @@ def _judge_bill(
     if row["corrects"]:
         target = held.get(row["corrects"])
         if target is None or target.account_id != account_id:
-            return f"corrects: there is no bill with the key {row['corrects']} on this account"
+            return f"corrects: there is no bill with the key {row['corrects']} on this account, nor in a row before this one"
         if target.pk in corrected:
             return f"corrects: {row['corrects']} was corrected already"
     return "written"
@@ -214,7 +214,7 @@ def _import_payments(act: Act, rows: Sequence[Mapping[str, Any]], accounts: Mapp
         elif row["number"] in numbers:
             fate = f"number: there is a payment {row['number']} already"
         elif row["returns"] and (target is None or target.account_id != account_id):
-            fate = f"returns: there is no payment with the key {row['returns']} on this account"
+            fate = f"returns: there is no payment with the key {row['returns']} on this account, nor in a row before this one"
         elif target is not None and target.returns_id:
             fate = f"returns: {row['returns']} is itself a return"
         elif target is not None and (target.amount_minor != row["amount_minor"] or target.pk in returned):

@@ -437,7 +437,7 @@ def rows_of(house: House, plans: dict[str, int], hashes: dict[str, str], today: 
         "pin": (hashes[house.pin], set_at) if house.pin else None,
         "consents": [
             {"topic": topic, "channel": channel, "granted": granted, "at": moment(house.opened_on, time(11)), "source": "sign-up"}
-            for topic, channel, granted in (("marketing", "sms", rng.random() < 0.5), ("service", "sms", True))
+            for topic, channel, granted in (("marketing", "sms", rng.random() < 0.5), ("collections", "sms", True))
         ]
         if house.consents
         else [],

@@ -300,7 +300,7 @@ def read_row(entity: str, raw: Mapping[str, str], forms: Mapping[str, str]) -> d
 
 def together(entity: str, row: dict[str, Any]) -> None:
     """Rules about what a row says as a whole."""
-    if entity == "methods" and not re.fullmatch(r"\d{4}", row["last_four"]):
+    if entity == "methods" and not re.fullmatch(r"[0-9]{4}", row["last_four"]):
         raise Fault("last_four", "not four digits")
     if entity == "accounts" and not 1 <= row["bill_day"] <= 31:
         raise Fault("bill_day", "not a day of a month")

@@ -23,7 +23,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime
 from functools import cached_property
 from itertools import count
 from pathlib import Path
@@ -63,14 +63,19 @@ class Source:
 
     def rows(self) -> Iterator[Row]:
         """Every row of the file that is not empty."""
-        return {".jsonl": self._json_lines, ".parquet": self._parquet}.get(self.path.suffix, self._csv)()
+        return {".jsonl": self._json_lines, ".parquet": self._parquet}.get(self.kind, self._csv)()
+
+    @property
+    def kind(self) -> str:
+        """What the end of its name says it is; old systems write it in capitals."""
+        return self.path.suffix.lower()
 
     @cached_property
     def names(self) -> list[str]:
         """The names of the file's columns, as a row's cells stand in their order; none of JSON Lines, whose rows name their own."""
-        if self.path.suffix == ".jsonl":
+        if self.kind == ".jsonl":
             return []
-        if self.path.suffix == ".parquet":
+        if self.kind == ".parquet":
             return list(parquet(self.path).schema_arrow.names)
         with open(self.path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             lines = Lines(file)
@@ -335,12 +340,38 @@ def _words(part: Mapping[str, Any], name: str) -> dict[str, str]:
     return {k: str(v) for k, v in part.get(name, {}).items()}
 
 
+def _check_words(source: Source) -> None:
+    """What the mapping says of single fields: a word that would be passed over, or that no row could be read with, is a mistake in it."""
+    entity, fields = source.entity, ENTITIES[source.entity]
+    for part, named in (("formats", source.formats), ("values", source.values)):
+        if idle := set(named) - {*source.columns, *source.constants, *source.synthesise}:
+            raise Stop(f"[{entity}.{part}] speaks of {sorted(idle)[0]}, which the mapping takes from nowhere.", 2)
+    for name, form in source.formats.items():
+        if fields[name].kind not in ("day", "moment"):
+            raise Stop(f"[{entity}.formats]: {name} is neither a day nor a time, so it has no format.", 2)
+        try:
+            _ = form == "months_ago" or datetime.strptime(datetime(2001, 2, 3, 4, 5, 6, tzinfo=UTC).strftime(form), form)  # noqa: DTZ007
+        except ValueError:
+            raise Stop(f"[{entity}.formats]: {name} cannot be read as {form}. A day such as 01/31/2026 is %m/%d/%Y; %H:%M:%S is a time.", 2) from None
+    for name in source.constants:
+        if name in source.columns or name in source.synthesise:
+            raise Stop(f"[{entity}]: {name} comes from a column or a pattern and from a constant too. Leave one of them out.", 2)
+    known = cells(entity, source.formats, source.values, source.empty, source.guarded)
+    for name, value in source.constants.items():
+        if source.formats.get(name) != "months_ago":
+            try:
+                known[name].read(value)
+            except Fault as fault:
+                raise Stop(f"[{entity}.constants]: {name} cannot be {value or 'empty'}: {fault.reason}.", 2) from None
+
+
 def _check(source: Source, mapping: Path) -> None:
     fields = ENTITIES[source.entity]
     given = {*source.columns, *source.constants, *source.synthesise}
     unknown = given - set(fields)
     if unknown:
         raise Stop(f"[{source.entity}] maps {sorted(unknown)[0]}; its fields are {', '.join(fields)}.", 2)
+    _check_words(source)
     missing = [n for n, f in fields.items() if f.needed and n not in given]
     if missing:
         raise Stop(f"[{source.entity}] in {mapping.name} maps nothing to {missing[0]}, which every row needs.", 2)
@@ -351,11 +382,11 @@ def _check(source: Source, mapping: Path) -> None:
     for mark, what in PACKED.items():
         if begins.startswith(mark):
             raise Stop(f"{source.path.name} is {what}.", 2)
-    if source.path.suffix not in SUFFIXES:
+    if source.kind not in SUFFIXES:
         raise Stop(f"{source.path.name}: a file is .csv, .jsonl or .parquet.", 2)
-    if source.path.suffix == ".jsonl" and begins.startswith((b"\xff\xfe", b"\xfe\xff")):
+    if source.kind == ".jsonl" and begins.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise Stop(f"{source.path.name} is not UTF-8 text. Export it again in UTF-8.", 2)
-    if source.path.suffix != ".jsonl":
+    if source.kind != ".jsonl":
         try:
             header = source.names
         except csv.Error:
@@ -364,7 +395,7 @@ def _check(source: Source, mapping: Path) -> None:
             raise Stop(f"{source.path.name} is not UTF-8 text. Export it again as CSV in UTF-8.", 2)
         if not header:
             raise Stop(f"{source.path.name} is empty: its first line must name the columns.", 2)
-        doubled = next((h for h in header if header.count(h) > 1), None)
+        doubled = next((h for h in header if h and header.count(h) > 1), None)
         if doubled is not None:
             raise Stop(f"{source.path.name}: two columns are called {doubled}.", 2)
         named = [c for pattern in source.synthesise.values() for c in IN_PATTERN.findall(pattern) if c != "serial"]

@@ -17,7 +17,7 @@ WHAT = {
     "lines": "phone numbers with their plan, device and SIM",
     "usage": "what a line used on a day: data in MB, voice in minutes, text in messages",
     "methods": "saved ways to pay as the provider's tokens, never a card number",
-    "consents": "what a customer said about being written to or called",
+    "consents": "what a customer said about being written to or called, by the topics and channels of care.toml and contact_rules.toml",
     "pins": "Argon2id hashes of the PIN alone; an empty hash leaves what is here",
     "bills": "bills; one that was sent before is never edited, a correction has a key of its own and names what it corrects",
     "bill_lines": "the lines of bills: they must sum to the bill's total",

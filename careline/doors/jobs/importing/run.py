@@ -42,6 +42,8 @@ from careline.foundation import pins
 from careline.foundation.act import NO_BASIS, Act, Who
 from careline.foundation.authority import Question
 from careline.foundation.cards import card_numbers
+from careline.foundation.outbound import COUNTED
+from careline.foundation.rulebook import Rulebook
 
 IMPORTER = Who("Job", "import", "Import", "job")
 SMALLEST, LARGEST = 200, 5000  # rows in a write transaction
@@ -159,6 +161,7 @@ class Run:
     pace: Pace
     forms: dict[str, dict[str, str]]
     records: Mapping[str, str]
+    consents: Mapping[str, tuple[str, ...]]
     shown: float = field(default_factory=time.monotonic)
 
     def reject(self, source: Source, n: int, name: str, reason: str, raw: Any) -> None:
@@ -226,7 +229,7 @@ def _run(sources: Sequence[Source], out: Path, at: datetime, check: bool, say: C
         if known is None or not old.name.startswith(path.name):
             old.unlink()
     act = Act(IMPORTER, at, "", known.key if known else uuid.uuid4().hex, NO_BASIS, rulebook=rulebook.digest)
-    now = Run(act, Work(path), Place.read(known.said) if known else Place(), files, check, say, Pace(SMALLEST, LARGEST), forms, rulebook.records)
+    now = Run(act, Work(path), Place.read(known.said) if known else Place(), files, check, say, Pace(SMALLEST, LARGEST), forms, rulebook.records, _consents(rulebook))
     if not check:
         _line(act, "Import resumed" if known else "Import started", {"entities": [s.entity for s in sources]})
     whole = False
@@ -286,7 +289,8 @@ def _read(now: Run, source: Source, reader: Reader, part: Sequence[Row]) -> list
         try:
             found.append((n, raw, reader(n, raw)))
         except Fault as fault:
-            now.reject(source, n, fault.field, fault.reason, raw)
+            theirs = source.columns.get(fault.field, "") if isinstance(raw, dict) else ""
+            now.reject(source, n, fault.field, fault.reason if not theirs or theirs in raw else f"this is needed, and this row has no {theirs}", raw)
     if entity == "bill_lines":  # they are told apart within their bill
         return _once(now, source, found)
     names = IDENTITY.get(entity, ("key",))
@@ -309,6 +313,8 @@ def _plain(now: Run, source: Source) -> None:
     entity, reader = source.entity, Reader(source, now.forms[source.entity])
     for part in now.parts(source):
         found = _read(now, source, reader, part)
+        if entity == "consents":
+            found = _that_count(now, source, found)
         if now.check:
             now.place.tally(entity).written += len(found)
             continue
@@ -325,6 +331,29 @@ def _plain(now: Run, source: Source) -> None:
                 fates = customers.upsert_many(act=now.act, entity=entity, rows=rows, held_here=now.records.get(entity) == "careline")
             _count(now, source, [(n, raw) for n, raw, _ in found], fates)
             _settle(now, entity, part[-1][0])
+
+
+def _consents(rulebook: Rulebook) -> dict[str, tuple[str, ...]]:
+    """What a consent may be about in this rulebook, and on which channels."""
+    known = {topic: tuple(row["channels"]) for topic, row in (rulebook.care or {}).get("consent", {}).items()}
+    if "contact_rules.toml" in rulebook.files:
+        known |= {topic: COUNTED for topic, kind in rulebook.outbound.topics.items() if kind != "free" and topic not in known}
+    return known
+
+
+def _that_count(now: Run, source: Source, found: Sequence[Found]) -> list[Found]:
+    """Consents that the desk and the contact rules know. In other words they would hold nothing: a STOP that was said to the old
+    system would be kept and not kept to."""
+    kept = []
+    for n, raw, row in found:
+        channels = now.consents.get(row["topic"])
+        if channels is None and now.consents:
+            now.reject(source, n, "topic", f"not one of {', '.join(now.consents)}: say in [consents.values.topic] which of yours is which", raw)
+        elif channels is not None and row["channel"] not in channels:
+            now.reject(source, n, "channel", f"of {row['topic']} it is one of {', '.join(channels)}: say in [consents.values.channel] which of yours is which", raw)
+        else:
+            kept.append((n, raw, row))
+    return kept
 
 
 def _pins(now: Run, rows: Sequence[dict[str, Any]]) -> list[str]:
