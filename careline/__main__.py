@@ -16,6 +16,8 @@ from careline.doors.jobs.stop import Stop
 
 Main = Callable[[argparse.Namespace], int]
 RAW = argparse.RawDescriptionHelpFormatter
+WHO = "the sign-in name; see `careline user list`"
+ROLES = "trainee, associate, expert, lead, supervisor, administrator, agent or service"
 
 
 def _job(module: str, function: str) -> Main:
@@ -146,7 +148,7 @@ def parser() -> argparse.ArgumentParser:
         "  careline verify-export A-0104822.careline.jsonl\n"
         "  careline verify-export A-0104822.careline.jsonl --key 5b1c…   the public key of the house that signed it, and no journal",
     )
-    export.add_argument("file", metavar="FILE")
+    export.add_argument("file", metavar="FILE", help="the signed file, as it was downloaded under Supervision")
     export.add_argument("--key", metavar="HEX", help="the public key that must have signed it; the file is then verified by itself")
     command(
         "anchor",
@@ -298,7 +300,7 @@ def _ladder(command: Callable[..., argparse.ArgumentParser]) -> None:
         "  careline ladder what-if --ladder ladder.toml --list moved.csv  one file, the rest as in force; who would move",
     )
     kinds = ladder.add_subparsers(title="what to ask", metavar="QUESTION", required=True)
-    what_if = kinds.add_parser("what-if", help="a changed ladder beside the one in force, over the last twelve months of all accounts")
+    what_if = kinds.add_parser("what-if", help="a changed ladder beside the one in force, over the last twelve months of all accounts", description="A changed ladder beside the one in force, over the last twelve months of all accounts.")
     given = what_if.add_mutually_exclusive_group(required=True)
     given.add_argument("--rulebook", metavar="FOLDER", help="the changed rulebook: its ladder.toml, billing.toml and reasons.toml count")
     given.add_argument("--ladder", metavar="FILE", help="a changed ladder.toml; all else as in force")
@@ -332,7 +334,7 @@ def _books(command: Callable[..., argparse.ArgumentParser]) -> None:
     verb("list", "the closed periods", "periods")
     export = verb("export", "write the files of a closed period; the same bytes each time", "export")
     export.add_argument("period", help="its number in `careline books list`")
-    export.add_argument("--out", metavar="FOLDER", required=True)
+    export.add_argument("--out", metavar="FOLDER", required=True, help="where the files go")
     verb("check", "compute the files of closed periods again from the ledger and compare", "check").add_argument("period", nargs="?", help="one period (default: all)")
 
 
@@ -358,22 +360,22 @@ def _people(command: Callable[..., argparse.ArgumentParser]) -> None:
     add.add_argument("username", help="the sign-in name")
     add.add_argument("--name", required=True, help="the name that colleagues see")
     add.add_argument(
-        "--role", required=True, help="trainee, associate, expert, lead, supervisor, administrator, agent or service"
+        "--role", required=True, help=ROLES
     )
-    add.add_argument("--email", default="")
+    add.add_argument("--email", default="", help="their e-mail address at work")
     add.add_argument("--team", default="", help="made when it is not there yet")
     how = add.add_mutually_exclusive_group()
     how.add_argument("--password-stdin", action="store_true", help="read the password from the first line of standard input")
     how.add_argument("--no-password", action="store_true", help="signs in by token only (agents and services always do)")
     verb("list", "everybody, with role and whether they are switched on", "everybody")
     role = verb("role", "change somebody's role", "role")
-    role.add_argument("username")
-    role.add_argument("role")
+    role.add_argument("username", help=WHO)
+    role.add_argument("role", help=ROLES)
     for name, help_ in (("on", "let somebody sign in again"), ("off", "switch somebody off; what they did stays")):
-        verb(name, help_, name).add_argument("username")
-    verb("lost-factor", "take somebody's second factors away, who lost them, and end their sessions", "lost_factor").add_argument("username")
+        verb(name, help_, name).add_argument("username", help=WHO)
+    verb("lost-factor", "take somebody's second factors away, who lost them, and end their sessions", "lost_factor").add_argument("username", help=WHO)
     password = verb("password", "set somebody's password", "password")
-    password.add_argument("username")
+    password.add_argument("username", help=WHO)
     password.add_argument("--password-stdin", action="store_true", help="read it from the first line of standard input")
 
     token = command(
@@ -404,14 +406,14 @@ def _rulebook(command: Callable[..., argparse.ArgumentParser]) -> None:
         "  careline rulebook activate rulebook/ours --by ada --second sam",
     )
     verbs = rulebook.add_subparsers(title="what to do", metavar="VERB", required=True)
-    show = verbs.add_parser("show", help="the files and the digest of what is in force")
+    show = verbs.add_parser("show", help="the files and the digest of what is in force", description="The files and the digest of what is in force.")
     show.add_argument("file", nargs="?", help="print this file of it, for example limits.toml")
     show.set_defaults(main=_job("rulebooks", "show"))
-    check = verbs.add_parser("check", help="read a folder as the desk would; nothing changes")
-    check.add_argument("folder")
+    check = verbs.add_parser("check", help="read a folder as the desk would; nothing changes", description="Read a folder as the desk would; nothing changes.")
+    check.add_argument("folder", help="the folder with the files of a rulebook")
     check.set_defaults(main=_job("rulebooks", "check"))
-    activate = verbs.add_parser("activate", help="check a folder and take it into force; running desks follow in seconds")
-    activate.add_argument("folder")
+    activate = verbs.add_parser("activate", help="check a folder and take it into force; running desks follow in seconds", description="Check a folder and take it into force; running desks follow in seconds.")
+    activate.add_argument("folder", help="the folder with the files of a rulebook")
     activate.add_argument("--by", required=True, metavar="USERNAME", help="who asks for it")
     activate.add_argument("--second", required=True, metavar="USERNAME", help="the second person who said yes")
     activate.set_defaults(main=_job("rulebooks", "activate"))
@@ -441,10 +443,10 @@ def _guides(command: Callable[..., argparse.ArgumentParser]) -> None:
     check.add_argument("--sets", type=_count, default=2, metavar="N", help="causes at once, at most (default: 2)")
     check.add_argument("--sample", type=_count, default=0, metavar="N", help="only this many sets, at random with a fixed seed")
     walked = verb("play", "walk a guide in the terminal", "play")
-    walked.add_argument("guide")
+    walked.add_argument("guide", help="its id, such as no_service")
     walked.add_argument("--platform", default="", choices=["iPhone", "Android"], help="whose menus the words name (both, when left out)")
     draw = verb("draw", "a guide as a picture (SVG): checks, causes, remedies", "draw")
-    draw.add_argument("guide")
+    draw.add_argument("guide", help="its id, such as no_service")
     draw.add_argument("--out", default="-", metavar="FILE", help="default: standard output")
 
     learn = verb("learn", "what closed walks teach about the priors, as a proposed change of the rulebook", "learn")

@@ -238,6 +238,8 @@ def judge(kind: ActType, scene: Scene, act: Act, given: Any, keep: bool = False)
         return None
     no = refusal_of(kind.code, verdict, scene.rulebook, act.who, who_could=lambda: _who_could(kind, scene, act, given))
     no = replace(no, way_on=ways_there(no.way_on, scene, act.at))
+    if no.rule == "not-your-role" and scene.contact is not None and scene.facts.get("mine"):
+        return passable(replace(no, way_on=(WayOn("Hand over", "contacts.hand_over"),)), act.who, scene.rulebook)
     if no.who_could or not any(way.act == "approvals.ask" for way in no.way_on):
         return no
     # Nobody could be asked: then the rule counts that stops the highest role too.

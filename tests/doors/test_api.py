@@ -399,6 +399,13 @@ def test_a_role_without_the_act_is_told_who_has_it(house):
     assert no(ring.get("/find", q="Maria"), 403, "AUTHORITY")["rule"] == "not-your-role"
 
 
+def test_a_trainee_is_led_to_hand_over_what_their_role_does_not_have(house, maria):
+    tom = Caller(token_of(house["tom"])[1]).take(maria)
+    body = no(tom.act("payments.take", account=str(maria.pk), amount=100, method=str(maria.payment_methods.get().pk)), 403, "AUTHORITY")
+    assert body["rule"] == "not-your-role" and "associate" in body["who_could"]
+    assert body["way_on"] == [{"label": "Hand over", "act": "contacts.hand_over"}]
+
+
 # ---------------------------------------------------------------- refuses: on what
 
 

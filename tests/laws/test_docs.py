@@ -150,6 +150,12 @@ def test_every_command_of_a_table_is_one_with_help(page, capsys):
         assert ended.value.code == 0 and "usage: careline" in capsys.readouterr().out
 
 
+def test_every_command_says_what_it_does_and_what_each_word_of_it_is():
+    for name, parser in commands().items():
+        silent = [a.dest for a in parser._actions if not a.help and not isinstance(a, argparse._SubParsersAction)]
+        assert parser.description and not silent, (name, silent)
+
+
 def test_the_tables_together_name_every_command():
     assert {n.split()[0] for n in commands()} == {n.split()[0] for n in named_in_table(OPERATE)}
 
