@@ -100,7 +100,7 @@ def test_a_call_is_answered_and_a_hand_over_taken_by_one_letter(carrier, sit_dow
     expect(ana.locator("#offer")).to_contain_text("Offered to Ben Carter")
     expect(ben.locator(".ring")).to_contain_text("Ana Silva hands over", timeout=4000)  # he sits at his home page
     ben.keyboard.press("o")
-    expect(ben.locator("button.primary")).to_be_focused()
+    expect(ben.locator("#act button.primary")).to_be_focused()
     ben.keyboard.press("Enter")
     expect(ben.locator(".balance")).to_be_visible()
     ana.wait_for_url(carrier.url + "/", timeout=4000)  # the customer's page goes with the caller
