@@ -184,7 +184,7 @@ def decide(act: Act, given: Decide, scene: Scene) -> Done:
     operations.decide(act=act, request_id=asked.pk, state=state, answer=given.answer, granted_minor=granted)
     inner_done = kind.do(for_both, inner, scene)
     return Done(
-        f"{'Granted less' if state == State.LESS else 'Approved'} for {asked.asker.name}: {asked.title.lower()}",
+        f"{'Granted less' if state == State.LESS else 'Approved'} for {asked.asker.name}: {asked.title.lower()}" + (f", {shown(granted)} given" if granted and state == State.LESS else ""),
         {**inner_done.show, "request": str(asked.pk)},
         data={"asked_by": asked.asker.who.key, "asked": asked.amount_minor, "granted": granted},
         payload=words,

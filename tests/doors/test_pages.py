@@ -16,12 +16,12 @@ from django.test.utils import CaptureQueriesContext
 from careline.domain.approvals.models import Request
 from careline.domain.contacts.models import Contact, Draft, FollowUp, Note
 from careline.domain.credits.models import Grant
-from careline.domain.customers.models import AccountPerson, Customer, Device, Line, Person
+from careline.domain.customers.models import AccountPerson, Customer, Device, Line, Person, Usage
 from careline.domain.journal import queries as journal
 from careline.domain.journal.models import Line as JournalLine
 from careline.domain.journal.models import Outbox, Payload, RequestKey
 from careline.domain.ledger import operations as ledger
-from careline.domain.ledger.models import Bill, BillLine, Payment, PaymentLink, PaymentMethod
+from careline.domain.ledger.models import Bill, BillLine, Charge, Payment, PaymentLink, PaymentMethod
 from careline.domain.staff import operations as staff_operations
 from careline.domain.staff.models import Staff, Token
 from tests import people
@@ -171,6 +171,46 @@ def test_an_act_with_nothing_to_do_it_to_says_so_and_keeps_its_key(ana, maria):
     Line.objects.update(status="suspended")
     page = text_of(ana.get(ana.here))
     assert "no credit to take back" not in page and "No line is suspended." not in page and "No line is active." in page
+
+
+def _closed(maria, days: int, person) -> None:
+    Contact.objects.create(reference=f"C-000090{days}-0", channel="voice", state="closed", account=maria, holder=person, began=TUESDAY - timedelta(days=days),
+                           last_active=TUESDAY - timedelta(days=days), closed=TUESDAY - timedelta(days=days), summary="Asked about roaming")  # fmt: skip
+
+
+ABOUT = {
+    "a bill that jumped": (lambda m, who: people.issue_bill(m, m.lines.get(), date(2026, 11, 22), 9900), "Bill up $", "explain", r"explain=\d+", "Why the bill differs"),
+    "a payment that failed": (lambda m, who: Charge.objects.create(account=m, key="k-1", amount_minor=4860, state="declined", reason="The bank said no", at=TUESDAY - timedelta(days=2)),
+                              "Payment of $48.60 failed", "take a payment", r"act=payments\.take", "Take a payment"),
+    "a line suspended": (lambda m, who: m.lines.update(status="suspended", status_since=date(2026, 11, 20), status_reason="lost"), "Line 0188 is suspended", "find the cause",
+                         r"section=cause&amp;line=\d+", "Find the cause"),
+    "a line suspended for money": (lambda m, who: m.lines.update(status="suspended", suspended_for="non_payment"), "Line 0188 is suspended", "why, and what to do", r"past-due/", "Past due"),
+    "data used up": (lambda m, who: Usage.objects.create(line=m.lines.get(), kind="data", day=date(2026, 11, 20), quantity=16_000), "Line 0188: data used up", "find the cause",
+                     r"section=cause&amp;line=\d+", "Find the cause"),
+    "a third contact this week": (lambda m, who: [_closed(m, days, who) for days in (1, 3)], "3rd contact this week", "read", r"section=time", "What happened on this account"),
+    "money past due": (lambda m, who: people.issue_bill(m, m.lines.get(), date(2026, 10, 20), 4500), "past due", "why, and what to do", r"past-due/", "Past due"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("about", ABOUT)
+def test_what_they_probably_call_about_stands_first_with_its_way_forward(house, ana, maria, about):
+    happened, title, label, address, there = ABOUT[about]
+    happened(maria, house["ben"])
+    box = re.search(r'<ul class="probably">(.*?)</ul>', text_of(ana.get(ana.here))).group(1)
+    row = next(part for part in box.split("</li>") if title in part)
+    href = re.search(r'href="([^"]+)"', row).group(1)
+    assert re.search(address, href) and f'<span class="probably-link">{label}</span>' in row
+    assert there in text_of(ana.get(href.replace("&amp;", "&")))
+
+
+def test_how_they_like_to_be_helped_is_read_once_they_are_verified(house, maria):
+    Customer.objects.update(likes="Written summaries by email")
+    contact = hold_contact(house["ana"], maria, "identified")
+    ana = Browser(house["ana"])
+    here = f"/contacts/{contact.reference}/"
+    assert "Written summaries" not in text_of(ana.get(here))
+    ana.do(contact, "contacts.check_pin", account=maria.pk, pin="4711")
+    assert "likes: Written summaries by email" in text_of(ana.get(here)) and "Written summaries by email" in text_of(ana.get(here + "?section=care"))
 
 
 def test_a_promise_says_its_day_and_a_day_its_promise_at_the_field(ana, maria):

@@ -17,8 +17,7 @@ def test_the_whole_contact_without_a_mouse(carrier, sit_down):
     press = ana.keyboard.press
     ana.keyboard.type("/okafor")
     press("Enter")
-    expect(ana.locator(".found-list")).to_be_visible()
-    ana.locator(".found-list button").focus()
+    expect(ana.locator(".found-list button")).to_be_focused()  # the one that was found
     press("Enter")
     expect(ana.locator(".factors")).to_be_visible()
     assert focused(ana) == "pin"  # opened: the first thing to ask for
@@ -76,6 +75,36 @@ def test_the_whole_contact_without_a_mouse(carrier, sit_down):
     expect(ana.locator("#act button.primary")).to_be_focused()
     press("Enter")
     expect(ana.locator("[name=summary]")).to_be_focused()
+
+
+def test_a_call_is_answered_and_a_hand_over_taken_by_one_letter(carrier, sit_down):
+    ana, ben = sit_down("ana"), sit_down("ben")
+    ring(ana, carrier, "(206) 555-0188")
+    expect(ana.locator(".ring")).to_be_visible()
+    ana.keyboard.press("a")
+    expect(ana.locator("[name=pin]")).to_be_focused()
+    ana.keyboard.type("4711")
+    ana.keyboard.press("Enter")
+    expect(ana.locator(".balance")).to_be_visible()
+    name_at = ana.locator(".caller-name").bounding_box()
+    ana.keyboard.press("h")
+    expect(ana.locator(".caller .badge")).to_contain_text("on hold")
+    assert ana.locator(".caller-name").bounding_box() == name_at  # nothing moved
+    ana.keyboard.press("h")
+    expect(ana.locator(".caller .badge")).to_have_count(0)
+    ana.keyboard.press("r")  # not possible: its key says why
+    expect(ana.locator(".act-no[open]")).to_contain_text("no credit to take back")
+    ana.keyboard.press("o")
+    ana.select_option("[name=to]", label="Ben Carter, associate")
+    ana.click("text=Offer it")
+    expect(ana.locator("#offer")).to_contain_text("Offered to Ben Carter")
+    expect(ben.locator(".ring")).to_contain_text("Ana Silva hands over", timeout=4000)  # he sits at his home page
+    ben.keyboard.press("o")
+    expect(ben.locator("#act button.primary")).to_be_focused()
+    ben.keyboard.press("Enter")
+    expect(ben.locator(".balance")).to_be_visible()
+    ana.wait_for_url(carrier.url + "/", timeout=4000)  # the customer's page goes with the caller
+    assert "Okafor" not in ana.content()
 
 
 def test_ctrl_k_reaches_every_act_of_a_contact(carrier, sit_down):

@@ -151,6 +151,8 @@ def test_a_summary_says_why_they_called_what_was_done_and_what_was_not_possible(
             Deed("credits.grant", "done", "Credit CR-1: $5.00, goodwill."),
             Deed("payments.take", "refused", "Take a payment: Nothing is saved."),
             Deed("payments.take", "refused", "Take a payment: The card was declined."),
+            Deed("contacts.hand_over", "done", "C-1 offered to Ben Carter"),
+            Deed("contacts.accept", "refused", "Take over: You have a live call already."),
         ],
     )
     assert text == (

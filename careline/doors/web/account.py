@@ -308,6 +308,7 @@ class ContactPage:
             "account_reference": row.account.reference,
             "language": f"prefers {language}" if language else None,
             "needs": needs_of(customer.needs),
+            "likes": customer.likes if seen else None,
             "since": str(customer.since.year) if seen and customer.since else None,
             "caller_is": caller.get(self.scene.facts["caller"]) if seen else None,
             "lines_count": len(self.lines) if seen and "lines" in self.__dict__ else None,

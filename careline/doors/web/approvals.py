@@ -181,7 +181,7 @@ def _facts(row: Any, now: Any) -> list[tuple[str, str]]:
     credit = facts.get("credit")
     if credit:
         known = rulebooks.current().reasons["credit"].get(credit["reason"], {})
-        found.insert(0, ("reason", f"{known.get('title', credit['reason'])} ({credit['reason']})"))
+        found.insert(0, ("reason", known.get("title", credit["reason"])))
         charge = forms.whole(row.input_data.get("bill_line"))
         found.insert(1, ("charge", _charge(charge, row.account_id) if charge else "none named"))
         found += [(label, shown(credit[name])) for name, label in FACT_LABELS.items()]

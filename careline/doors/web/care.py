@@ -79,6 +79,7 @@ def panel(desk: ContactPage) -> dict[str, Any]:
         "served": [
             ("Language", LANGUAGES.get(customer.language, customer.language) or "not said"),
             ("Needs", ", ".join(needs_of(customer.needs)) or "nothing said"),
+            ("Likes", customer.likes or "nothing said"),
         ],
         "served_moves": _moves(desk, "customers.set_preferences"),
         "consents": _consents(desk),
