@@ -56,6 +56,7 @@ def late(account: Account, at: Any) -> None:
     """What the ladder asks about, a row of each."""
     bill = Bill.objects.filter(account=account).latest("pk")
     BillLine.objects.create(bill=bill, kind="fee", label="Late payment fee", source_key="late_fee", amount_minor=0)
+    Account.objects.filter(pk=account.pk).update(autopay=True)
     Charge.objects.create(account=account, key="under-way", amount_minor=100, at=at)
     LateFee.objects.create(account=account, bill=bill, amount_minor=700, charge="CH-1", at=at)
     Climb.objects.create(account=account, since=bill.due_on, began_at=at, judged_at=at, settled=False)
@@ -115,6 +116,7 @@ def asked(house):
         "domain.customers.queries.finding._names": [((1, 9, False), EDGE), ((2, 9, True), EDGE)],
         "domain.customers.queries.finding._numbers": [(("reversed", 9, False), {"first": "8810", "last": "8810999999999999"}), (("digits", 9, True), {"first": "1206", "last": "1206999999999999"})],
         "domain.customers.queries.accounts._owing": [((), accounts)],
+        "domain.customers.queries.accounts._on_autopay": [((), accounts)],
         "domain.customers.queries.accounts._people": [((), account)],
         "domain.customers.queries.accounts._texted": [((), accounts)],
         "domain.customers.queries.finding._referred": [((), {"written": maria.reference, "upper": maria.reference, "ours": maria.reference})],

@@ -81,11 +81,13 @@ class Policy:
 
 @dataclass
 class Applied:
-    """What was done: how often each effect, how much it came to (minor units), and which accounts were touched."""
+    """What was done: how often each effect, how much it came to (minor units), which accounts were touched, and what was decided of
+    all that were looked at (not kept when runs are added up)."""
 
     effects: Counter[str] = field(default_factory=Counter)
     minor: Counter[str] = field(default_factory=Counter)
     accounts: set[int] = field(default_factory=set)
+    judged: list[tuple[Known, rules.Decision]] = field(default_factory=list)
 
     def add(self, account_id: int, effect: str, minor: int = 0) -> None:
         self.effects[effect] += 1
@@ -138,6 +140,7 @@ def climb_many(*, act: Act, account_ids: Iterable[int], policy: Policy) -> Appli
     every = queries.known(ids, day, ladder)
     for found in every.values():
         decision = rules.decide(ladder, found.facts, found.climb, day)
+        done.judged.append((found, decision))
         if to_do(found, decision, policy, day):
             works.append(_Work(found, decision, found.row))
     taken_back: list[int] = []

@@ -54,7 +54,7 @@ from careline.foundation.rulebook import Rulebook
 
 log = logging.getLogger("careline.worker")
 LADDER = Who("Job", "ladder", "The ladder", "job")
-READ = 2000  # account ids that are looked at by one question
+READ = 5000  # account ids that are looked at by one question
 TARGET_SECONDS = {"sqlite": 0.05, "postgresql": 0.2}  # of a write transaction: who waits for a row of it waits so long; on SQLite everybody does
 SMALLEST, LARGEST = 100, 1000  # accounts in one
 MOST = 500  # accounts that are looked at between two nights at once
@@ -126,12 +126,12 @@ def climb(run: Run) -> None:
     after, seen, whole = 0, 0, customers.counts()["accounts"]
     while (stretch := customers.id_ranges(after, READ)) is not None:
         first, after = stretch
-        found = queries.candidates(first, after, run.day, run.policy.ladder)
+        found, beginning = queries.candidates(first, after, run.day, run.policy.ladder)
         if not lacking("PAYMENTS"):
             paid = autopay(run, found)
             if paid:
                 found |= queries.known(paid, run.day, run.policy.ladder)
-        wanted = []
+        wanted, uncounted = beginning, set(beginning)
         for account_id, known in found.items():
             decision = rules.decide(run.policy.ladder, known.facts, known.climb, run.day)
             _count(run, known, decision)
@@ -141,6 +141,9 @@ def climb(run: Run) -> None:
             with transaction.atomic():
                 did = operations.climb_many(act=run.act, account_ids=part, policy=run.policy)
             run.did.merge(did)
+            for known, decision in did.judged:
+                if known.account.id in uncounted:
+                    _count(run, known, decision)
         run.did.accounts.clear()
         seen += READ
         run.progress(min(seen, whole), whole, "the ladder")

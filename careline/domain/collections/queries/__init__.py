@@ -54,11 +54,15 @@ def known(account_ids: Sequence[int], day: date, ladder: Ladder) -> dict[int, Kn
     return _known(account_ids, ledger.owed_of(account_ids, day - timedelta(days=ladder.first_day)), day, ladder)
 
 
-def candidates(first: int, last: int, day: date, ladder: Ladder) -> dict[int, Known]:
-    """The accounts with an id from `first` to `last` that owe something by now, or stand on the ladder."""
+def candidates(first: int, last: int, day: date, ladder: Ladder) -> tuple[dict[int, Known], list[int]]:
+    """The accounts with an id from `first` to `last` that owe something by now, or stand on the ladder. The first are known, because most nights
+    there is nothing to do for them: who stands on it, or pays by autopay. The second only begin: nearly always there is something to
+    write, so it is enough to know them under their locks."""
     owed = ledger.owed_between(first, last, day - timedelta(days=ladder.first_day))
-    ids = {a for a, *_ in owed} | {a for (a,) in _climbing(first=first, last=last)}
-    return _known(sorted(ids), owed, day, ladder)
+    climbing = {a for (a,) in _climbing(first=first, last=last)}
+    owing = {a for a, *_ in owed}
+    known = climbing | customers.on_autopay(sorted(owing - climbing))
+    return _known(sorted(known), [row for row in owed if row[0] in known], day, ladder), sorted(owing - known)
 
 
 def _known(ids: Sequence[int], owed: Owed, day: date, ladder: Ladder) -> dict[int, Known]:

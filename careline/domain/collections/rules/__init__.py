@@ -322,7 +322,7 @@ def worth(ladder: Ladder, owed: int, days: int) -> int:
 def fees_due(ladder: Ladder, facts: Facts, levied: Collection[int], day: date) -> list[Debt]:
     """The late bills that the late fee is due on: each once, and nothing of what is held."""
     rung = ladder.levies()
-    if rung is None or most_allowed(ladder, facts) < ladder.index(rung.code) or not fits(rung.only, facts, day):
+    if rung is None or not fits(rung.only, facts, day) or (facts.holds and most_allowed(ladder, facts) < ladder.index(rung.code)):
         return []
     by = day - timedelta(days=_days(rung, facts, day))
     return [d for d in free_debts(facts.debts, facts.holds) if d.due_on <= by and d.bill not in levied]

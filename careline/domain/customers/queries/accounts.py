@@ -158,6 +158,16 @@ def _owing() -> QuerySet[Account, tuple[Any, ...]]:
     )
 
 
+def on_autopay(account_ids: Sequence[int]) -> set[int]:
+    """Those of the accounts that pay by autopay."""
+    return {pk for (pk,) in _on_autopay(accounts=account_ids)} if account_ids else set()
+
+
+@prepared
+def _on_autopay() -> QuerySet[Account, tuple[int]]:
+    return Account.objects.filter(pk__in=wholes("accounts"), autopay=True).values_list("pk")
+
+
 def id_ranges(after: int, size: int) -> tuple[int, int] | None:
     """The next stretch of account ids behind one: first and last, some `size` accounts; None: there is no more."""
     ids = Account.objects.filter(pk__gt=after).order_by("pk").values_list("pk", flat=True)
