@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from django.db.models import OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Coalesce
 
@@ -76,8 +76,8 @@ def _people() -> QuerySet[AccountPerson]:
 
 
 def lines_of(account_id: int, since: date | None = None) -> list[Line]:
-    """The account's lines with plan and device; `data_used` and `data_added` (MB) of the bill period that began on
-    `since` when it is given."""
+    """The account's lines with plan and device; when `since` is given, of the bill period that began then: `data_used` and `data_added`
+    (MB), `voice_used` (minutes) and `texts_used`, None where there was none, and whether anything else was used (`used_else`)."""
     return _lines(account=account_id) if since is None else _lines_in_period(account=account_id, since=since)
 
 
@@ -93,19 +93,21 @@ def _lines_in_period() -> QuerySet[Line]:
 
 
 def _with_data(rows: QuerySet[Line], since: date | Given) -> QuerySet[Line]:
-    used = (
-        Usage.objects.filter(line=OuterRef("pk"), kind="data", day__gte=since)
-        .values("line")
-        .annotate(total=Sum("quantity"))
-        .values("total")
-    )
+    used = {
+        name: Usage.objects.filter(line=OuterRef("pk"), kind=kind, day__gte=since).values("line").annotate(total=Sum("quantity")).values("total")
+        for name, (kind, _, _) in (("data", rules.DATA), ("voice", rules.VOICE), ("texts", rules.TEXT))
+    }
+    else_ = Usage.objects.filter(line=OuterRef("pk"), day__gte=since).exclude(kind__in=[k for k, _, _ in (rules.DATA, rules.VOICE, rules.TEXT)])
     added = (
         AddedData.objects.filter(line=OuterRef("pk"), period_start__lte=since, period_end__gte=since)
         .values("line")
         .annotate(total=Sum("mb"))
         .values("total")
     )
-    return rows.annotate(data_used=Coalesce(Subquery(used), 0), data_added=Coalesce(Subquery(added), 0))
+    return rows.annotate(
+        data_used=Coalesce(Subquery(used["data"]), 0), data_added=Coalesce(Subquery(added), 0),
+        voice_used=Subquery(used["voice"]), texts_used=Subquery(used["texts"]), used_else=Exists(else_),
+    )  # fmt: skip
 
 
 def line(line_id: int) -> Line | None:

@@ -116,11 +116,15 @@ class Used(NamedTuple):
 
 def used_beside_data(lines: Sequence[Line], since: date) -> dict[int, list[Used]]:
     """Calls, messages and what else the plans of these lines name: by line, what was used since a day; nothing of a kind that has no
-    limit and was not used. Two questions. Data comes with the lines themselves (`lines_of`)."""
-    sums = {(line_id, kind): units for line_id, kind, units in _used_since(lines=[n.pk for n in lines], since=since)} if lines else {}
+    limit and was not used. Calls, messages and data come with the lines themselves (`lines_of` since that day); two questions more where
+    a line used anything else."""
+    known: list[tuple[tuple[int, str], int | None]] = [((n.pk, kind[0]), getattr(n, name)) for n in lines for kind, name in ((VOICE, "voice_used"), (TEXT, "texts_used"))]
+    sums = {key: units for key, units in known if units is not None}
     own: dict[int, list[Allowance]] = defaultdict(list)
-    for a in Allowance.objects.filter(plan_id__in={n.plan_id for n in lines}).order_by("title"):
-        own[a.plan_id].append(a)
+    if else_ := [n for n in lines if n.used_else]:
+        sums |= {(line_id, kind): units for line_id, kind, units in _used_since(lines=[n.pk for n in else_], since=since)}
+        for a in Allowance.objects.filter(plan_id__in={n.plan_id for n in else_}).order_by("title"):
+            own[a.plan_id].append(a)
     found: dict[int, list[Used]] = {}
     for n in lines:
         every = [(VOICE, n.plan.voice_minutes), (TEXT, n.plan.texts), *(((a.kind, a.title, a.unit), a.included) for a in own[n.plan_id])]
@@ -130,7 +134,7 @@ def used_beside_data(lines: Sequence[Line], since: date) -> dict[int, list[Used]
 
 @prepared
 def _used_since() -> QuerySet[Usage, tuple[int, str, int]]:
-    rows = Usage.objects.filter(line_id__in=wholes("lines"), day__gte=given_day("since")).exclude(kind=DATA[0])
+    rows = Usage.objects.filter(line_id__in=wholes("lines"), day__gte=given_day("since")).exclude(kind__in=[kind for kind, _, _ in (DATA, VOICE, TEXT)])
     return rows.values("line_id", "kind").annotate(s=Sum("quantity")).order_by().values_list("line_id", "kind", "s")
 
 
