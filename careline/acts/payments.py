@@ -167,7 +167,7 @@ def send_link(act: Act, given: SendLink, scene: Scene) -> Done:
     if line is None:
         raise refuse("NOT_FOUND", "Choose a number of this account that takes texts.", fields={"line": "Choose one."})
     if not line.can_text:
-        raise refuse("INVALID", "Choose a number of this account that takes texts.", fields={"line": "Choose one that takes texts."})
+        raise refuse("INVALID", "This number takes no texts. Choose another.", fields={"line": "Choose one that takes texts."})
     return _send(act, scene, given.account, given.amount, line.msisdn, guest=False)
 
 

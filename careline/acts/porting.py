@@ -65,8 +65,10 @@ def pin_facts(scene: Scene, act: Act, given: OfLine) -> dict[str, Any]:
 def make_transfer_pin(act: Act, given: OfLine, scene: Scene) -> Done:
     """It goes by text to the number that it is for; where no text gets there it is read out, once."""
     line, account, policy = line_of(given), customers.account(given.account), _policy(scene)
-    if line is None or account is None or line.status not in ("active", "suspended"):
-        raise refuse("INVALID", "Choose a living line of this account.", fields={"line": "Choose one."})
+    if line is None or account is None:
+        raise refuse("NOT_FOUND", "Choose a line of this account.", fields={"line": "Choose one."})
+    if line.status not in ("active", "suspended"):
+        raise refuse("INVALID", "This line has ended. Choose a living one.", fields={"line": "Choose a living one."})
     pin = "".join(secrets.choice("0123456789") for _ in range(policy["digits"]))
     row = operations.make_transfer_pin(act=act, line_id=line.pk, pin=pin, until=act.at + timedelta(days=policy["days"]))
     last, until = phone.last_four(line.msisdn), civil_date(row.expires_at, settings.CARRIER_ZONE)

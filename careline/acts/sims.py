@@ -88,7 +88,7 @@ def sim_facts(scene: Scene, act: Act, given: ChangeSim) -> dict[str, Any]:
 def change_sim(act: Act, given: ChangeSim, scene: Scene) -> Done:
     line, account = line_of(given), customers.account(given.account)
     if line is None or account is None:
-        raise refuse("INVALID", "Choose a line of this account.", fields={"line": "Choose one."})
+        raise refuse("NOT_FOUND", "Choose a line of this account.", fields={"line": "Choose one."})
     kind, number = ("SIM", given.iccid) if given.kind == "sim" else ("eSIM on the device", given.eid)
     done = ask(
         act, given.account, given.line, rules.Kind.SIM, f"New {kind} ending in {number[-4:]}",
@@ -121,7 +121,7 @@ def device_facts(scene: Scene, act: Act, given: ChangeDevice) -> dict[str, Any]:
 def change_device(act: Act, given: ChangeDevice, scene: Scene) -> Done:
     line, known = line_of(given), customers.device(given.imei)
     if line is None:
-        raise refuse("INVALID", "Choose a line of this account.", fields={"line": "Choose one."})
+        raise refuse("NOT_FOUND", "Choose a line of this account.", fields={"line": "Choose one."})
     if known is None and not (given.make and given.model):
         say = "Nobody here knows this phone. Ask for its make and model."
         raise refuse("INVALID", say, fields={name: "Write it down." for name in ("make", "model") if not getattr(given, name)})

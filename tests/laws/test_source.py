@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -126,6 +127,13 @@ def test_transactions_are_opened_in_perform_look_jobs_and_operations_only(path):
     opens = any(n.endswith("transaction.atomic") for n in called(path))
     allowed = path in ("acts/perform.py", "acts/look.py") or may_call_operations(path)
     assert not opens or allowed, f"{path} opens a transaction"
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if p.startswith(("domain/", "acts/"))])
+def test_what_an_account_does_not_have_is_not_found_and_no_wrong_field(path):
+    """By API it is 404, whether nobody has it or somebody else."""
+    wrong = re.findall(r'refuse\(\s*"INVALID", f?"(Choose [^"]*(?:of|on) this account\b[^"]*)"', (ROOT / path).read_text(encoding="utf-8"))
+    assert not wrong, f"{path}: {wrong}"
 
 
 @pytest.mark.parametrize("path", [p for p in FILES if p.startswith(("domain/", "acts/"))])

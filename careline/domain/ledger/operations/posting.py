@@ -120,7 +120,7 @@ def allocate(*, act: Act, account_id: int, entry_id: int, bill_id: int, amount_m
     if entry is None:
         raise refuse("NOT_FOUND", "There is no such payment or credit on this account.", fields={"entry": "Choose one."})
     if entry.amount_minor >= 0 or entry.taken_back or entry.kind == rules.EntryKind.BILL_CORRECTED:
-        raise refuse("INVALID", "Choose a payment or credit of this account that stands.", fields={"entry": "Choose one."})
+        raise refuse("INVALID", "That pays nothing any more, or never did. Choose a payment or credit that stands.", fields={"entry": "Choose one."})
     bills = {b.id: b for b in queries.bills_of(account_id)}
     if bill_id not in bills:
         raise refuse("NOT_FOUND", "Choose a bill of this account.", fields={"bill": "Choose one."})
