@@ -9,6 +9,7 @@ import pytest
 
 from careline.domain.customers.models import Account, AccountPerson, Consent, Customer, Person, Pin
 from careline.domain.journal.models import Line as JournalLine
+from careline.domain.journal.models import Outbox
 from tests.doors.test_access import Browser, hold_contact
 from tests.people import TUESDAY, open_account
 
@@ -95,8 +96,10 @@ def test_an_account_without_a_pin_says_what_that_means(house, maria):
 def test_the_first_pin_of_an_imported_customer_is_offered_as_it_is_allowed(house, maria):
     """Maria came from the old system without a PIN. She proved her old number, so Ana may set one: nothing on the way says no."""
     browser = Browser(house["ana"])
-    contact = hold_contact(house["ana"], maria, "verified")
+    contact = hold_contact(house["ana"], maria, "identified")
     Pin.objects.all().delete()
+    browser.do(contact, "contacts.send_code", account=maria.pk, line=maria.lines.get().pk)
+    browser.do(contact, "contacts.check_code", account=maria.pk, code=Outbox.objects.filter(topic="one_time_code").latest("pk").body.split()[0])
     here = f"/contacts/{contact.reference}/"
     form = plain(browser.get(f"{here}?section=care&act=customers.set_pin"))
     assert "Set it" in form and "A PIN is changed for" not in form and "Cannot be done" not in form

@@ -111,7 +111,7 @@ def test_ctrl_k_reaches_every_act_of_a_contact(carrier, sit_down):
     ana = sit_down("ana")
     answer_and_verify(ana, carrier)
     here = ana.url
-    for act in ("Say the reason", "The line dropped", "Hand over", "Add a note", "End and wrap up"):
+    for act in ("Say the reason", "The line dropped", "Hand over", "Add a note", "Add data", "End and wrap up"):  # folded ones too
         ana.keyboard.press("Control+k")
         ana.keyboard.type(act)
         expect(ana.locator("#palette-list [aria-selected=true]")).to_contain_text(act)
