@@ -15,7 +15,7 @@ import pytest
 from tests.doors import test_commands as commands
 from tests.doors.test_commands import SERVER, House, add, get, one_line, running, wait_for
 
-migrated, house, bare = commands.migrated, commands.house, commands.bare
+house, bare = commands.house, commands.bare
 
 WORKING = """
 import itertools, os, pathlib

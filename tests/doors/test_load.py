@@ -16,7 +16,7 @@ import pytest
 from tests.doors import test_commands as commands
 from tests.doors.test_commands import House, one_line, wait_for
 
-migrated, house = commands.migrated, commands.house
+house = commands.house
 FERNLINE = commands.ROOT / "samples" / "fernline"
 COUNT = "from django.db import connection as c; k = c.cursor(); k.execute('SELECT COUNT(*) FROM {}'); print(k.fetchone()[0])"
 
@@ -54,7 +54,7 @@ def exported(house: House, folder: Path) -> dict[str, str]:
 
 def test_an_import_killed_by_the_system_ends_like_one_that_was_left_alone(migrated, tmp_path):
     mapping = carrier(tmp_path / "files", 2000)
-    with commands._house(tmp_path / "alone", migrated) as alone, commands._house(tmp_path / "killed", migrated) as killed:
+    with commands.furnished(tmp_path / "alone", migrated) as alone, commands.furnished(tmp_path / "killed", migrated) as killed:
         alone.must("import", str(mapping), "--out", str(tmp_path / "alone-out"), "--quiet")
         kills = 0
         for seconds in (0.1, 0.4, 0.7):
@@ -92,7 +92,7 @@ def test_two_imports_into_one_folder_do_not_meet(house, tmp_path):
 @pytest.fixture
 def lived_in(migrated: House, tmp_path: Path) -> Iterator[House]:
     """A house on this run's database with the sample carrier, people and two anchors."""
-    with commands._house(tmp_path / "lived-in", migrated) as made:
+    with commands.furnished(tmp_path / "lived-in", migrated) as made:
         commands.add(made, "ana")
         made.must("import", str(FERNLINE / "mapping.toml"), "--out", str(tmp_path / "report"), "--quiet")
         made.must("anchor")
@@ -125,7 +125,7 @@ def test_a_whole_house_goes_to_another_database_and_back_with_its_journal_proven
     other.must("export", "--all", str(tmp_path / "back"))
 
     empty(tmp_path / "again", lived_in)
-    with commands._house(tmp_path / "again") as again:
+    with commands.furnished(tmp_path / "again") as again:
         again.must("import", "--all", str(tmp_path / "back"), "--quiet")
         assert "3 anchors" in again.must("verify-journal")
         commands.add(again, "sam")
