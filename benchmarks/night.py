@@ -4,7 +4,7 @@
     .venv/bin/python benchmarks/night.py 100000
     .venv/bin/python benchmarks/night.py 1000000 --sqlite      takes a while: the accounts have to be made first
 
-Every account has a line, 3 bills of 6 lines each, entries and allocations, made by SQL. 20 % did not pay the last bill, which was due three
+Every account has a customer, a line, 3 bills of 6 lines each, entries and allocations, made by SQL. 20 % did not pay the last bill, which was due three
 days ago: each gets a climb, a step, a notice in the outbox, a late fee with its charge, a line in its journal with its HMAC, and the head
 of its chain. The database is copied twice before the night, so that each of these meets the same tables, as full as a carrier's are:
 
@@ -50,7 +50,7 @@ NIGHT = datetime(2026, 11, 24, 8, tzinfo=UTC)  # three in the morning in New Yor
 GRANTS = 20  # people who grant
 ALONE = 5.0  # seconds of grants with no night beside them
 ROWS = 3500  # in one transaction of the second floor: 500 accounts, 7 rows each
-FILLED = ("customers_account", "customers_line", "ledger_bill", "ledger_billline", "ledger_entry", "ledger_allocation")
+FILLED = ("customers_customer", "customers_account", "customers_line", "ledger_bill", "ledger_billline", "ledger_entry", "ledger_allocation")
 URL = "CARELINE_DATABASE_URL"
 
 
@@ -179,7 +179,8 @@ def make() -> None:
 
     from careline.domain.customers.models import Customer, Plan
 
-    customer = Customer.objects.create(name="Bench")
+    first = Customer.objects.create(name="Bench").pk
+    told = [f.column for f in Customer._meta.concrete_fields if not f.primary_key]
     plan = Plan.objects.create(code="P", name="Plus 15 GB", price_minor=4500)
     since = "2024-03-01 00:00:00+00:00"
     numbers = f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {COUNT})"
@@ -190,8 +191,10 @@ def make() -> None:
     due = "CASE k " + " ".join(f"WHEN {k} THEN {cast(d)}" for k, d in day.items()) + " END"
     base = "i * 3 + k - 2"
     statements = [
+        f"""INSERT INTO customers_customer (id, {', '.join(told)}) {numbers} SELECT {first} + i, {', '.join(f'c.{name}' for name in told)}
+            FROM n, customers_customer c WHERE c.id = {first}""",
         f"""INSERT INTO customers_account (id, reference, customer_id, currency, status, opened_on, bill_day, state, zone, postal_code, autopay,
-            change_lock, staff_marked, street, city, port_lock) {numbers} SELECT i, 'A-' || i, {customer.pk}, 'USD', 'active', {cast("2024-03-01")}, 4, 'WA',
+            change_lock, staff_marked, street, city, port_lock) {numbers} SELECT i, 'A-' || i, {first} + i, 'USD', 'active', {cast("2024-03-01")}, 4, 'WA',
             'America/Los_Angeles', '', {no}, {no}, {no}, '', '', {no} FROM n""",
         f"""INSERT INTO customers_line (id, account_id, msisdn, label, plan_id, status, status_reason, number_since, activated_on, iccid,
             sim_kind, can_text, suspended_for, bar, features, sim_state) {numbers} SELECT i, i, '+1' || (2060000000 + i), '', {plan.pk}, 'active', '',
@@ -212,7 +215,7 @@ def make() -> None:
             cursor.execute(sql)
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
-            for table in ("customers_account", "customers_line", "ledger_bill", "ledger_entry"):
+            for table in ("customers_customer", "customers_account", "customers_line", "ledger_bill", "ledger_entry"):
                 cursor.execute(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), (SELECT max(id) FROM {table}))")
     with connection.cursor() as cursor:
         for table in FILLED:  # not the empty ones: PostgreSQL would believe for long that they are

@@ -3,6 +3,8 @@
 SQLite lets one write at a time and keeps no queue: who finds it busy looks again after 1, 2, 5 … 100 ms, and a job that writes part
 after part takes each gap before they look. So everybody who is about to write holds a shared lock on a file beside the
 database until they may; `give_way` waits until nobody holds it. The lock is the system's: it ends with its process, however that ends.
+
+And they look again every 2 ms, all alike: with SQLite's own pauses, which grow, a job that gave way to a busy desk found no gap for seconds.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import os
 import time
 from typing import Any
 
-from django.db import connections
+from django.db import OperationalError, connections
 from django.db.backends.sqlite3 import base
 
 try:
@@ -20,6 +22,8 @@ except ImportError:  # not a Unix: nobody is seen waiting, and `give_way` leaves
     fcntl = None  # type: ignore[assignment]
 
 LOOK_AGAIN = 0.001  # seconds
+TRY_AGAIN = 0.002  # seconds until a transaction that found another one writing tries to begin again
+BUSY = 5  # SQLite's code, in the lowest byte of those that say why
 PATIENCE = 0.5  # seconds: no longer does a job wait for others, whatever they do
 GAP = 0.015  # seconds, where nobody can be seen waiting
 
@@ -41,10 +45,29 @@ class DatabaseWrapper(base.DatabaseWrapper):
             super()._start_transaction_under_autocommit()
             return
         fcntl.flock(turnstile, fcntl.LOCK_SH)
+        patience = self.settings_dict["OPTIONS"].get("timeout", 5.0)  # as the driver has it
+        until = time.monotonic() + patience
+        self.connection.execute("PRAGMA busy_timeout = 0")
+        try:
+            while not self._began():
+                if time.monotonic() > until:
+                    break
+                time.sleep(TRY_AGAIN)
+            else:
+                return
+            super()._start_transaction_under_autocommit()  # the last time: its error is the one to raise
+        finally:
+            self.connection.execute(f"PRAGMA busy_timeout = {int(patience * 1000)}")
+            fcntl.flock(turnstile, fcntl.LOCK_UN)
+
+    def _began(self) -> bool:
         try:
             super()._start_transaction_under_autocommit()
-        finally:
-            fcntl.flock(turnstile, fcntl.LOCK_UN)
+        except OperationalError as fault:
+            if getattr(fault.__cause__, "sqlite_errorcode", 0) & 0xFF != BUSY:
+                raise
+            return False
+        return True
 
     def _close(self) -> None:
         super()._close()

@@ -21,7 +21,7 @@ from careline.acts.perform import scene_for_page
 from careline.domain.arrangements.models import Arrangement
 from careline.domain.collections.models import Climb, Hold, LateFee
 from careline.domain.contacts import queries as contacts
-from careline.domain.customers.models import Account, Consent
+from careline.domain.customers.models import Account, Consent, Usage
 from careline.domain.journal.models import Outbox, RequestKey
 from careline.domain.ledger.models import Bill, BillLine, Charge, PaymentMethod
 from careline.domain.ledger.rules import LineKind
@@ -88,6 +88,8 @@ def asked(house):
     bill = maria.bills.latest("pk")
     BillLine.objects.create(bill=bill, kind="plan", label="Plus 15 GB", line=maria.lines.get(), period_end=bill.period_end, amount_minor=0)
     message = Outbox.objects.latest("pk").pk
+    Usage.objects.create(line=maria.lines.get(), kind="voice", day=bill.period_end, quantity=3)
+    used = {"lines": [maria.lines.get().pk], "kinds": ["voice", "text"], "first": bill.period_end, "last": bill.period_end}
     stretch = {"first": maria.pk, "last": maria.pk}
     spent = RequestKey.objects.filter(principal=ana.who.key).latest("pk").key
     since = people.TUESDAY - timedelta(days=1)
@@ -113,6 +115,9 @@ def asked(house):
         "domain.customers.queries.accounts._line": [((), {"line": maria.lines.get().pk})],
         "domain.customers.queries.accounts._lines": [((), account)],
         "domain.customers.queries.accounts._lines_in_period": [((), account | {"since": date(2026, 11, 1)})],
+        "domain.customers.queries.cycle._used_by_day": [((), used)],
+        "domain.customers.queries.cycle._used_in_all": [((), used)],
+        "domain.customers.queries.cycle._used_since": [((), {"lines": used["lines"], "since": bill.period_end})],
         "domain.customers.queries.finding._names": [((1, 9, False), EDGE), ((2, 9, True), EDGE)],
         "domain.customers.queries.finding._numbers": [(("reversed", 9, False), {"first": "8810", "last": "8810999999999999"}), (("digits", 9, True), {"first": "1206", "last": "1206999999999999"})],
         "domain.customers.queries.accounts._owing": [((), accounts)],

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
 
 import pytest
-from django.db import connection, connections, transaction
+from django.db import OperationalError, connection, connections, transaction
 
 from careline.domain.journal.models import Counter
 from careline.sqlite import base
@@ -61,3 +62,35 @@ def test_a_job_gives_way_to_nobody_at_once_and_to_somebody_who_never_comes_not_f
         began = time.monotonic()
         give_way()
         assert time.monotonic() - began >= 0.05
+
+
+def test_who_finds_another_writing_looks_again_soon_however_long_it_takes(committed_house, monkeypatch):
+    """SQLite's own pauses grow to 100 ms; a night that waited so among busy desks found no gap for minutes."""
+    other = sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 40:
+            other.execute("COMMIT")
+
+    monkeypatch.setattr(base.time, "sleep", sleep)
+    with transaction.atomic():
+        Counter.objects.create(name="part")
+    assert slept == [base.TRY_AGAIN] * 40
+    with connection.cursor() as cursor:
+        assert cursor.execute("PRAGMA busy_timeout").fetchone() == (20_000,), "what comes within a transaction has its patience again"
+    other.close()
+
+
+def test_patience_ends_with_the_error_of_sqlite(committed_house, monkeypatch):
+    other = sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    monkeypatch.setitem(connection.settings_dict["OPTIONS"], "timeout", 0.01)
+    with pytest.raises(OperationalError, match="locked"), transaction.atomic():
+        pass
+    other.execute("ROLLBACK")
+    other.close()
+    with transaction.atomic():
+        Counter.objects.create(name="later")
