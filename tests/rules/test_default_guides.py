@@ -236,7 +236,7 @@ def test_each_cause_alone_is_fixed_or_handed_over_and_nothing_is_changed_needles
 @every
 def test_two_causes_at_once_are_found_as_well(guide: Guide) -> None:
     pairs = [case for case in prove.cases(guide, 2, seed=4) if len(case) == 2]
-    assert not wrong(guide, prove.sweep(guide, pairs[:: max(1, len(pairs) // 6)]))
+    assert not wrong(guide, prove.sweep(guide, pairs[1 :: max(1, len(pairs) // 3)]))
 
 
 @every
@@ -246,9 +246,9 @@ def test_the_proof_finds_nothing_contradictory_in_the_guide(guide: Guide) -> Non
 
 
 def test_the_more_an_answer_can_be_relied_on_the_more_callers_are_helped() -> None:
-    """Thirty callers without service, whose answers are right eight, nine and ten times in ten."""
+    """Ten callers without service, whose answers are right eight, nine and ten times in ten. (The whole sweep is in benchmarks.)"""
     guide = GUIDES["no_service"]
-    cases = list(prove.cases(guide, 2, sample=30, seed=11))
+    cases = list(prove.cases(guide, 2, sample=9, seed=11))
     helped = [prove.sweep(guide, cases, reliability=reliability, stubborn=0.0).right for reliability in (0.8, 0.9)]
     helped.append(prove.sweep(guide, cases).right)
     assert helped == sorted(helped)

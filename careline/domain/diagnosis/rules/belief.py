@@ -283,6 +283,12 @@ def _likelihood(check: Check, readings: Sequence[tuple[Floats, Reading]]) -> Flo
     return found
 
 
+def explained(check: Check, readings: Sequence[Reading]) -> Floats:
+    """How likely all these readings of one check (none of them `cannot_tell`) are under each of its true outcomes."""
+    true = np.eye(len(check.outcomes))
+    return _likelihood(check, [(true, reading) for reading in readings])
+
+
 @dataclass(frozen=True)
 class _Evidence:
     """All readings of one check, or one Told, with the variables that they speak of."""

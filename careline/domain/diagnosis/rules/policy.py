@@ -11,9 +11,9 @@ guide's order.
 
 Around this search stand rules that cost may not outweigh. Probes are free and come first. What is established is fixed
 before more is asked. A remedy is not given on a suspicion while a check could tell. A step waits while what it needs is
-missing. The trouble is handed over when nothing that could still be here can be found or fixed here, and not before. Somebody
-whose answers contradict each other is asked on, and tested on, where others are believed: at nine true answers in ten most
-wrong ends came from believing the tenth.
+missing. The trouble is handed over when nothing that could still be here can be found or fixed here, and not before. Where there
+is reason to doubt (answers contradict each other, or the test is often misread) a customer is asked on, and tested on, where
+others are believed: until the answers alone speak clearly enough, because a prior that calls a cause rare is no answer.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ from numpy.typing import NDArray
 
 from careline.domain.diagnosis.rules.belief import (
     CANNOT_TELL,
-    SUREST,
     Belief,
     Bools,
     Event,
@@ -36,12 +35,15 @@ from careline.domain.diagnosis.rules.belief import (
     Told,
     Tried,
     believe,
+    explained,
 )
 from careline.domain.diagnosis.rules.guide import UNKNOWN, Check, Guide, Remedy
 
 PROVEN = 0.985  # a phone that works with this probability, and was tested since the last change, is fixed
-PROVEN_AGAIN = 0.995  # ...or this, when the customer was caught in a contradiction
-ODDS = 20  # ...and the passed tests alone speak for it this clearly, so that a wrong prior proves nothing
+PROVEN_AGAIN = 0.995  # ...or this, when there is reason to doubt the customer
+ODDS = 20  # ...and the tests alone speak for it this clearly, so that a wrong prior proves nothing
+ODDS_AGAIN = 150  # ...or this clearly, when there is reason to doubt; and this clearly must a cause be spoken against before a hand-over
+DOUBTFUL = 0.05  # a test that is misread more often than this is reason to doubt
 NEARLY = 0.85  # enough to end on when nothing is left to ask
 CONFIRMED = 0.85  # a cause that is established well enough for a remedy that changes something
 LIKELY = 0.4  # and well enough for one that does no harm
@@ -53,15 +55,16 @@ MOST_READINGS = 8  # of one check between two changes
 SAME = 3  # answers of one check that agree are enough
 MOST_TESTS = 10  # readings of the test between two changes
 MOST_TRIES = 3  # of one remedy
+ONCE_MORE = 1  # ...and this often again before a trouble is handed over that it might end
 MOST_REPEATS = 12  # of one that does a part each time, such as paying one bill
 PENDING = 0.3  # what waits for a restart with this probability makes questions about it idle until then
 BLIND = 0.04  # a cause that nothing can read is worth a remedy that does no harm from here
 HOPEFUL = 0.2  # a phone that works with this probability after a remedy is tested eagerly
 HOPE = 0.1  # and when nothing is left to ask, one that was spoken for is worth its remedy from here
 ABSENT = 0.02  # a cause this unlikely forbids no remedy
-GIVES_UP = 0.005  # that something left could be put right here after all: less likely, and the trouble is handed over
-MOST_PATIENCE = 20  # readings of one check between two changes before a trouble is handed over that might be fixed here
-TIRED = 100  # answers of the customer after which the trouble is handed over whatever is believed
+GIVES_UP = 0.005  # and where there is reason to doubt, one that nothing can read is worth a remedy that does no harm from here
+MOST_PATIENCE = 12  # readings of one check between two changes before a trouble is handed over that might be fixed here
+TIRED = 120  # answers of the customer after which the trouble is handed over whatever is believed
 HEAVY = 400  # worlds that the plan is made over (the heaviest; the belief itself keeps all)
 PROBES_FIRST = "The account and the network are read first: that costs the customer nothing."
 
@@ -96,7 +99,7 @@ class _Log:
     failed: set[str] = field(default_factory=set)  # remedies that could not be done, and nothing about them was learned since
     spoken: set[str] = field(default_factory=set)  # causes that some answer spoke for since a remedy was given for them
     tested: str = ""  # the test's outcome since the last change
-    passed: int = 0  # of them how many more passed than failed
+    said: dict[str, tuple[Reading, ...]] = field(default_factory=dict)  # the answers to a check since its causes were last touched
     tests: int = 0  # readings of the test since the last change
     touched: set[str] = field(default_factory=set)  # causes that a remedy was given for since they were last read
     changed: bool = False
@@ -110,10 +113,11 @@ class _Log:
             log.count += not (isinstance(event, Reading) and guide.check_by_id[event.check].kind == "probe")
             if isinstance(event, Reading):
                 name = event.check
+                if event.outcome != CANNOT_TELL:
+                    log.said[name] = (*log.said.get(name, ()), event)
                 if name == guide.test.id:
                     log.wavers += log.tests > 0 and log.tested != event.outcome
                     log.tested, log.tests = event.outcome, log.tests + 1
-                    log.passed += 1 if event.outcome == guide.works else -(event.outcome != CANNOT_TELL)
                     log.asked[name] = log.asked.get(name, 0) + 1
                     continue
                 log.wavers += guide.check_by_id[name].kind != "probe" and name in log.read and log.last[name] != event.outcome
@@ -135,7 +139,8 @@ class _Log:
                 if event.outcome in ("declined", "refused"):
                     log.closed.add(remedy.id)
                 elif event.outcome in ("done", "claimed"):
-                    log.tested, log.tests, log.passed, log.changed = "", 0, 0, True
+                    log.tested, log.tests, log.changed = "", 0, True
+                    log.said.pop(guide.test.id, None)
                     log.failed.clear()
                     about = {*remedy.removes, *(x for r in guide.remedies if r.leaves and r.leaves == remedy.finishes for x in r.removes)}
                     log.touched |= about
@@ -146,6 +151,7 @@ class _Log:
                         if about & {*check.reads, *check.hidden_by}:
                             log.read.pop(check.id, None)
                             log.same.pop(check.id, None)
+                            log.said.pop(check.id, None)
                             if check.hidden_by:
                                 log.unavailable.discard(check.id)
         return log
@@ -191,11 +197,11 @@ class _Chooser:
     # --- the order of things -----------------------------------------------------------------------------------------
 
     blind = 0.5  # a check that is hidden with this probability is not asked
-    patient = False  # nothing is left but a hand-over that may be wrong, to somebody who contradicts themselves: ask on
+    patient = False  # nothing is left but a hand-over, and there is reason to doubt what was answered: ask on
 
     def choose(self) -> Step:
         log, guide = self.log, self.guide
-        if log.tested == guide.works and self.belief.works >= (PROVEN_AGAIN if log.wavers else PROVEN) and self._test_tells():
+        if log.tested == guide.works and self.belief.works >= (PROVEN_AGAIN if self._doubtful else PROVEN) and self._test_tells():
             return Step("done", "works", why="The test was seen to pass, and nothing speaks against it.")
         if log.count >= TIRED:
             return self._handover("This has taken long enough; somebody with other means goes on.")
@@ -207,10 +213,32 @@ class _Chooser:
             return step
         return self._searched()
 
+    @cached_property
+    def _doubtful(self) -> bool:
+        """There is reason to doubt this customer: their answers contradict each other, or the test is one that is often
+        misread."""
+        return self.log.wavers > 0 or self.guide.test.reliability < 1 - DOUBTFUL
+
     def _test_tells(self) -> bool:
         """The tests since the last change speak for themselves, whatever was thought likely before."""
-        right = min(self.guide.test.reliability, SUREST)
-        return (right / (1 - right)) ** self.log.passed >= ODDS
+        each = explained(self.guide.test, self.log.said[self.guide.test.id])
+        return float(each[-1]) >= (ODDS_AGAIN if self._doubtful else ODDS) * float(each[:-1].max())
+
+    @cached_property
+    def _against(self) -> dict[str, float]:
+        """How clearly the answers alone speak against each cause that they speak of, as odds, whatever was thought likely
+        before. What shows further up says nothing of the causes below."""
+        found: dict[str, float] = {}
+        for check in self.guide.checks:
+            if not (said := self.log.said.get(check.id)):
+                continue
+            each = explained(check, said)
+            seen = int(each.argmax())
+            for n, row in enumerate(check.outcomes):
+                for cause, chance in row.when:
+                    if chance >= 0.5 and seen >= n:
+                        found[cause] = found.get(cause, 1.0) * float(each[seen] / each[n])
+        return found
 
     def _probe(self) -> Step | None:
         due = [
@@ -269,7 +297,7 @@ class _Chooser:
         )  # fmt: skip
 
     def _tried_enough(self, remedy: Remedy) -> bool:
-        return self.log.tries.get(remedy.id, 0) >= (MOST_REPEATS if remedy.repeats else MOST_TRIES)
+        return self.log.tries.get(remedy.id, 0) >= (MOST_REPEATS if remedy.repeats else MOST_TRIES + ONCE_MORE * self.patient)
 
     def _could_tell(self, cause: str) -> bool:
         """Some check that can be read now would tell whether this cause holds."""
@@ -376,39 +404,25 @@ class _Chooser:
                 self.blind = 1.0
                 self.__dict__.pop("_unread", None)
                 return self._searched()
-            if not self.patient and log.wavers and self._might_help() > GIVES_UP:
+            if not self.patient and self._doubtful:
                 self.patient = True
                 self.__dict__.pop("_unread", None)
                 return self._searched()
-            if log.tests < (2 * MOST_TESTS if self.belief.works >= NEARLY else MOST_TESTS if self.belief.works > 0.03 else 1):
+            if log.tests < (2 * MOST_TESTS if self.belief.works >= LIKELY else MOST_TESTS if self.belief.works > 0.03 else 1):
                 return Step("test", guide.test.id, (guide.test.id,), guide.test.seconds, wording=min(1, log.asked.get(guide.test.id, 0)), why="Everything here was seen to; test once more.")
             return self._handover("")
         return best[2]
 
-    def _might_help(self) -> float:
-        """How likely something is still wrong that could be put right here: what speaks against handing over."""
-        guide, now, index = self.guide, self.belief.now, self.guide.cause_index
-        ways = [r for r in guide.remedies if r.removes and r.id not in self.log.closed and not self._tried_enough(r)]
-        stays = np.zeros(now.shape, dtype=bool)  # of each world: what could not be put right in it
-        for _ in range(2):  # the second time: what waits for something that stays, stays too
-            fixed = np.zeros(now.shape, dtype=bool)
-            for remedy in ways:
-                may = ~(now[:, [index[x] for x in remedy.not_with]].any(axis=1) | (now & stays)[:, [index[x] for x in remedy.first]].any(axis=1))
-                for x in remedy.removes:
-                    fixed[:, index[x]] |= may
-            stays = ~fixed
-        ends = now[:, [i for i, c in enumerate(guide.causes) if c.ends]].any(axis=1)
-        helps = (now & ~stays & self.belief.breaks).any(axis=1) & ~ends
-        return float(self.belief.weight @ (helps | ~self.belief.broken))
-
     def _last_resort(self) -> Step | None:
         """Nothing is left to ask: the likeliest cause that a remedy may be given for, though it is not established: one
-        that answers spoke for and against, or one whose remedy does no harm."""
+        that answers spoke for and against, or one whose remedy does no harm. Where there is reason to doubt, what does no harm
+        and is for something that nothing can read is given on less: that it was done before was only said, too."""
+        unread = {c.id for c in self.guide.causes if self.patient and not any(c.id in check.reads for check in self.guide.checks)}
         found = [
             (-self.p[x], rank, remedy, x)
-            for rank, remedy in enumerate(self.guide.remedies) if self._ready(remedy) and not remedy.finishes and self.log.tries.get(remedy.id, 0) < 2
+            for rank, remedy in enumerate(self.guide.remedies) if self._ready(remedy) and (self.patient or (not remedy.finishes and self.log.tries.get(remedy.id, 0) < 2))
             for x in remedy.removes
-            if self.guide.cause_by_id[x].shows and self.p[x] >= (HOPE if remedy.harmless or x in self.log.spoken else LIKELY)
+            if self.guide.cause_by_id[x].shows and self.p[x] >= (GIVES_UP if x in unread and remedy.harmless else HOPE if remedy.harmless or x in self.log.spoken else LIKELY)
         ]  # fmt: skip
         return self._give(*min(found, key=lambda x: x[:2])[2:]) if found else None
 
@@ -458,11 +472,21 @@ class _Chooser:
         last = next((x.when for x in check.outcomes if x.id == self.log.last.get(check.id)), ())
         if self.log.read.get(check.id) and len(last) > 1 and any(x == cause for x, _ in last):
             return False  # it was spoken for, with others: the same look cannot part them
-        if self.patient and not (any(r.id not in self.log.closed and not self._tried_enough(r) for r in self.guide.remedies_for(cause)) or self._bars(cause)):
-            return False  # to know it would put nothing right
         if self.patient:
-            return SUSPECT < p < (SETTLED if self.guide.cause_by_id[cause].shows else 1 - SUSPECT)
+            if not (any(self._may_come(r) for r in self.guide.remedies_for(cause)) or self._bars(cause)):
+                return False  # to know it would put nothing right
+            against = self._against.get(cause)
+            if against is None and self.log.same.get(check.id, 0) >= SAME:
+                return False  # what shows further up hides it here
+            doubted = p > SUSPECT or (against is not None and against < ODDS_AGAIN)
+            return doubted and p < (SETTLED if self.guide.cause_by_id[cause].shows else 1 - SUSPECT)
         return DOUBT < p < CONFIRMED or (FAINT_DOUBT < p < CONFIRMED and not self._unread)
+
+    def _may_come(self, remedy: Remedy) -> bool:
+        """It may still be given in this walk: nothing forbids it that is established, or that it needs gone and nothing ends."""
+        return remedy.id not in self.log.closed and not self._tried_enough(remedy) and not any(
+            self.p[x] >= CONFIRMED for x in (*remedy.not_with, *(x for x in remedy.first if not self.guide.remedies_for(x)))
+        )  # fmt: skip
 
     def _bars(self, cause: str) -> bool:
         """A remedy for something that may be here waits for this cause to be gone, or must not be given with it."""
