@@ -234,8 +234,13 @@ def _columns(model: type[Model], vendor: str, with_key: bool = False) -> _Column
         key=quote(key.column),
         names=tuple(f.attname for f in fields),
         defaults=tuple(f.default if callable(f.default) and f.has_default() else f.get_default() for f in fields),
-        turned=tuple((n, f) for n, f in enumerate(fields) if not (type(f) in PLAIN or isinstance(f, IntegerField | ForeignKey))),
+        turned=tuple((n, f) for n, f in enumerate(fields) if not _plain(f)),
     )
+
+
+def _plain(field: Any) -> bool:
+    """Does the database take a value of this field as it is?"""
+    return type(field) in PLAIN or isinstance(field, IntegerField | ForeignKey)
 
 
 def write_many(rows: Sequence[Any], model: type[Model] | None = None) -> None:
@@ -259,7 +264,7 @@ def write_rows(model: type[Model], rows: Sequence[Mapping[str, Any]]) -> list[in
     their ids in the order given. To make an instance takes longer than to write the row, so this is for tens of thousands.
     Raises TypeError for a column that the model does not have or whose default must be made for each row."""
     columns = _columns(model, connections["default"].vendor)
-    wrong = {name for row in rows for name in row}.difference(columns.names)
+    wrong = set().union(*rows).difference(columns.names)
     for name, default in zip(columns.names, columns.defaults, strict=True):
         if callable(default) and not all(name in row for row in rows):
             wrong.add(name)
@@ -315,6 +320,21 @@ def save_columns(row: Model, names: Sequence[str]) -> None:
         cursor.execute(sql, [*values, row.pk])
         if cursor.rowcount != 1:
             raise DatabaseError(f"{type(row).__name__} {row.pk} is not in the database")
+
+
+def save_columns_many(model: type[Model], names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """`save_columns` of many rows: of each the values of these fields and then its id. Raises DatabaseError when one is there no more."""
+    connection = connections["default"]
+    sql, fields = _setting(model, tuple(names), connection.vendor)
+    ready = [list(row) for row in rows]
+    for place, (_, field) in enumerate(fields):
+        if not _plain(field):
+            for row in ready:
+                row[place] = field.get_db_prep_save(row[place], connection)
+    with connection.cursor() as cursor:
+        cursor.executemany(sql, ready)
+        if cursor.rowcount != len(ready):
+            raise DatabaseError(f"{model.__name__}: {len(ready)} rows were to be written, {cursor.rowcount} are in the database")
 
 
 def _turned(columns: _Columns, rows: Iterable[list[Any]]) -> list[list[Any]]:

@@ -19,11 +19,20 @@ from careline import prepared
 from careline.acts.look import look
 from careline.acts.perform import scene_for_page
 from careline.domain.arrangements.models import Arrangement
+from careline.domain.billing.models import Agreed, Draft, Instalments
 from careline.domain.collections.models import Climb, Hold, LateFee
 from careline.domain.contacts import queries as contacts
-from careline.domain.customers.models import Account, Consent, Usage
+from careline.domain.customers.models import Account, AddedData, Consent, PlanChange, Usage
 from careline.domain.journal.models import Outbox, RequestKey
-from careline.domain.ledger.models import Bill, BillLine, Charge, PaymentMethod
+from careline.domain.ledger.models import (
+    Bill,
+    BillLine,
+    Charge,
+    Entry,
+    Payment,
+    PaymentMethod,
+    UnbilledCharge,
+)
 from careline.domain.ledger.rules import LineKind
 from careline.domain.rulebook import queries as rulebooks
 from tests import people
@@ -66,6 +75,24 @@ def late(account: Account, at: Any) -> None:
     Outbox.objects.create(topic="collections", channel="sms", to="0188", body="", about="ladder", at=at, not_before=at, account_id=account.pk)
 
 
+def billed(account: Account, at: Any) -> None:
+    """What the bill run asks about, a row of each, in the cycle of November 4."""
+    start, line = date(2026, 11, 4), account.lines.get()
+    for kind, units in (("data", 100), ("voice", 5), ("roaming_data", 70)):
+        Usage.objects.create(line=line, kind=kind, day=date(2026, 10, 10), quantity=units)
+    AddedData.objects.create(line=line, mb=512, period_start=date(2026, 10, 4), period_end=date(2026, 11, 3), at=at, reference="OR-A")
+    PlanChange.objects.create(line=line, before=line.plan, after=line.plan, on=date(2026, 10, 15), at=at, reference="OR-P")
+    Agreed.objects.create(account=account, kind="discount", label="Loyalty", amount_minor=-500, starts_on=date(2026, 1, 1), reference="AG-1")
+    Instalments.objects.create(account=account, line=line, label="Phone", total_minor=1000, count=3, starts_on=date(2026, 1, 1), reference="IN-1")
+    UnbilledCharge.objects.create(number="CH-9", account=account, line=line, kind="fee", label="x", unit_price_minor=1, amount_minor=1, day=date(2026, 10, 10), at=at, reference="OR-C")
+    for on, state in ((date(2026, 9, 4), "nothing"), (date(2026, 10, 4), "draft"), (start, "draft")):
+        Draft.objects.create(account=account, cycle_on=on, period_end=on, state=state, measured="[]", rulebook="", drafted_at=at)
+    paid = Payment.objects.filter(account=account).latest("pk")
+    Payment.objects.create(number="PY-R", account=account, amount_minor=paid.amount_minor, method="Visa", received_at=at, returns=paid)
+    Entry.objects.create(account=account, kind="write_off", day=start, at=at, amount_minor=-1, reference="WO-1", label="Given up")
+    BillLine.objects.create(bill=account.bills.latest("pk"), kind="fee", label="Carried", source_key="CH-8", amount_minor=0)
+
+
 @pytest.fixture
 def asked(house):
     """A call with everything in it, and how each question is asked about it: shapes, values, and whether it finds."""
@@ -85,11 +112,12 @@ def asked(house):
     session.save()
     account, accounts = {"account": maria.pk}, {"accounts": [maria.pk, 0]}
     late(maria, desk.at)
+    billed(maria, desk.at)
+    lines, within = {"lines": [maria.lines.get().pk, 0]}, {"first": date(2026, 10, 4), "last": date(2026, 12, 31)}
+    cycle = {"start": date(2026, 11, 4)}
     bill = maria.bills.latest("pk")
     BillLine.objects.create(bill=bill, kind="plan", label="Plus 15 GB", line=maria.lines.get(), period_end=bill.period_end, amount_minor=0)
     message = Outbox.objects.latest("pk").pk
-    Usage.objects.create(line=maria.lines.get(), kind="voice", day=bill.period_end, quantity=3)
-    used = {"lines": [maria.lines.get().pk], "kinds": ["voice", "text"], "first": bill.period_end, "last": bill.period_end}
     stretch = {"first": maria.pk, "last": maria.pk}
     spent = RequestKey.objects.filter(principal=ana.who.key).latest("pk").key
     since = people.TUESDAY - timedelta(days=1)
@@ -97,6 +125,13 @@ def asked(house):
         "domain.approvals.queries._of_contact": [((), {"contact": desk.contact, "account": maria.pk})],
         "domain.approvals.queries._waiting": [(("lead",), {"staff": lena.pk, "at": desk.at}), (("supervisor",), {"staff": lena.pk, "at": desk.at})],
         "domain.arrangements.queries._alive_on": [((), accounts | {"day": date(2026, 12, 1)})],
+        "domain.billing.queries._bought": [((), accounts | cycle)],
+        "domain.billing.queries._in_force": [((), accounts | cycle)],
+        "domain.billing.queries._measured": [((), accounts | cycle | {"oldest": date(2026, 1, 1)})],
+        "domain.billing.queries._other_drafts": [((), accounts | cycle)],
+        "domain.billing.queries._settled": [((), accounts)],
+        "domain.billing.queries._waiting_of": [((), accounts | cycle)],
+        "domain.billing.queries._with_draft": [((), accounts | cycle)],
         "domain.collections.queries._climbing": [((), stretch)],
         "domain.collections.queries._climbs": [((), accounts | {"since": since})],
         "domain.collections.queries._in_force": [((), accounts | {"day": date(2026, 12, 1)})],
@@ -115,9 +150,12 @@ def asked(house):
         "domain.customers.queries.accounts._line": [((), {"line": maria.lines.get().pk})],
         "domain.customers.queries.accounts._lines": [((), account)],
         "domain.customers.queries.accounts._lines_in_period": [((), account | {"since": date(2026, 11, 1)})],
-        "domain.customers.queries.cycle._used_by_day": [((), used)],
-        "domain.customers.queries.cycle._used_in_all": [((), used)],
-        "domain.customers.queries.cycle._used_since": [((), {"lines": used["lines"], "since": bill.period_end})],
+        "domain.customers.queries.cycle._data_added": [((), lines | within)],
+        "domain.customers.queries.cycle._lines_in_cycle": [((), accounts)],
+        "domain.customers.queries.cycle._plan_changes": [((), lines | {"since": date(2026, 10, 4)})],
+        "domain.customers.queries.cycle._used_by_day": [((), lines | within | {"kinds": ["data", "voice"]})],
+        "domain.customers.queries.cycle._used_in_all": [((), lines | within | {"kinds": ["voice"]})],
+        "domain.customers.queries.cycle._used_since": [((), lines | {"since": date(2026, 10, 4)})],
         "domain.customers.queries.finding._names": [((1, 9, False), EDGE), ((2, 9, True), EDGE)],
         "domain.customers.queries.finding._numbers": [(("reversed", 9, False), {"first": "8810", "last": "8810999999999999"}), (("digits", 9, True), {"first": "1206", "last": "1206999999999999"})],
         "domain.customers.queries.accounts._owing": [((), accounts)],
@@ -143,7 +181,13 @@ def asked(house):
         "domain.ledger.queries.applied._applied": [((), accounts)],
         "domain.ledger.queries.applied._money": [((), accounts)],
         "domain.ledger.queries.applied._standing": [((), accounts)],
+        "domain.ledger.queries.applied._with_written_off": [((), accounts)],
+        "domain.ledger.queries.cycle._beyond": [((), lines | within)],
+        "domain.ledger.queries.cycle._came_back": [((), accounts | {"since": since, "before": people.TUESDAY + timedelta(days=1)})],
+        "domain.ledger.queries.cycle._carried": [((), accounts | {"numbers": ["CH-8", "CH-7"]})],
         "domain.ledger.queries.cycle._covered": [((), accounts)],
+        "domain.ledger.queries.cycle._fell_due": [((), accounts | within)],
+        "domain.ledger.queries.cycle._unbilled": [((), accounts)],
         "domain.ledger.queries.cycle._in_advance": [((), accounts | {"end": bill.period_end})],
         "domain.ledger.queries.cycle._fees": [((), accounts | {"since": date(2026, 1, 1)})],
         "domain.staff.queries._person": [((), {"staff": ana.pk})],

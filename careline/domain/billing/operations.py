@@ -23,7 +23,7 @@ from careline.foundation.calendar import add_months, bill_period, civil_date
 from careline.foundation.money import shown
 from careline.foundation.refusal import refuse
 from careline.foundation.tariff import Tariff
-from careline.prepared import rewrite_many, write_rows
+from careline.prepared import save_columns_many, write_rows
 
 RUN = "bills.run"
 
@@ -110,17 +110,17 @@ def issue_many(*, act: Act, start: date, account_ids: Sequence[int], tariff: Tar
     """Issue the drafts of these accounts that still wait: bills with their lines, entries and allocations, a line on each
     account's chain. A draft whose charges stand on a bill by now, or whose period does, is left as it is."""
     ids = sorted(customers.lock_accounts(account_ids))
-    drafts = list(Draft.objects.filter(cycle_on=start, account_id__in=ids, state=rules.State.DRAFT).order_by("account_id"))
+    drafts = queries.waiting_of(ids, start)
     ids = [d.account_id for d in drafts]
-    lines = {d.pk: rules.unpacked(d.lines) for d in drafts}
+    lines = {d.id: rules.unpacked_columns(d.lines) for d in drafts}
     covered = ledger_queries.covered_to(ids)
     cites = rules.cites(tariff)
-    keys = [m.source_key for made in lines.values() for m in made if m.source_key and rules.carries(m, cites)]
+    keys = [n["source_key"] for made in lines.values() for n in made if rules.carries(n["source_key"], cites)]
     carried = ledger_queries.carried_already(ids, keys)
     done = Issued()
     good = []
     for draft in drafts:
-        taken = any((draft.account_id, m.source_key) in carried for m in lines[draft.pk])
+        taken = bool(carried) and any((draft.account_id, n["source_key"]) in carried for n in lines[draft.id])
         last = covered.get(draft.account_id)
         if taken or (last is not None and last[0] >= start):
             done.stale.append(draft.account_id)
@@ -136,37 +136,26 @@ def issue_many(*, act: Act, start: date, account_ids: Sequence[int], tariff: Tar
         rows=[
             {
                 "number": number, "account_id": d.account_id, "period_start": start, "period_end": d.period_end,
-                "issued_on": issued_on, "due_on": due_on, "total_minor": d.total_minor, "lines": [_columns(m) for m in lines[d.pk]],
+                "issued_on": issued_on, "due_on": due_on, "total_minor": d.total_minor, "lines": lines[d.id],
             }
             for number, d in zip(numbers, good, strict=True)
         ],
     )  # fmt: skip
-    for draft, bill_id in zip(good, made, strict=True):
-        draft.state, draft.lines, draft.bill_id = rules.State.ISSUED, "", bill_id
-        done.bills += 1
-        done.minor += draft.total_minor
-    rewrite_many(good, ("state", "lines", "bill"))
+    save_columns_many(Draft, ("state", "lines", "bill"), [(rules.State.ISSUED, "", bill_id, d.id) for d, bill_id in zip(good, made, strict=True)])
+    done.bills, done.minor = len(good), sum(d.total_minor for d in good)
     record_many([
         Entry(
             account_chain(d.account_id), act, RUN, "done",
             f"Bill {number} issued: {shown(d.total_minor)}, due {due_on:%b} {due_on.day}",
-            {"bill": number, "cycle": start.isoformat(), "total": d.total_minor} | _cites(lines[d.pk], cites),
+            {"bill": number, "cycle": start.isoformat(), "total": d.total_minor} | _cites(lines[d.id], cites),
         )
         for number, d in zip(numbers, good, strict=True)
     ])  # fmt: skip
     return done
 
 
-def _columns(m: rules.Made) -> dict[str, Any]:
-    return {
-        "source_key": m.source_key, "kind": m.kind, "label": m.label[:160], "line_id": m.line_id, "period_start": m.start,
-        "period_end": m.end, "quantity": m.quantity, "unit_price_minor": m.unit, "proration_num": m.num, "proration_den": m.den,
-        "tax_rate_ppm": m.ppm, "amount_minor": m.amount, "taxes": m.taxes,
-    }  # fmt: skip
-
-
-def _cites(made: Sequence[rules.Made], cites: Mapping[str, str]) -> dict[str, Any]:
-    found = {m.source_key: cites[m.source_key] for m in made if m.source_key in cites}
+def _cites(lines: Sequence[Mapping[str, Any]], cites: Mapping[str, str]) -> dict[str, Any]:
+    found = {key: cites[key] for n in lines if (key := n["source_key"]) in cites}
     return {"cites": found} if found else {}
 
 

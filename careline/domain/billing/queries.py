@@ -6,9 +6,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Any, NamedTuple
 
 from django.conf import settings
-from django.db.models import Count, Max, Sum
+from django.db.models import Count, Max, QuerySet, Sum
 
 from careline.domain.billing import rules
 from careline.domain.billing.models import Agreed, Draft, Instalments
@@ -19,6 +20,7 @@ from careline.domain.ledger import queries as ledger
 from careline.domain.ledger.rules import TaxAdded, charges
 from careline.foundation.calendar import bill_period, civil_date, start_of_day
 from careline.foundation.tariff import Tariff
+from careline.prepared import day, prepared, wholes
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,33 @@ def draft_of(account_id: int, start: date) -> Draft | None:
 
 def with_draft(account_ids: Sequence[int], start: date) -> set[int]:
     """Those of the accounts of which the cycle knows what became."""
-    return set(Draft.objects.filter(cycle_on=start, account_id__in=account_ids).values_list("account_id", flat=True))
+    return {pk for (pk,) in _with_draft(accounts=account_ids, start=start)}
+
+
+@prepared
+def _with_draft() -> QuerySet[Draft, tuple[int]]:
+    return Draft.objects.filter(cycle_on=day("start"), account_id__in=wholes("accounts")).values_list("account_id")
+
+
+class Waiting(NamedTuple):
+    """A draft that waits, with its lines as text."""
+
+    id: int
+    account_id: int
+    period_end: date
+    total_minor: int
+    lines: str
+
+
+def waiting_of(account_ids: Sequence[int], start: date) -> list[Waiting]:
+    """The drafts of these accounts that wait in a cycle, by account."""
+    return [Waiting(*row) for row in _waiting_of(accounts=account_ids, start=start)]
+
+
+@prepared
+def _waiting_of() -> QuerySet[Draft, tuple[Any, ...]]:
+    rows = Draft.objects.filter(cycle_on=day("start"), account_id__in=wholes("accounts"), state=rules.State.DRAFT)
+    return rows.order_by("account_id").values_list("pk", "account_id", "period_end", "total_minor", "lines")
 
 
 def waiting(start: date, after: int, limit: int, states: Sequence[str] = (rules.State.DRAFT,)) -> list[int]:
@@ -121,10 +149,8 @@ def judged(accounts: Sequence[InCycle], start: date, tariff: Tariff) -> list[Jud
     first = min((c.before for c in cycles.values()), default=start)
     ended = start - timedelta(days=1)
     covered = ledger.covered_to(ids)
-    settled = dict(
-        Draft.objects.filter(account_id__in=ids, state=rules.State.NOTHING).values("account_id").annotate(m=Max("period_end")).values_list("account_id", "m")
-    )
-    others = set(Draft.objects.filter(account_id__in=ids, state=rules.State.DRAFT).exclude(cycle_on=start).values_list("account_id", flat=True))
+    settled = dict(_settled(accounts=ids))
+    others = {pk for (pk,) in _other_drafts(accounts=ids, start=start)}
     why: dict[int, rules.Left | None] = {}
     for account in accounts:
         billed, imported = covered.get(account.id, (None, False))
@@ -144,8 +170,38 @@ def judged(accounts: Sequence[InCycle], start: date, tariff: Tariff) -> list[Jud
     ]
 
 
+@prepared
+def _settled() -> QuerySet[Draft, tuple[int, date]]:
+    """The last period of which there was nothing to bill, by account."""
+    rows = Draft.objects.filter(account_id__in=wholes("accounts"), state=rules.State.NOTHING).values("account_id")
+    return rows.annotate(m=Max("period_end")).order_by().values_list("account_id", "m")
+
+
+@prepared
+def _other_drafts() -> QuerySet[Draft, tuple[int]]:
+    return Draft.objects.filter(account_id__in=wholes("accounts"), state=rules.State.DRAFT).exclude(cycle_on=day("start")).values_list("account_id")
+
+
+@prepared
+def _in_force() -> QuerySet[Agreed, tuple[Any, ...]]:
+    rows = Agreed.objects.filter(account_id__in=wholes("accounts"), starts_on__lte=day("start")).exclude(ends_on__lt=day("start"))
+    return rows.order_by("pk").values_list("account_id", "line_id", "kind", "label", "starts_on", "ends_on", "amount_minor", "share_ppm")
+
+
+@prepared
+def _bought() -> QuerySet[Instalments, tuple[Any, ...]]:
+    rows = Instalments.objects.filter(account_id__in=wholes("accounts"), starts_on__lte=day("start"))
+    return rows.order_by("pk").values_list("account_id", "line_id", "label", "total_minor", "count", "starts_on", "ended_on")
+
+
+@prepared
+def _measured() -> QuerySet[Draft, tuple[int, str]]:
+    rows = Draft.objects.filter(account_id__in=wholes("accounts"), cycle_on__gt=day("oldest"), cycle_on__lt=day("start")).exclude(measured="")
+    return rows.order_by("cycle_on").values_list("account_id", "measured")
+
+
 def _facts(accounts: Sequence[InCycle], cycles: dict[int, rules.Cycle], first: date, ended: date, tariff: Tariff) -> dict[int, rules.Facts]:
-    ids = [a.id for a in accounts]
+    ids, start = [a.id for a in accounts], ended + timedelta(days=1)
     plans: dict[int, rules.Charged] = {}
     given: dict[tuple[int, int | None], list[rules.Charged]] = defaultdict(list)
     for account_id, line_id, kind, label, amount, ppm in ledger.charged_in_advance(ids, ended):
@@ -155,19 +211,18 @@ def _facts(accounts: Sequence[InCycle], cycles: dict[int, rules.Cycle], first: d
             plans[line_id] = rules.Charged(label, amount)
     lines = _lines(ids, cycles, first, ended, plans, given)
     agreed: dict[int, list[rules.Agreed]] = defaultdict(list)
-    in_force = Agreed.objects.filter(account_id__in=ids, starts_on__lte=ended + timedelta(days=1)).exclude(ends_on__lte=ended)
-    for a in in_force.order_by("pk"):
-        agreed[a.account_id].append(rules.Agreed(a.line_id, a.kind, a.label, a.starts_on, a.ends_on, a.amount_minor, a.share_ppm))
+    for account_id, *columns in _in_force(accounts=ids, start=start):
+        agreed[account_id].append(rules.Agreed(*columns))
     bought: dict[int, list[rules.Instalments]] = defaultdict(list)
-    for i in Instalments.objects.filter(account_id__in=ids, starts_on__lte=ended + timedelta(days=1)).order_by("pk"):
-        bought[i.account_id].append(rules.Instalments(i.line_id, i.label, i.total_minor, i.count, i.starts_on, i.ended_on))
+    for account_id, *columns in _bought(accounts=ids, start=start):
+        bought[account_id].append(rules.Instalments(*columns))
     waits: dict[int, list[rules.Waiting]] = defaultdict(list)
     for w in ledger.unbilled_of_many(ids):
         taxed = w.tax == TaxAdded.AT_BILLING
         waits[w.account_id].append(
             rules.Waiting(w.number, w.line_id, w.kind, w.label, w.quantity, w.unit_price_minor, w.amount_minor, w.day, taxed)
         )
-    earlier = _earlier(accounts, start := ended + timedelta(days=1), tariff)
+    earlier = _earlier(accounts, start, tariff)
     late: dict[int, int] = defaultdict(int)
     # Where the ladder levies the late fee, its charges are among those that wait, and the bill makes none of its own.
     for account_id, due_on, still_open in ledger.fell_due(ids, first, ended) if tariff.late_fee.by == "bill" else ():
@@ -227,12 +282,12 @@ def _beyond(
     if not metered:
         return used, {}, beyond
     begins = {n.id: cycles[n.account_id].before for n in rows}
-    for line_id, kind, day, units in customers.used_by_day(sorted(metered), kinds, first, ended):
-        if day >= begins[line_id]:
-            used[line_id].append((kind, day, units))
+    for line_id, kind, on, units in customers.used_by_day(sorted(metered), kinds, first, ended):
+        if on >= begins[line_id]:
+            used[line_id].append((kind, on, units))
     limited = [n.id for n in rows if n.id in metered and n.limit_minor is not None]
-    for line_id, day, amount in ledger.charged_beyond_plan_many(limited, first, ended) if limited else ():
-        if day >= begins[line_id]:
+    for line_id, on, amount in ledger.charged_beyond_plan_many(limited, first, ended) if limited else ():
+        if on >= begins[line_id]:
             beyond[line_id] += amount
     return used, customers.data_added(sorted(metered), first, ended), beyond
 
@@ -242,9 +297,8 @@ def _earlier(accounts: Sequence[InCycle], start: date, tariff: Tariff) -> dict[i
     oldest = start - timedelta(days=tariff.late_use.give_back_days + 31)
     if not tariff.late_use.give_back_days:
         return {}
-    rows = Draft.objects.filter(account_id__in=[a.id for a in accounts], cycle_on__gt=oldest, cycle_on__lt=start).exclude(measured="")
     newest: dict[tuple[int, int, date], rules.Measured] = {}
-    for account_id, text in rows.order_by("cycle_on").values_list("account_id", "measured"):
+    for account_id, text in _measured(accounts=[a.id for a in accounts], oldest=oldest, start=start):
         newest |= {(account_id, m.line_id, m.last): m for m in rules.unpacked_use(text)}
     days = {a.id: a.bill_day for a in accounts}
     known = _known_use([(m, bill_period(days[account_id], m.last)[0]) for (account_id, _, _), m in newest.items()])

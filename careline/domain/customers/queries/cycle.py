@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db.models import QuerySet, Sum
 
@@ -62,8 +62,13 @@ class LineInCycle(NamedTuple):
 
 def lines_in_cycle(account_ids: Sequence[int]) -> list[LineInCycle]:
     """The lines of many accounts, by id."""
-    rows = Line.objects.filter(account_id__in=account_ids).order_by("pk")
-    return [LineInCycle(*row) for row in rows.values_list("pk", "account_id", "plan_id", "status", "status_since", "activated_on", "spending_limit_minor")]
+    return [LineInCycle(*row) for row in _lines_in_cycle(accounts=account_ids)]
+
+
+@prepared
+def _lines_in_cycle() -> QuerySet[Line, tuple[Any, ...]]:
+    rows = Line.objects.filter(account_id__in=wholes("accounts")).order_by("pk")
+    return rows.values_list("pk", "account_id", "plan_id", "status", "status_since", "activated_on", "spending_limit_minor")
 
 
 class Included(NamedTuple):
@@ -140,8 +145,13 @@ def _used_since() -> QuerySet[Usage, tuple[int, str, int]]:
 
 def plan_changes_since(line_ids: Sequence[int], since: date) -> list[tuple[int, date, int, int]]:
     """The changes of plan of these lines from a day on, in their order: line, day, plan before and after (by id)."""
-    rows = PlanChange.objects.filter(line_id__in=line_ids, on__gte=since).order_by("on", "pk")
-    return list(rows.values_list("line_id", "on", "before_id", "after_id"))
+    return _plan_changes(lines=line_ids, since=since)
+
+
+@prepared
+def _plan_changes() -> QuerySet[PlanChange, tuple[int, date, int, int]]:
+    rows = PlanChange.objects.filter(line_id__in=wholes("lines"), on__gte=given_day("since")).order_by("on", "pk")
+    return rows.values_list("line_id", "on", "before_id", "after_id")
 
 
 def used_by_day(line_ids: Sequence[int], kinds: Sequence[str], first: date, last: date) -> list[tuple[int, str, date, int]]:
@@ -170,5 +180,10 @@ def _within() -> QuerySet[Usage]:
 
 def data_added(line_ids: Sequence[int], first: date, last: date) -> dict[int, int]:
     """What was added to lines for periods that begin within these days (MB)."""
-    rows = AddedData.objects.filter(line_id__in=line_ids, period_start__gte=first, period_start__lte=last)
-    return dict(rows.values("line_id").annotate(s=Sum("mb")).values_list("line_id", "s"))
+    return dict(_data_added(lines=line_ids, first=first, last=last)) if line_ids else {}
+
+
+@prepared
+def _data_added() -> QuerySet[AddedData, tuple[int, int]]:
+    rows = AddedData.objects.filter(line_id__in=wholes("lines"), period_start__gte=given_day("first"), period_start__lte=given_day("last"))
+    return rows.values("line_id").annotate(s=Sum("mb")).order_by().values_list("line_id", "s")

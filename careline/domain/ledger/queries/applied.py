@@ -181,8 +181,12 @@ def history_between(first: int, last: int, due_from: date, due_by: date) -> list
 
 def with_written_off(account_ids: Iterable[int]) -> list[int]:
     """Those of the accounts that ever had something written off."""
-    rows = Entry.objects.filter(account_id__in=account_ids, kind=rules.EntryKind.WRITE_OFF)
-    return sorted(set(rows.values_list("account_id", flat=True)))
+    return sorted({pk for (pk,) in _with_written_off(accounts=account_ids)})
+
+
+@prepared
+def _with_written_off() -> QuerySet[Entry, tuple[int]]:
+    return Entry.objects.filter(account_id__in=wholes("accounts"), kind=rules.EntryKind.WRITE_OFF).values_list("account_id")
 
 
 def written_off_of(account_id: int) -> list[tuple[Entry, int]]:

@@ -13,7 +13,7 @@ from careline.domain.ledger import rules
 from careline.domain.ledger.models import Allocation, Bill, BillLine, Payment, UnbilledCharge
 from careline.foundation.tariff import MILLION
 from careline.prepared import day as given_day
-from careline.prepared import prepared, wholes
+from careline.prepared import moment, prepared, wholes, words
 
 
 def covered_to(account_ids: Sequence[int]) -> dict[int, tuple[date, bool]]:
@@ -44,14 +44,24 @@ def _in_advance() -> QuerySet[BillLine, tuple[Any, ...]]:
 
 def unbilled_of_many(account_ids: Sequence[int]) -> list[UnbilledCharge]:
     """The charges of many accounts that no bill carries yet, oldest first."""
+    return _unbilled(accounts=account_ids)
+
+
+@prepared
+def _unbilled() -> QuerySet[UnbilledCharge]:
     carried = BillLine.objects.filter(bill__account=OuterRef("account"), bill__corrected_by=None, source_key=OuterRef("number"))
-    return list(UnbilledCharge.objects.filter(~Exists(carried), account_id__in=account_ids).order_by("at", "pk"))
+    return UnbilledCharge.objects.filter(~Exists(carried), account_id__in=wholes("accounts")).order_by("at", "pk")
 
 
 def carried_already(account_ids: Sequence[int], numbers: Sequence[str]) -> set[tuple[int, str]]:
     """Which of these waiting charges stand on a bill by now: account and number."""
-    rows = BillLine.objects.filter(bill__account_id__in=account_ids, bill__corrected_by=None, source_key__in=numbers)
-    return set(rows.values_list("bill__account_id", "source_key")) if numbers else set()  # type: ignore[arg-type]
+    return set(_carried(accounts=account_ids, numbers=numbers)) if numbers else set()
+
+
+@prepared
+def _carried() -> QuerySet[BillLine, tuple[int, str]]:
+    rows = BillLine.objects.filter(bill__account_id__in=wholes("accounts"), bill__corrected_by=None, source_key__in=words("numbers"))
+    return rows.values_list("bill__account_id", "source_key")  # type: ignore[return-value]
 
 
 def with_charge(account_ids: Sequence[int], source_key: str, since: date) -> set[int]:
@@ -68,19 +78,33 @@ def _fees() -> QuerySet[BillLine, tuple[int, str | None]]:
 
 def fell_due(account_ids: Sequence[int], first: date, last: date) -> list[tuple[int, date, int]]:
     """The standing bills that fell due within these days: account, due day, what of it is open."""
+    return [(pk, due_on, total - done) for pk, due_on, total, done in _fell_due(accounts=account_ids, first=first, last=last)]
+
+
+@prepared
+def _fell_due() -> QuerySet[Bill, tuple[int, date, int, int]]:
     paid = Allocation.objects.filter(bill=OuterRef("pk")).values("bill").annotate(s=Sum("amount_minor")).values("s")
-    rows = Bill.objects.filter(account_id__in=account_ids, corrected_by=None, due_on__gte=first, due_on__lte=last)
-    found = rows.annotate(paid=Coalesce(Subquery(paid), 0)).values_list("account_id", "due_on", "total_minor", "paid")
-    return [(pk, due_on, total - done) for pk, due_on, total, done in found]
+    rows = Bill.objects.filter(account_id__in=wholes("accounts"), corrected_by=None, due_on__gte=given_day("first"), due_on__lte=given_day("last"))
+    return rows.annotate(paid=Coalesce(Subquery(paid), 0)).values_list("account_id", "due_on", "total_minor", "paid")
 
 
 def came_back(account_ids: Sequence[int], since: datetime, before: datetime) -> list[tuple[int, str, datetime]]:
     """Payments that were returned between two moments: account, number of the return, when."""
-    rows = Payment.objects.filter(account_id__in=account_ids, returns__isnull=False, received_at__gte=since, received_at__lt=before)
-    return list(rows.order_by("received_at", "pk").values_list("account_id", "number", "received_at"))
+    return _came_back(accounts=account_ids, since=since, before=before)
+
+
+@prepared
+def _came_back() -> QuerySet[Payment, tuple[int, str, datetime]]:
+    rows = Payment.objects.filter(account_id__in=wholes("accounts"), returns__isnull=False, received_at__gte=moment("since"), received_at__lt=moment("before"))
+    return rows.order_by("received_at", "pk").values_list("account_id", "number", "received_at")
 
 
 def charged_beyond_plan_many(line_ids: Sequence[int], first: date, last: date) -> list[tuple[int, date, int]]:
     """What was charged on lines beyond their plans within these days: line, day, amount before tax."""
-    rows = UnbilledCharge.objects.filter(line_id__in=line_ids, day__gte=first, day__lte=last)
-    return list(rows.values_list("line_id", "day", "amount_minor"))  # type: ignore[arg-type]
+    return _beyond(lines=line_ids, first=first, last=last)
+
+
+@prepared
+def _beyond() -> QuerySet[UnbilledCharge, tuple[int, date, int]]:
+    rows = UnbilledCharge.objects.filter(line_id__in=wholes("lines"), day__gte=given_day("first"), day__lte=given_day("last"))
+    return rows.values_list("line_id", "day", "amount_minor")  # type: ignore[return-value]
