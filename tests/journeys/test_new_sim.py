@@ -26,7 +26,7 @@ def test_maria_moves_to_an_esim_and_asks_for_a_transfer_pin(carrier, sit_down):
     expect(ana.locator("#act .say")).to_contain_text("a number of a cancelled line is lost")
     ana.click("#act button.primary")
     expect(guards).to_contain_text("transfer PIN given out: 0188 until")
-    assert "transfer PIN" in carrier.wait_for_message("transfer_pin")["body"]
+    assert "PIN de traslado" in carrier.wait_for_message("transfer_pin")["body"]
 
     guards.locator("a", has_text="change the SIM").click()
     expect(ana.locator("#act .say")).to_contain_text("We never ask for that")
@@ -38,7 +38,7 @@ def test_maria_moves_to_an_esim_and_asks_for_a_transfer_pin(carrier, sit_down):
     ana.click("#act button.primary")
     expect(ana.locator(".flash")).to_contain_text("New eSIM on the device")
     expect(ana.locator(".probably")).to_contain_text("SIM changed lately")
-    notice = next(m for m in carrier.messages() if m["topic"] == "security_notice" and "new SIM was asked for" in m["body"])
+    notice = next(m for m in carrier.messages() if m["topic"] == "security_notice" and "se pidió una SIM nueva" in m["body"])
     assert notice["to"].endswith("0188")
 
     ana.keyboard.press("l")
