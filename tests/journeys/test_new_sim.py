@@ -30,7 +30,7 @@ def test_maria_moves_to_an_esim_and_asks_for_a_transfer_pin(carrier, sit_down):
 
     guards.locator("a", has_text="change the SIM").click()
     expect(ana.locator("#act .say")).to_contain_text("We never ask for that")
-    ana.select_option("#act [name=kind]", "esim")
+    ana.check("#act [name=kind][value=esim]")
     ana.fill("#act [name=eid]", "89" + "0" * 30)
     ana.click("#act button.primary")
     expect(ana.locator(".field-error")).to_contain_text("check digits do not match")
