@@ -3,7 +3,8 @@
 Each is told in docs/operate.md.
 
 CARELINE_HOME           folder of the database, the secrets and what the sandbox writes (default: ./var; ./var/demo in the demo)
-CARELINE_DATABASE_URL   postgresql://user:password@host:port/name?sslmode=verify-full (default: SQLite in CARELINE_HOME)
+CARELINE_DATABASE_URL   postgresql://user:password@host:port/name?sslmode=verify-full (default: SQLite in CARELINE_HOME); several
+                        servers of which one writes: host1:port1,host2:port2 and target_session_attrs=read-write
 CARELINE_HOSTS          names this desk answers to, comma-separated (default: localhost,127.0.0.1,[::1])
 CARELINE_ORIGINS        origins with scheme from which forms may come; the first is this desk's address in texts
 CARELINE_TLS            1: reached over TLS (secure cookies, HSTS); the deployment check wants it
@@ -118,6 +119,13 @@ POSTGRESQL_OPTIONS = {
 }  # fmt: skip
 
 
+def _servers(netloc: str) -> tuple[str, str]:
+    """Hosts and ports of one server or of several (`db1:5432,db2:5432`), as libpq takes them. Raises ValueError."""
+    found = [urllib.parse.urlsplit(f"//{one}") for one in netloc.split(",")]
+    ports = [str(one.port or "") for one in found]
+    return ",".join(one.hostname or "" for one in found), ",".join(ports) if any(ports) else ""
+
+
 def database() -> dict[str, Any]:
     url = text("DATABASE_URL")
     if not url:
@@ -133,7 +141,7 @@ def database() -> dict[str, Any]:
         }
     parts = urllib.parse.urlsplit(url)
     try:
-        port = str(parts.port or "")
+        hosts, ports = _servers(parts.netloc.rpartition("@")[2])
         options = dict(urllib.parse.parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
     except ValueError as fault:
         raise ImproperlyConfigured(f"CARELINE_DATABASE_URL cannot be read ({fault}); percent-encode what is special in it.") from None
@@ -149,9 +157,10 @@ def database() -> dict[str, Any]:
         "NAME": urllib.parse.unquote(parts.path.lstrip("/")),
         "USER": urllib.parse.unquote(parts.username or ""),
         "PASSWORD": urllib.parse.unquote(parts.password or ""),
-        "HOST": parts.hostname or socket,
-        "PORT": port,
+        "HOST": hosts or socket,
+        "PORT": ports,
         "CONN_MAX_AGE": None,
+        "CONN_HEALTH_CHECKS": True,  # a connection that a restart or a failover ended is made anew before anybody notices
         "OPTIONS": {"application_name": "careline", **options},
     }
 

@@ -137,10 +137,10 @@ def django_db_modify_db_settings_xdist_suffix(django_db_modify_db_settings_xdist
 def template_database(django_db_setup, django_db_blocker, tmp_path_factory) -> Iterator[str]:
     """The migrated test database, copied once for this process: a file (SQLite) or the name of a database."""
     with django_db_blocker.unblock():
+        if not connection.introspection.table_names():  # no test of this selection asks for `db`
+            setup_databases(verbosity=0, interactive=False, aliases={"default"})
         if connection.vendor == "sqlite":
             path = tmp_path_factory.mktemp("template") / "template.sqlite3"
-            if not connection.introspection.table_names():  # no test of this selection asks for `db`
-                setup_databases(verbosity=0, interactive=False, aliases={"default"})
             copy = sqlite3.connect(path)
             connection.connection.backup(copy)
             copy.close()

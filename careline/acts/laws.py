@@ -45,7 +45,7 @@ def _judged(book: Rulebook) -> list[str]:
         return [f"limits.toml or another file lacks what every rulebook has: {fault}"]
     found = [*_guides(book), *_acts(book), *_policies(book)]
     # What follows asks authority, which answers only for a policy that is whole.
-    return found or [*_limits(book), *_amounts(book), *_can_change(book)]
+    return found or [*_limits(book), *_supervision(book), *_amounts(book), *_can_change(book)]
 
 
 def _guides(book: Rulebook) -> Iterator[str]:
@@ -125,6 +125,24 @@ def _limits(book: Rulebook) -> Iterator[str]:
             a, b = found.get(low, 0), found.get(high, 0)
             if isinstance(a, int) and isinstance(b, int) and a > b:
                 yield f"{place}: {high} has {b}, less than {low} with {a}; whoever is asked must be able to say yes"
+
+
+# What supervision cannot do without: a page that asks for one that is missing would break.
+_SUPERVISED = {
+    "opening": ("audit_minutes", "glass_minutes"),
+    "patterns": ("days", "just_under_percent", "just_under_least", "one_account_least", "looks_least", "looks_percent", "search_hits", "search_least",
+                 "same_yes_least", "same_yes_percent"),
+}  # fmt: skip
+
+
+def _supervision(book: Rulebook) -> Iterator[str]:
+    for table_, names in _SUPERVISED.items():
+        held = book.limits.get(table_, {})
+        for name in names:
+            number = held.get(name)
+            most = 100 if name.endswith("_percent") else None
+            if type(number) is not int or number < 1 or (most is not None and number > most):
+                yield f"limits.toml: {table_}.{name} = {number!r}; give a whole number from 1{f' to {most}' if most else ' on'}"
 
 
 def _tables(data: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -61,7 +61,7 @@ def living(staff_ids: Iterable[int]) -> dict[int, list[Seen]]:
         if row.session_key not in stored:
             continue
         seen = stored[row.session_key].get_decoded().get("seen")
-        if seen is not None and time.time() - seen > settings.IDLE_MINUTES * 60:
+        if seen is not None and abs(time.time() - seen) > settings.IDLE_MINUTES * 60:
             continue
         at = datetime.fromtimestamp(seen, UTC) if seen is not None else None
         found.setdefault(row.user_id, []).append(Seen(row.pk, row.session_key, browser(row.user_agent), row.ip, row.created_at, at))

@@ -81,6 +81,20 @@ def test_a_database_that_does_not_answer_is_said_without_its_address(db, monkeyp
     assert (status, said) == (503, {"status": "not ready", "checks": {"database": "does not answer"}})
 
 
+def test_a_page_that_the_database_does_not_answer_for_says_to_send_it_again_and_the_next_one_comes(house, clock):
+    ana = Client(raise_request_exception=False)
+    ana.force_login(house["ana"])
+
+    def down(*_):
+        raise OperationalError("terminating connection due to administrator command")
+
+    with connection.execute_wrapper(down):
+        answer = ana.get("/")
+        assert answer.status_code == 503 and answer["Retry-After"] == "2"
+        assert "the same click twice is one deed" in answer.content.decode() and "administrator command" not in answer.content.decode()
+    assert ana.get("/").status_code == 200
+
+
 # ---------------------------------------------------------------- a day at the desk, overheard
 
 

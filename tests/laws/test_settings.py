@@ -66,6 +66,13 @@ def test_the_top_of_the_settings_lists_what_they_read():
     assert listed == read_there | {"CARELINE_ANCHORS", "CARELINE_TRACE"}
 
 
+def test_a_database_of_several_servers_is_named_in_one_address(tmp_path):
+    names = 'DATABASES["default"]["HOST"], DATABASES["default"]["PORT"], DATABASES["default"]["OPTIONS"].get("target_session_attrs")'
+    assert read(tmp_path, names, DATABASE_URL="postgresql://desk:x@db1:5432,db2:5433/careline?target_session_attrs=read-write") == ["db1,db2", "5432,5433", "read-write"]
+    assert read(tmp_path, names, DATABASE_URL="postgresql://desk@db/careline") == ["db", "", None]
+    assert read(tmp_path, names, DATABASE_URL="postgresql://desk@/careline?host=/run/postgresql") == ["/run/postgresql", "", None]
+
+
 def test_the_demos_name_stands_in_no_text_of_another_carrier(tmp_path):
     assert read(tmp_path, "CARRIER_NAME") == ["Your carrier"]
     assert read(tmp_path, "CARRIER_NAME", DEMO="1") == ["Fernline Wireless"]

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import csv
 import shutil
+import sqlite3
 import tracemalloc
 import zipfile
 from pathlib import Path
 
 import pytest
 from django.conf import settings
-from django.db import transaction
+from django.db import OperationalError, connection, transaction
 
+from careline.__main__ import _plain
 from careline.domain.customers import queries as customers
 from careline.domain.customers.models import Account, Customer, Person, Plan
 from careline.domain.journal import queries as journal
@@ -123,6 +125,57 @@ def test_an_import_whose_file_changed_since_it_was_killed_begins_anew(house, fer
     tallies = bring_in(fernline)
     assert tallies["customers"].written == 1 and tallies["customers"].unchanged > 50 and Customer.objects.filter(name="Late Comer").exists()
     assert all(t.holds for t in tallies.values())
+
+
+# ---------------------------------------------------------------- no room
+
+
+def whole_after_all(folder):
+    """Nothing is missing and nothing is there twice: the same files again change nothing."""
+    again = bring_in(folder, "again")
+    assert not any(t.written for t in again.values()) and all(t.holds and t.unchanged for e, t in again.items() if e != "bill_lines")
+    assert not list(journal.verify())
+
+
+@pytest.mark.only_sqlite
+def test_an_import_on_a_disk_that_fills_up_again_and_again_says_so_and_goes_on_where_there_is_room(committed_house, fernline, monkeypatch):
+    monkeypatch.setattr(run, "SMALLEST", 60)
+    monkeypatch.setattr(run, "LARGEST", 60)
+
+    def pages(ask: str) -> int:
+        with connection.cursor() as cursor:
+            return int(cursor.execute(f"PRAGMA {ask}").fetchone()[0])
+
+    full, came = 0, -1
+    while True:
+        pages(f"max_page_count = {pages('page_count') + 12 + 6 * full}")
+        try:
+            tallies = bring_in(fernline)
+            break
+        except OperationalError as fault:
+            full += 1
+            assert _plain(fault) == ("The disk is full. Nothing was half done. Make room and run the same command again: it goes on where it stopped.", 1)
+            assert not connection.in_atomic_block and Entry.objects.count() >= came, "what was settled stays"
+            came = Entry.objects.count()
+    assert full > 2 and all(t.holds for t in tallies.values())
+    pages("max_page_count = 1073741823")
+    whole_after_all(fernline)
+
+
+def test_an_import_whose_report_folder_fills_up_is_one_line_too_and_goes_on(house, fernline, monkeypatch):
+    real = run.Work.__init__
+
+    def small(work, path):
+        real(work, path)
+        work.link.execute("PRAGMA max_page_count = 9")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run.Work, "__init__", small)
+        with pytest.raises(sqlite3.OperationalError) as fault:
+            bring_in(fernline)
+    assert _plain(fault.value)[0].startswith("The disk is full.")
+    assert all(t.holds for t in bring_in(fernline).values())
+    whole_after_all(fernline)
 
 
 # ---------------------------------------------------------------- poisoned

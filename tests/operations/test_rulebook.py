@@ -135,6 +135,8 @@ def test_an_earlier_rulebook_comes_back_the_same_way_as_any_change(sam, ada):
         ("limits.toml", EVENT, EVENT.replace("2500", "25000"), "limits.toml: credit.event: expert has 7500, less than associate with 25000"),
         ("limits.toml", EVENT, EVENT.replace("2500", "-5"), "credit.event: associate = -5"),
         ("limits.toml", EVENT, EVENT + "0 0", "limits.toml: "),
+        ("limits.toml", "just_under_percent = 90", "just_under_percent = 101", "patterns.just_under_percent = 101; give a whole number from 1 to 100"),
+        ("limits.toml", "glass_minutes = 15", "", "limits.toml: opening.glass_minutes = None; give a whole number from 1 on"),
         ("authority.cedar", '@way("Ask a lead|approvals.ask")', '@way("Ask a lead|approvals.beg")', "offers 'Ask a lead|approvals.beg', which leads to no act"),
         ("authority.cedar", "{credit.lineRoom|money}", "{credit.lineroom|money}", "credit-line says {credit.lineroom}, which is no fact of credits.grant"),
         ("authority.cedar", "context.credit.amount > context.credit.eventRoom", "context.credit.amount < 500", "refuses associate an amount and allows a larger one"),

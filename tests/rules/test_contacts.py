@@ -58,6 +58,8 @@ def test_a_factor_that_nobody_knows_proves_nothing():
         ("live", 3, 30.02, Level.IDENTIFIED),
         ("held", 4, 31, Level.IDENTIFIED),
         ("live", 1, 300, Level.IDENTIFIED),
+        ("live", 4, -30, Level.STRONG),
+        ("live", 4, -31, Level.IDENTIFIED),  # the clock was put back
         ("dropped", 4, 0, Level.IDENTIFIED),
         ("ringing", 4, 0, Level.IDENTIFIED),
         ("closed", 4, 0, Level.IDENTIFIED),

@@ -240,7 +240,7 @@ def code_waiting(codes: Sequence[Code], at: datetime) -> Code | None:
 
 def call_back_open(codes: Sequence[Code], at: datetime) -> Code | None:
     """The call back that is under way."""
-    return next((c for c in codes if not c.hash and c.used_at is None and c.expires_at > at), None)
+    return next((c for c in codes if not c.hash and c.used_at is None and rules.lives(c.sent_at, c.expires_at, at)), None)
 
 
 class Recent(NamedTuple):

@@ -90,6 +90,12 @@ def never_strong(pin_age: timedelta | None, number_ages: Iterable[timedelta], st
     return ""
 
 
+def lives(since: datetime, until: datetime, now: datetime) -> bool:
+    """Whether what was given out at a moment until another one counts now. A clock that was put back makes it live no longer than
+    it was given for."""
+    return since - (until - since) <= now < until
+
+
 def level_now(
     *,
     state: str,
@@ -107,7 +113,8 @@ def level_now(
         return Level.WRAP_UP if stored >= Level.VERIFIED else Level.IDENTIFIED
     if state not in TALKING:
         return Level.IDENTIFIED
-    if stored >= Level.VERIFIED and now - last_active > timedelta(minutes=idle_minutes):
+    # A last word in the future is none: the clock was put back, and nothing lives longer by that.
+    if stored >= Level.VERIFIED and abs(now - last_active) > timedelta(minutes=idle_minutes):
         return Level.IDENTIFIED
     return Level(stored)
 

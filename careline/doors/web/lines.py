@@ -234,5 +234,7 @@ def _moves(desk: ContactPage, line: Any) -> list[dict[str, Any]]:
     codes = {"suspended": ["lines.restore", "lines.change_sim"], "active": ["lines.change_plan", "lines.set_feature", "lines.change_sim", "lines.change_device", "lines.refresh_provisioning"]}.get(line.status, [])
     if line.status == "active" and line.plan.data_mb:
         codes.insert(0, "lines.add_data")
-    moves = [{"label": LABELS[code].lower(), "href": desk.url(f"?act={code}&line={line.pk}")} for code in codes]
+    if desk.row.account.change_lock:
+        codes = [code for code in codes if code != "lines.change_sim"]
+    moves = [{"label": LABELS[code][0].lower() + LABELS[code][1:], "href": desk.url(f"?act={code}&line={line.pk}")} for code in codes]
     return [*moves, {"label": "find the cause", "href": desk.url(f"?section=cause&line={line.pk}")}] if line.status != "cancelled" else moves

@@ -8,6 +8,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
@@ -51,6 +52,13 @@ def broken(request: HttpRequest) -> HttpResponse:
     steps = " <- ".join(f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in reversed(traceback.extract_tb(trace)[-6:]))
     log.error("%s at route %s: %s", kind.__name__ if kind else "error", route, steps)
     request.careline_no_desk = True
+    if kind is not None and issubclass(kind, (OperationalError, InterfaceError)):
+        response = page(
+            request, 503, "Not now", "The database does not answer. What was saved is saved, and nothing was half done.",
+            "Wait a moment and send it again: the same click twice is one deed.",
+        )  # fmt: skip
+        response["Retry-After"] = "2"
+        return response
     return page(request, 500, "Something broke", "Nothing was half done: what was saved is saved.", "Try again; if it stays, tell your administrator.")
 
 

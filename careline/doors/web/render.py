@@ -131,8 +131,9 @@ def _address(name: str) -> str:
 
 def desk(request: HttpRequest) -> dict[str, Any]:
     """What stands around every page: who I am, the contact in my hand, what waits for me."""
-    user = getattr(request, "user", None)
-    if user is None or not user.is_authenticated or getattr(request, "careline_no_desk", False):
+    # Not even who it is may be asked where the page must come without the database.
+    user = None if getattr(request, "careline_no_desk", False) else getattr(request, "user", None)
+    if user is None or not user.is_authenticated:
         return {"desk": None}
     now = timezone.now()
     authority = rulebooks.current().authority
