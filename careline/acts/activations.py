@@ -17,7 +17,7 @@ from django.conf import settings
 from pydantic import Field
 
 from careline.acts.declare import ActType, Done, Id, Input, Locks, Price, Scene, ShortWords, Whole
-from careline.carriers import messenger, need, network
+from careline.carriers import hand_over, need, network
 from careline.domain.activations import operations, queries, rules
 from careline.domain.activations.ports import Answer, Wish
 from careline.domain.customers import queries as customers
@@ -287,10 +287,9 @@ def order_after_notice(work: Mapping[str, Any], given: Any) -> Answer:
     whoever has its new SIM. Handed over under the key that the outbox repeats it under, so that it is one message."""
     about, at = work["notice"]
     for message in journal_queries.untold(about, datetime.fromisoformat(at)):
-        try:
-            messenger().send(key=message.key, channel=message.channel, to=message.to, body=message.body, topic=message.topic, subject=message.subject)
-        except Exception as fault:  # whatever a client raises: the outbox sends it, and what was asked goes on
-            log.warning("message %s could not be handed over before its order (%s)", message.pk, type(fault).__name__)
+        fault = hand_over(message.key, message.channel, message.to, message.body, message.topic, message.subject)
+        if fault:
+            log.warning("message %s could not be handed over before its order (%s)", message.pk, fault)
     return order(work, given)
 
 
