@@ -424,8 +424,9 @@ def _guides(command: Callable[..., argparse.ArgumentParser]) -> None:
         "guide",
         "for those who write guides: prove them, walk one in the terminal, draw one, learn its priors",
         None,
-        "  careline guide check --rulebook rulebook/default\n"
-        "  careline guide check no_service --sets 3\n"
+        "  careline guide check --sample 30               all guides, some cases of each: a minute or two\n"
+        "  careline guide check no_service                one guide, every pair of causes\n"
+        "  careline guide check                           all guides, every pair: a quarter of an hour or more\n"
         "  careline guide play no_service\n"
         "  careline guide draw no_service --out no_service.svg\n"
         "  careline guide learn --out rulebook/proposed   (needs the database)",
@@ -441,7 +442,7 @@ def _guides(command: Callable[..., argparse.ArgumentParser]) -> None:
     check = verb("check", "simulate every cause and every pair, with honest and with unreliable customers", "check")
     check.add_argument("guide", nargs="*", help="ids of guides (default: all of the rulebook)")
     check.add_argument("--sets", type=_count, default=2, metavar="N", help="causes at once, at most (default: 2)")
-    check.add_argument("--sample", type=_count, default=0, metavar="N", help="only this many sets, at random with a fixed seed")
+    check.add_argument("--sample", type=_count, default=0, metavar="N", help="only this many sets a guide, drawn with a fixed seed; 30 is right while you write, all (the default) before it goes live")
     walked = verb("play", "walk a guide in the terminal", "play")
     walked.add_argument("guide", help="its id, such as no_service")
     walked.add_argument("--platform", default="", choices=["iPhone", "Android"], help="whose menus the words name (both, when left out)")
