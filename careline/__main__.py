@@ -252,6 +252,7 @@ def _export(command: Callable[..., argparse.ArgumentParser]) -> None:
     out.add_argument("folder", type=Path, help="where the files go (customer data: yours alone); made when it is not there")
     out.add_argument("--format", choices=("csv", "jsonl", "parquet"), default="csv", help="of the files (default: csv); parquet needs `make setup-parquet`")
     out.add_argument("--only", metavar="ENTITY[,ENTITY]", help="some of what `careline import --fields` lists, without pins (default: all of these)")
+    out.add_argument("--replace", action="store_true", help="write into a folder that holds files already; those of the same name are replaced")
     out.add_argument("--changes", type=Path, metavar="MEMORY", help="only what is new or differs since the last export with this file, which remembers it")
     out.add_argument("--all", action="store_true", help="the whole house, for `careline import --all` into an empty database of either kind")
     out.add_argument("--quiet", action="store_true", help="say only what went wrong")
@@ -469,8 +470,8 @@ def _guides(command: Callable[..., argparse.ArgumentParser]) -> None:
 
 
 def _port(text: str) -> int:
-    if not text.isdigit() or not 1 <= int(text) <= 65535:
-        raise argparse.ArgumentTypeError("give a number from 1 to 65535")
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 65535):
+        raise Stop(f"{text} is no port. Give a number from 1024 to 65535, for example --port 8001 (PORT=8001 make demo).", 2)
     return int(text)
 
 

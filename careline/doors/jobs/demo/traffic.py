@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
@@ -19,8 +20,7 @@ DAYS = 30
 SHIFT = (("ana", 9), ("ben", 10), ("eva", 9), ("tom", 11), ("ana", 14), ("ben", 15), ("eva", 13), ("lena", 16))
 # What supervision should notice. Days ago and cents: Ben gives all but a little of what an associate may, near the end of his day.
 UNDER = ((23, 2400), (18, 2450), (13, 2400), (8, 2500), (3, 2450))
-# Days ago and what Tom typed: names instead of the number that he was told.
-BROAD = ((20, "jo"), (16, "ma"), (11, "da"), (9, "an"), (4, "el"), (2, "li"))
+BROAD = (20, 16, 11, 9, 4, 2)  # days ago: Tom typed one of the commonest names instead of the number that he was told
 
 
 def plan(run: Run, count: int) -> Iterator[tuple[datetime, Callable[[], None]]]:
@@ -42,7 +42,9 @@ def _worth_a_look(run: Run, known: Sequence[Known]) -> Iterator[tuple[datetime, 
     for (days, amount), who in zip(UNDER, known, strict=True):
         at = run.days_ago(days, "17:40")
         yield at, partial(_just_under, run.seat("ben", at), who, amount)
-    for days, text in BROAD:
+    common = [name for name, _ in Counter(k.house.name.split()[-1] for k in run.ordinary).most_common(2)]
+    for n, days in enumerate(BROAD):
+        text = common[n % len(common)]
         at = run.days_ago(days, "17:05")
         yield at, partial(search, text, who=run.staff["tom"], at=at)
 
