@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
-from django.db.models import Q
+from django.db.models import Exists, Q
 
 from careline.domain.customers import queries as customers
 from careline.domain.network import rules
@@ -83,6 +83,11 @@ SERVICES = {"voice": "calls", "data": "data", "text": "texts"}
 def title(trouble: rules.Trouble) -> str:
     """`Outage in Seattle, Duwamish: calls, data`."""
     return f"{KINDS[rules.Kind(trouble.kind)]} in {trouble.area}: {', '.join(words for name, words in SERVICES.items() if name in trouble.services)}"
+
+
+def any_open() -> Exists:
+    """Whether anything is wrong or planned anywhere, as a column: where nothing is, nobody asks where."""
+    return Exists(Trouble.objects.filter(ended=None))
 
 
 def signals(postal_code: str, zone: str, line: int | None, at: datetime) -> list[customers.Signal]:

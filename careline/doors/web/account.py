@@ -328,7 +328,7 @@ class ContactPage:
         found += contacts.signals(recent, self.at)
         found += care.signals(self.row.account, self.row.pin_set_at, self.at, int(self.scene.rulebook.care.get("credentials", {}).get("unlock_hours", 24)))
         working = next((line.pk for line in self.lines if line.status == "active"), None)
-        if working is not None:
+        if working is not None and self.row.troubled:
             found += network.signals(self.row.account.postal_code, self.row.account.zone, working, self.at)
         if self.promised is not None and self.promised.progress.left_minor >= self.standing.past_due_minor:
             found = [s for s in found if s.code != "past_due"]  # it is arranged: nobody asks for it again
