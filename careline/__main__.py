@@ -252,6 +252,7 @@ def _export(command: Callable[..., argparse.ArgumentParser]) -> None:
     out.add_argument("folder", type=Path, help="where the files go (customer data: yours alone); made when it is not there")
     out.add_argument("--format", choices=("csv", "jsonl", "parquet"), default="csv", help="of the files (default: csv); parquet needs `make setup-parquet`")
     out.add_argument("--only", metavar="ENTITY[,ENTITY]", help="some of what `careline import --fields` lists, without pins (default: all of these)")
+    out.add_argument("--replace", action="store_true", help="write into a folder that holds files already; those of the same name are replaced")
     out.add_argument("--changes", type=Path, metavar="MEMORY", help="only what is new or differs since the last export with this file, which remembers it")
     out.add_argument("--all", action="store_true", help="the whole house, for `careline import --all` into an empty database of either kind")
     out.add_argument("--quiet", action="store_true", help="say only what went wrong")
@@ -424,8 +425,9 @@ def _guides(command: Callable[..., argparse.ArgumentParser]) -> None:
         "guide",
         "for those who write guides: prove them, walk one in the terminal, draw one, learn its priors",
         None,
-        "  careline guide check --rulebook rulebook/default\n"
-        "  careline guide check no_service --sets 3\n"
+        "  careline guide check --sample 30               all guides, some cases of each: a minute or two\n"
+        "  careline guide check no_service                one guide, every pair of causes\n"
+        "  careline guide check                           all guides, every pair: a quarter of an hour or more\n"
         "  careline guide play no_service\n"
         "  careline guide draw no_service --out no_service.svg\n"
         "  careline guide learn --out rulebook/proposed   (needs the database)",
@@ -441,7 +443,7 @@ def _guides(command: Callable[..., argparse.ArgumentParser]) -> None:
     check = verb("check", "simulate every cause and every pair, with honest and with unreliable customers", "check")
     check.add_argument("guide", nargs="*", help="ids of guides (default: all of the rulebook)")
     check.add_argument("--sets", type=_count, default=2, metavar="N", help="causes at once, at most (default: 2)")
-    check.add_argument("--sample", type=_count, default=0, metavar="N", help="only this many sets, at random with a fixed seed")
+    check.add_argument("--sample", type=_count, default=0, metavar="N", help="only this many sets a guide, drawn with a fixed seed; 30 is right while you write, all (the default) before it goes live")
     walked = verb("play", "walk a guide in the terminal", "play")
     walked.add_argument("guide", help="its id, such as no_service")
     walked.add_argument("--platform", default="", choices=["iPhone", "Android"], help="whose menus the words name (both, when left out)")
@@ -468,8 +470,8 @@ def _guides(command: Callable[..., argparse.ArgumentParser]) -> None:
 
 
 def _port(text: str) -> int:
-    if not text.isdigit() or not 1 <= int(text) <= 65535:
-        raise argparse.ArgumentTypeError("give a number from 1 to 65535")
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 65535):
+        raise Stop(f"{text} is no port. Give a number from 1024 to 65535, for example --port 8001 (PORT=8001 make demo).", 2)
     return int(text)
 
 

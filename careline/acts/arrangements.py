@@ -12,10 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from careline.acts import texts
 from careline.acts.declare import ActType, Done, Id, Input, Locks, Minor, Price, Scene
-from careline.acts.verification import text_number
 from careline.domain.arrangements import operations, queries, rules
+from careline.domain.arrangements.rules import BY_EMAIL
 from careline.domain.collections import queries as collections
 from careline.domain.customers import queries as customers
+from careline.domain.customers.rules import LineStatus
 from careline.domain.journal import rules as journal
 from careline.domain.journal.operations import tell
 from careline.domain.ledger import queries as ledger
@@ -209,8 +210,8 @@ def why_not_charged(policy: Policy, account_id: int, method: Any, parts: Sequenc
         return "No part is later than today, so there is nothing to charge later."
     if method.expires_on is not None and method.expires_on < parts[-1].due_on:
         return f"{method_said(method)} expires before the last part. Choose another, or let them pay the parts."
-    if text_number(account_id) is None:
-        return "What is charged has to be sent in writing first, and no number of this account takes texts. Let them pay the parts."
+    if not _written_to(account_id)[1]:
+        return "What is charged has to be sent in writing first, and neither a text nor an e-mail reaches this account. Let them pay the parts."
     return ""
 
 
@@ -243,17 +244,32 @@ def _shortly(parts: Sequence[rules.Part]) -> str:
 
 
 def _confirm(act: Act, scene: Scene, account_id: int, number: str, parts: Sequence[rules.Part], method: Any) -> tuple[str, str]:
-    """Queue the written confirmation. Returns its words and the last four of where it goes; nothing where no number takes texts."""
-    to = text_number(account_id)
-    if to is None:
+    """Queue the written confirmation. Returns its words and where it goes, as terms keep it; nothing where neither a text nor an e-mail arrives."""
+    channel, to = _written_to(account_id)
+    if not to:
         return "", ""
     language = texts.language_of(account_id)
     plan = ", ".join(f"{shown(p.amount_minor)} {texts.day_said(scene.rulebook, language, p.due_on)}" for p in parts)
     body = texts.said(scene.rulebook, "arranged", language, plan=plan, number=number)
     if method is not None:
         body += " " + texts.said(scene.rulebook, "arranged_charged", language, method=method_said(method))
-    tell(act=act, topic="arrangement", channel="sms", to=to, body=body, about=f"arrangement:{number}", account_id=account_id)
-    return body, phone.last_four(to)
+    _write(act, account_id, channel, to, body, number)
+    return body, BY_EMAIL if channel == "email" else phone.last_four(to)
+
+
+def _written_to(account_id: int) -> tuple[str, str]:
+    """The channel and the address on which something in writing arrives today: the oldest number that gets texts (a line that is
+    wholly suspended gets none), else the customer's e-mail address, else nothing."""
+    for line in customers.numbers_of_record(account_id):
+        if line.can_text and (line.status == LineStatus.ACTIVE or line.bar == "outgoing"):
+            return "sms", line.msisdn
+    row = customers.account(account_id)
+    return ("email", row.customer.email) if row is not None and row.customer.email else ("", "")
+
+
+def _write(act: Act, account_id: int, channel: str, to: str, body: str, number: str) -> None:
+    subject = f"{settings.CARRIER_NAME}: {number}" if channel == "email" else ""
+    tell(act=act, topic="arrangement", channel=channel, to=to, body=body, about=f"arrangement:{number}", account_id=account_id, subject=subject)
 
 
 def _person(scene: Scene) -> int | None:
@@ -301,10 +317,10 @@ def stop_charging(act: Act, given: StopCharging, scene: Scene) -> Done:
 def cancel(act: Act, given: Cancel, scene: Scene) -> Done:
     found = operations.cancel(act=act, account_id=given.account)
     number, left = found.row.number, found.progress.left_minor
-    to = text_number(given.account)
+    channel, to = _written_to(given.account)
     if to:
         body = texts.body(scene.rulebook, "arrangement_cancelled", given.account, number=number, left=shown(left))
-        tell(act=act, topic="arrangement", channel="sms", to=to, body=body, about=f"arrangement:{number}", account_id=given.account)
+        _write(act, given.account, channel, to, body, number)
     return Done(
         f"Arrangement {number} cancelled; {shown(left)} of it is open",
         {"arrangement": number},

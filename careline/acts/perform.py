@@ -242,6 +242,8 @@ def judge(kind: ActType, scene: Scene, act: Act, given: Any, keep: bool = False)
         return passable(replace(no, way_on=(WayOn("Hand over", "contacts.hand_over"),)), act.who, scene.rulebook)
     if no.who_could or not any(way.act == "approvals.ask" for way in no.way_on):
         return no
+    if not scene.rulebook.authority.higher(act.who.role):  # stands alone, as an agent does: its own limit is what it has to know
+        return replace(no, way_on=tuple(way for way in no.way_on if way.act != "approvals.ask"))
     # Nobody could be asked: then the rule counts that stops the highest role too.
     tops = _above(kind, scene, act)[-1:]
     stops = [r for role in tops for r in _as_if(kind, scene, act, given, role).rules if r.id in {own.id for own in verdict.rules}]

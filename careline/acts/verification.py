@@ -204,6 +204,11 @@ def begin_pin(act: Act, given: CheckPin, scene: Scene) -> Done:
             "This account has no PIN. Send a one-time code, or call back the number of record.",
             way_on=(WayOn("Send a one-time code", "contacts.send_code"),),
         )
+    typed, policy = given.pin.get_secret_value(), scene.rulebook.verification["pin"]
+    least, most = int(policy.get("digits_least", 4)), int(policy.get("digits_most", 8))
+    if not (typed.isascii() and typed.isdigit() and least <= len(typed) <= most):  # a slip of the fingers, and no guess: it costs no try
+        say = f"A PIN is {least} to {most} digits. No try was counted."
+        raise refuse("INVALID", say, fields={"pin": say})
     locked = _count(act, given.account, "pin", scene)
     return Done(
         "PIN is being checked",

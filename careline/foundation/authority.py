@@ -204,6 +204,10 @@ class Authority:
         )
 
 
+    def is_limit(self, rule: str) -> bool:
+        """Whether a forbid is a limit on an amount, of which something is left."""
+        return any(note["id"] == rule and note.get("room") for note in self._notes.values())
+
     def _tightest_first(self, spoke: list[str], facts: Mapping[str, Any]) -> list[str]:
         """Of limits that refuse together (`@room` names what each leaves) the one that leaves least speaks first."""
         limits = [name for name in spoke if self._notes[name].get("room")]

@@ -283,3 +283,19 @@ def test_what_was_taken_back_needs_no_putting_away(ana, maria):
     asked = ask(ana, maria)
     ana.do(ana.contact, "approvals.withdraw", request=asked.pk)
     assert "Put away" not in text_of(ana.get(ana.here))
+
+
+def test_a_trainee_who_may_give_nothing_asks_a_lead_with_the_forms_own_button(house, maria):
+    tom = Browser(house["tom"])
+    tom.contact = hold_contact(house["tom"], maria, "verified")
+    form = text_of(tom.get(f"/contacts/{tom.contact.reference}/?act=credits.grant"))
+    assert "You give none by yourself here: a lead says yes." in form and ">Ask a lead</button>" in form and "Grant the credit</button>" not in form
+    answer = tom.do(tom.contact, "credits.grant", account=maria.pk, amount="10", reason="goodwill", words="Two bad days", asks="on")
+    assert answer.status_code == 303, text_of(answer)
+    request = Request.objects.get()
+    assert (request.amount_minor, request.words, request.state) == (1000, "Two bad days", "waiting") and not Grant.objects.filter(granted_by=house["tom"]).exists()
+
+
+def test_what_is_too_much_is_said_with_its_amount_and_not_with_two_signs(ana, maria):
+    refused = text_of(ana.do(ana.contact, "credits.grant", account=maria.pk, amount="$30", reason="goodwill"))
+    assert "$30.00 is too much. This reason leaves $25.00 for this event." in refused and 'value="30"' in refused

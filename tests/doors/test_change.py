@@ -142,3 +142,10 @@ def test_what_is_not_there_and_what_is_no_move(sam):
     assert sam.post(address, code="staff.add").status_code == 422 and sam.post(address, code="rulebook.draft").status_code == 422
     assert sam.get(address + "?file=limits.toml").status_code == 200 and re.search("Take the file away", sam.get(address + "?file=limits.toml").content.decode())
     assert default_rulebook().digest == queries.current().digest
+
+
+def test_a_change_that_waits_for_a_yes_stands_on_the_first_page_of_whoever_may_say_it(house, sam, ada):
+    address = edited(sam)
+    assert sam.post(address, code="rulebook.propose", words="Too much is given away").status_code == 303
+    said = "Say yes or no to a change of the rules: Smaller credits"
+    assert said in words(ada.get("/people")) and said not in words(sam.get("/")) and said not in words(Browser(house["lena"]).get("/"))

@@ -6,14 +6,16 @@ from datetime import timedelta
 
 from careline.acts import probes
 from careline.carriers.sandbox import SandboxDevices
+from careline.domain.approvals import queries as approvals
 from careline.domain.arrangements import queries as arrangements
 from careline.domain.collections import queries as collections
-from careline.domain.customers.models import Line
+from careline.domain.customers.models import Account, Line
 from careline.domain.diagnosis import queries as diagnosis
 from careline.domain.diagnosis.models import Walk
 from careline.domain.journal import queries as journal
 from careline.domain.ledger import queries as ledger
 from careline.domain.network import queries as network
+from careline.domain.oversight import queries as oversight
 from careline.domain.rulebook import queries as rulebooks
 from careline.doors.jobs.demo import making
 from careline.doors.jobs.demo.stories import BY_KEY, STORIES
@@ -61,5 +63,10 @@ def test_the_demo_is_made_and_its_stories_stand_as_the_ring_page_tells_them(db):
     assert [h.kind for h in collections.in_force([run.known["farah"].account], run.today)] == ["dispute"]
     assert collections.placement_of(run.known["doris"].account) is not None
     assert ledger.written_off_of(run.known["emil"].account)
+    [trouble] = network.signals(Account.objects.get(pk=run.known["hannah"].account).postal_code, "America/Los_Angeles", run.known["hannah"].lines[0], run.now)
+    assert trouble.title.startswith("Outage in Seattle, Duwamish") and "PT" in trouble.say, "Hannah lives in it"
+    kinds = {(p.kind, p.staff_id) for p in oversight.patterns(limits["patterns"], run.now - timedelta(days=30))}
+    assert ("just_under", run.staff["ben"].key) in kinds, "supervision has something worth a look"
+    assert len(approvals.waiting_for("lead", run.staff["lena"].id, run.now + timedelta(hours=5))) == 1, "Rosa's request waits until a visitor comes"
     assert not list(journal.verify())
     assert making.state() == "made"

@@ -59,7 +59,7 @@ def test_a_lead_enters_an_outage_changes_its_end_and_ends_it_by_forms_alone(hous
     row = Trouble.objects.get()
     assert (row.began.isoformat(), row.services, row.entered_by) == ("2026-11-24T14:30:00+00:00", {"voice", "data"}, house["lena"])
     page = plain(ana.get("/network"))
-    for words in ("Seattle", "outage", "calls, data", "since 9:30 am", "expected until 2:00 pm", SAY, "entered by Lena Park", row.number):
+    for words in ("Seattle", "outage", "calls, data", "since 9:30 am ET", "expected until 2:00 pm ET", SAY, "entered by Lena Park", row.number):
         assert words in page, words
     assert "change or end" not in page and "Enter it" not in page
 
@@ -68,12 +68,12 @@ def test_a_lead_enters_an_outage_changes_its_end_and_ends_it_by_forms_alone(hous
     assert 'value="2026-11-24T14:00"' in form and SAY in form
     changed = lena.post("/network", code="network.extend_outage", outage=row.pk, expected_end="2026-11-25T08:15", words="Back tomorrow morning.")
     assert changed.status_code == 303
-    assert "expected until tomorrow, 8:15 am" in (page := plain(ana.get("/network"))) and "Back tomorrow morning." in page
+    assert "expected until tomorrow, 8:15 am ET" in (page := plain(ana.get("/network"))) and "Back tomorrow morning." in page
     clock.later(days=1)
-    assert "overdue" in look(house, "ana") and "was expected to end 8:15 am" in look(house, "ana")
+    assert "overdue" in look(house, "ana") and "was expected to end 8:15 am ET" in look(house, "ana")
     assert Browser(house["lena"]).post("/network", code="network.end_outage", outage=row.pk).status_code == 303
     page = look(house, "ana")
-    assert "Nothing is wrong" in page and "Over, in the last 7 days" in page and "yesterday, 9:30 am until 10:00 am" in page
+    assert "Nothing is wrong" in page and "Over, in the last 7 days" in page and "yesterday, 9:30 am ET until 10:00 am ET" in page
     clock.later(days=8)
     assert row.number not in look(house, "ana")
 
@@ -82,7 +82,7 @@ def test_maintenance_is_planned_until_it_begins_and_over_by_itself(house, seattl
     lena = Browser(house["lena"])
     assert lena.post("/network", **typed(seattle, kind="maintenance", began="2026-11-25T02:00", expected_end="2026-11-25T05:00")).status_code == 303
     page = look(house, "lena")
-    assert "Nothing is wrong" in page and "Planned" in page and "from tomorrow, 2:00 am until tomorrow, 5:00 am" in page
+    assert "Nothing is wrong" in page and "Planned" in page and "from tomorrow, 2:00 am ET until tomorrow, 5:00 am ET" in page
     assert "Call it off" in look(house, "lena", f"/network?change={Trouble.objects.get().pk}")
     clock.later(hours=17)
     assert "since 2:00 am" in look(house, "lena")
@@ -105,7 +105,7 @@ def test_a_supervisor_names_an_area_and_says_anew_what_is_in_it(house, clock):
 @pytest.mark.parametrize(
     ("asked", "says"),
     [("98101", "Yes: an outage at 98101."), ("98101-2044", "Yes: an outage at 981012044."), ("10019", "Nobody has named an area that holds 10019"),
-     ("97201", "No. Nothing is entered for 97201 now. Planned: maintenance from tomorrow, 2:00 am.")],
+     ("97201", "No. Nothing is entered for 97201 now. Planned: maintenance from tomorrow, 2:00 am ET.")],
 )  # fmt: skip
 def test_is_anything_wrong_at_this_postal_code(house, seattle, asked, says):
     outage(house, seattle)

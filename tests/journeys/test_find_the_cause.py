@@ -209,5 +209,5 @@ def test_every_step_and_its_answers_work_without_script(carrier, chromium, sit_d
         go_on = ana.locator("[data-go-on]")
         (go_on if go_on.count() else ana.locator("#form-cause-step button").first).click()
         expect(ana.locator("#cause")).to_be_visible()
-    ana.click("text=Leave it")
+    ana.click("text=Leave the search")
     expect(ana.locator("#form-cause-start")).to_be_visible()

@@ -511,3 +511,14 @@ def test_two_jobs_at_once_charge_a_part_once(committed_house, racing):
     at = night("2026-12-11") + NINE
     racing(partial(charge_day, at), partial(charge_day, at))
     assert Payment.objects.filter(account=maria).count() == 2 and Charge.objects.filter(key__startswith="part:").count() == 1
+
+
+def test_what_was_agreed_goes_by_mail_where_no_text_arrives_and_says_so_where_nothing_does(ana, maria):
+    maria.lines.update(status="suspended", suspended_for="non_payment", status_reason="not paid")
+    Customer.objects.filter(pk=maria.customer_id).update(email="maria@example.com")
+    ana.must("arrangements.agree", account=maria.pk, parts=HALVES)
+    sent, terms = Outbox.objects.get(topic="arrangement"), Terms.objects.get()
+    assert (sent.channel, sent.to, terms.told_to, terms.told) == ("email", "maria@example.com", "mail", sent.body) and sent.subject
+    Customer.objects.filter(pk=maria.customer_id).update(email="")
+    ana.must("arrangements.cancel", account=maria.pk, words="She changed her mind")
+    assert Outbox.objects.filter(topic="arrangement").count() == 1, "nothing goes to a line that gets nothing"

@@ -748,3 +748,12 @@ def test_an_agent_is_offered_no_act_that_it_may_not_do(house, maria):
     for _ in range(3):
         sent_code(robin, maria)
     assert ways(robin.act("contacts.send_code", account=maria.pk, line=maria.lines.get().pk)) == []
+
+
+@pytest.mark.parametrize("slip", ["47", "47l1", "471147114711", "４７１１"])
+def test_what_is_no_pin_is_wrong_at_its_field_and_costs_no_try(greeted, maria, slip):
+    for _ in range(4):
+        no = greeted.act("contacts.check_pin", account=maria.pk, pin=slip)
+        assert no.refusal.fields == {"pin": "A PIN is 4 to 8 digits. No try was counted."}
+    assert not Outbox.objects.filter(topic="security_notice").exists()
+    greeted.must("contacts.check_pin", account=maria.pk, pin="4711")

@@ -14,6 +14,7 @@ from careline.foundation.calendar import (
     business_day,
     civil_date,
     days_between,
+    on_the_wall,
     start_of_day,
     us_federal_holidays,
     whole_months_between,
@@ -277,3 +278,17 @@ def test_bill_periods_hold_their_day_and_meet_without_gap(anchor: int, on: date)
     assert first <= on <= last
     assert bill_period(anchor, first) == bill_period(anchor, last) == (first, last)
     assert bill_period(anchor, last + timedelta(days=1))[0] == last + timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("moment", "zone", "says"),
+    [
+        (datetime(2026, 11, 25, 2, 30, tzinfo=UTC), "America/Los_Angeles", "6:30 pm PT"),
+        (datetime(2026, 11, 25, 2, 30, tzinfo=UTC), "America/New_York", "9:30 pm ET"),
+        (datetime(2026, 11, 25, 7, 0, tzinfo=UTC), "America/New_York", "tomorrow, 2:00 am ET"),
+        (datetime(2026, 7, 4, 12, 0, tzinfo=UTC), "America/Chicago", "Jul 4, 7:00 am CT"),
+        (datetime(2027, 1, 4, 12, 0, tzinfo=UTC), "Pacific/Honolulu", "Jan 4 2027, 2:00 am HT"),
+    ],
+)
+def test_a_moment_is_said_as_on_the_wall_of_its_zone(moment: datetime, zone: str, says: str) -> None:
+    assert on_the_wall(moment, zone, datetime(2026, 11, 25, 3, 0, tzinfo=UTC)) == says

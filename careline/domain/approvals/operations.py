@@ -57,6 +57,11 @@ def ask(
     )
 
 
+def wait_until(request_id: int, until: datetime) -> None:
+    """Let a request wait longer than the rulebook's minutes: that of a made-up carrier, whose lead comes when a visitor likes."""
+    Request.objects.filter(pk=request_id, state=rules.State.WAITING).update(expires_at=until)
+
+
 def lock(request_id: int) -> Request | None:
     """Lock a request, the basis row of a decision, after its contact: whoever ends the contact locks them so too."""
     contact_id = Request.objects.filter(pk=request_id).values_list("contact_id", flat=True).first()

@@ -44,7 +44,7 @@ class Terms(models.Model):
     """What was agreed, by whom, when, in which contact: the proof. `version` 2 and more: agreed anew while it ran.
 
     `amount_minor` is what was past due, and the sum of the parts. `read_out` was read to the caller, `told` sent to the
-    number that ends in `told_to`. `grace_days` is of the day it was agreed: a policy changes nothing that was promised.
+    number that ends in `told_to` (or by e-mail, where it says so). `grace_days` is of the day it was agreed: a policy changes nothing that was promised.
     `method`: what later parts are charged to on their days. `autopay_off`: that it ends autopay when it breaks was read out.
     """
 

@@ -17,6 +17,9 @@ DAY = timedelta(days=1)
 SETTLE = "arrangements.settle"
 
 
+BY_EMAIL = "mail"  # in place of the last four of a number, where what was agreed was sent by e-mail
+
+
 class State(StrEnum):
     """Of an arrangement. It only moves from alive, once."""
 

@@ -19,6 +19,7 @@ from careline.domain.contacts.models import Code, Contact, Draft, FactorCount, F
 from careline.domain.customers import queries as customers
 from careline.domain.journal import queries as journal
 from careline.domain.ledger import queries as ledger
+from careline.domain.network import queries as network
 from careline.foundation import phone
 from careline.foundation.act import Basis, Level, Who
 from careline.foundation.calendar import civil_date
@@ -77,6 +78,7 @@ def _full() -> QuerySet[Contact]:
         right_until=customers.right_subquery(OuterRef("account_id"), OuterRef("person_id"), "until"),
         pin_set_at=customers.pin_subquery(OuterRef("account_id")),
         card=ledger.card_subquery(OuterRef("account_id")),
+        troubled=network.any_open(),
         charge_state=ledger.charge_state_subquery(OuterRef("account_id")),
         note_draft=_draft(rules.DraftKind.NOTE),
         summary_draft=_draft(rules.DraftKind.SUMMARY),

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
-from django.db.models import Q
+from django.db.models import Exists, Q
 
 from careline.domain.customers import queries as customers
 from careline.domain.network import rules
 from careline.domain.network.models import Area, AreaPart, Trouble
+from careline.foundation.calendar import on_the_wall
 
 
 def areas() -> list[Area]:
@@ -73,6 +74,36 @@ def open_outages(at: datetime) -> list[rules.Trouble]:
     """Everything that holds now or is planned, newest first."""
     rows = Trouble.objects.filter(Q(ended=None) | Q(ended__gt=at)).select_related("area", "entered_by").order_by("-began", "-pk")
     return [_fact(row, "", at) for row in rows if _phase(row, at) != rules.Phase.OVER]
+
+
+KINDS = {rules.Kind.OUTAGE: "Outage", rules.Kind.MAINTENANCE: "Planned work", rules.Kind.CONGESTION: "Overload"}
+SERVICES = {"voice": "calls", "data": "data", "text": "texts"}
+
+
+def title(trouble: rules.Trouble) -> str:
+    """`Outage in Seattle, Duwamish: calls, data`."""
+    return f"{KINDS[rules.Kind(trouble.kind)]} in {trouble.area}: {', '.join(words for name, words in SERVICES.items() if name in trouble.services)}"
+
+
+def any_open() -> Exists:
+    """Whether anything is wrong or planned anywhere, as a column: where nothing is, nobody asks where."""
+    return Exists(Trouble.objects.filter(ended=None))
+
+
+def signals(postal_code: str, zone: str, line: int | None, at: datetime) -> list[customers.Signal]:
+    """What is wrong now where an account is at home; `line` is where the way forward begins. One question. Times are those of `zone`."""
+    wanted = Q(area__parts__kind=rules.PartKind.EVERYWHERE)
+    if starts := rules.starts_of(postal_code):
+        wanted |= Q(area__parts__kind=rules.PartKind.POSTAL, area__parts__value__in=starts)
+    rows = Trouble.objects.filter(Q(ended=None) | Q(ended__gt=at)).filter(wanted).select_related("area", "entered_by").distinct()
+    found = sorted((row for row in rows if _phase(row, at) == rules.Phase.NOW), key=lambda row: (_ORDER[rules.Kind(row.kind)], row.began, row.pk))
+    signals = []
+    for fact in (_fact(row, "", at) for row in found[:2]):
+        until = f", expected until {on_the_wall(fact.expected_end, zone, at)}" if fact.expected_end and not fact.overdue else ""
+        signals.append(customers.Signal(
+            "network_trouble", title(fact), f"Since {on_the_wall(fact.began, zone, at)}{until}. {fact.words}", 92 if fact.kind == rules.Kind.OUTAGE else 50, section="cause", line=line,
+        ))  # fmt: skip
+    return signals
 
 
 _ORDER = {rules.Kind.OUTAGE: 0, rules.Kind.MAINTENANCE: 1, rules.Kind.CONGESTION: 2}

@@ -95,6 +95,11 @@ def proposals(most: int = 50) -> list[Proposal]:
     return list(Proposal.objects.order_by("-at", "-pk")[:most])
 
 
+def to_decide(who_key: str, most: int = 10) -> list[Proposal]:
+    """Changes that wait for a second person's yes and are not this person's own, the oldest first."""
+    return list(Proposal.objects.filter(state=State.WAITING).exclude(by=who_key).order_by("at", "pk")[:most])
+
+
 def coming(row: Proposal, at: datetime) -> bool:
     """Whether an agreed change waits for its day still."""
     return _standing().filter(proposal=row, from_at__gt=at).exists()

@@ -22,6 +22,7 @@ from careline.domain.customers.queries import care
 from careline.domain.customers.rules.care import needs_of
 from careline.domain.ledger import queries as ledger
 from careline.domain.ledger import rules as ledger_rules
+from careline.domain.network import queries as network
 from careline.foundation import phone
 from careline.foundation.act import Level
 from careline.foundation.calendar import bill_period, civil_date
@@ -194,11 +195,13 @@ def account(scene: Scene, at: datetime) -> dict[str, Any]:
     standing = ledger_rules.standing(ledger.open_items(bills), statement.balance_minor, today)
     charges = ledger.charges_of(id_)
     recent = contacts.recent_of_account(id_, at - timedelta(days=30), but=scene.contact.pk)
+    working = next((line.pk for line in lines if line.status == "active"), None)
     signals = [
         *customers.signals(lines=lines, at=at),
         *ledger.signals(bills=bills, standing=standing, charges=charges, entries=statement.entries, today=today, at=at),
         *contacts.signals(recent, at),
         *care.signals(row, scene.contact.pin_set_at, at, int(scene.rulebook.care.get("credentials", {}).get("unlock_hours", 24))),
+        *(network.signals(row.postal_code, row.zone, working, at) if working is not None else ()),
     ]
     return {
         "account": {

@@ -7,6 +7,7 @@ and `backup.json`, which names both with their digests. It holds every customer 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import json
 import os
@@ -147,7 +148,11 @@ def _thin(folder: Path, keep: int) -> list[Path]:
 
 def restore(options: argparse.Namespace) -> int:
     folder = Path(options.backup)
-    note = read(folder)
+    try:
+        note = read(folder)
+    except Stop:
+        _throw_away_made()  # a refused restore leaves nothing behind
+        raise
     _have_secrets()
     with houses.alone():
         was = _put_away(note, options.replace)
@@ -175,14 +180,24 @@ def restore(options: argparse.Namespace) -> int:
 
 def _have_secrets() -> None:
     """New secrets would fit nothing that comes back: those made a moment ago are thrown away again."""
-    made = list(settings.MADE)
+    made = _throw_away_made()
     if not made:
         return
+    secrets = Path(settings.HOME) / "secrets"
+    raise Stop(f"Bring the secrets first: {', '.join(made)} {'is' if len(made) == 1 else 'are'} missing in {secrets}. A backup does not hold them.")
+
+
+def _throw_away_made() -> list[str]:
+    """The secrets that this very command made are gone again, and the folders that stood for nothing else. Returns their names."""
+    made = list(settings.MADE)
     secrets = Path(settings.HOME) / "secrets"
     for name in made:
         (secrets / name).unlink(missing_ok=True)
     settings.MADE.clear()
-    raise Stop(f"Bring the secrets first: {', '.join(made)} {'is' if len(made) == 1 else 'are'} missing in {secrets}. A backup does not hold them.")
+    for empty in (secrets, Path(settings.HOME)) if made else ():
+        with contextlib.suppress(OSError):  # something else lies there
+            empty.rmdir()
+    return made
 
 
 def read(folder: Path) -> dict[str, Any]:

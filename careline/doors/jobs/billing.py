@@ -224,7 +224,7 @@ def _print(run: Run, found: Report, seconds: float) -> None:
         if count or name in ("accounts in the cycle", "billed", "left out"):
             print(f"  {name:24}{count:>9,}{money:>18}")
     for why, count in sorted(found.left.items()):
-        print(f"    {why}: {count:,}")
+        print(f"    {why}: {count:,}" + (" (they came by import; imported in billing.toml of the rulebook decides that)" if why == Left.OUTSIDE else ""))
     wrote = ", ".join(f"{n:,} {w}" for w, n in (("drafted", run.drafted), ("issued", run.issued)) if n) or "nothing to do"
     print(f"This run: {wrote}, {seconds:.1f} s")
     if run.by_state_only:

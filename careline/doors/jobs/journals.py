@@ -156,7 +156,7 @@ def verify(options: argparse.Namespace) -> int:
     if faults > SHOWN:
         print(f"… and {faults - SHOWN:,} more")
     outside = f"{len(anchors):,} anchors from {path}" if path.is_file() else f"no anchor file at {path} yet"
-    held = f"{size['lines']:,} lines in {size['chains']:,} chains, {size['roots']:,} roots, {outside}"
+    held = f"{size['lines']:,} lines in {size['chains']:,} chains, {size['roots']:,} root{'s' if size['roots'] != 1 else ''}, {outside}"
     if faults:
         print(f"NOT whole: {faults:,} faults. {held}.")
         print("Keep this database and its backups as they are, and tell whoever answers for the journal.")

@@ -80,7 +80,7 @@ def check_port(host: str, port: int, another: str = "--port {0}") -> None:
     except OSError as fault:
         if isinstance(fault, PermissionError):
             raise Stop(f"Port {port} needs more rights than you have. Choose one above 1023, for example --port 8000.") from None
-        ours = f"{'this demo' if settings.DEMO else 'this desk'} runs there already" if houses.answers_on(port) else fault.strerror
+        ours = f"{'this demo' if settings.DEMO else 'this desk'} runs there already: http://127.0.0.1:{port}/" if houses.answers_on(port) else fault.strerror
         raise Stop(f"Port {port} on {host} is taken ({ours}). Choose another, for example {another.format(_other(port))}.") from None
 
 

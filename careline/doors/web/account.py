@@ -28,6 +28,7 @@ from careline.domain.customers.queries import care
 from careline.domain.customers.rules.care import LANGUAGES, needs_of
 from careline.domain.ledger import queries as ledger
 from careline.domain.ledger import rules as ledger_rules
+from careline.domain.network import queries as network
 from careline.domain.rulebook import queries as rulebooks
 from careline.doors.web import forms
 from careline.doors.web.render import clock, zone
@@ -326,13 +327,16 @@ class ContactPage:
         )
         found += contacts.signals(recent, self.at)
         found += care.signals(self.row.account, self.row.pin_set_at, self.at, int(self.scene.rulebook.care.get("credentials", {}).get("unlock_hours", 24)))
+        working = next((line.pk for line in self.lines if line.status == "active"), None)
+        if working is not None and self.row.troubled:
+            found += network.signals(self.row.account.postal_code, self.row.account.zone, working, self.at)
         if self.promised is not None and self.promised.progress.left_minor >= self.standing.past_due_minor:
             found = [s for s in found if s.code != "past_due"]  # it is arranged: nobody asks for it again
         found += arrangements.signals(self.arrangement, self.today)
-        states = {"arrangement_broken": "bad", "arrangement_due": "risk", "past_due": "bad", "line_suspended": "bad", "payment_failed": "bad", "payment_returned": "bad", "data_used_up": "risk", "repeat_contact": "risk", "sim_changed": "risk", "care_changed": "risk"}
+        states = {"arrangement_broken": "bad", "arrangement_due": "risk", "past_due": "bad", "line_suspended": "bad", "payment_failed": "bad", "payment_returned": "bad", "data_used_up": "risk", "repeat_contact": "risk", "sim_changed": "risk", "network_trouble": "risk", "care_changed": "risk"}
         links = {"payments.take": "take a payment"}
         sections = {"money": "look", "lines": "look", "time": "read"}
-        broken = {"line_suspended", "data_used_up"}  # something does not work: the cause is found from here
+        broken = {"line_suspended", "data_used_up", "network_trouble"}  # something does not work: the cause is found from here
 
         not_paid = {line.pk for line in self.lines if line.status == "suspended" and line.suspended_for == "non_payment"}
 
@@ -369,6 +373,7 @@ class ContactPage:
         return {
             "balance": standing.balance_minor,
             "due": standing.next_due_on,
+            "later": standing.next_due_minor,
             "past_due": standing.past_due_minor,
             "past_due_since": standing.past_due_since,
             "next_bill": {"on": next_bill, "href": self.url("?section=money&explain=next") if self.bills else None} if any(n.status != "cancelled" for n in self.lines) else None,

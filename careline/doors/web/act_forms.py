@@ -84,7 +84,7 @@ def _grant_form(desk: ContactPage, given: Any) -> dict[str, Any]:
     line = ledger.bill_line(line_id) if line_id else None
     line = line if line is not None and line.bill.account_id == desk.account_id else None
     days, wrong_days = _wrong_days(given, line) if policy.get("days") else (None, None)
-    limit = None
+    limit, asks = None, False
     if policy:
         kind = table.act("credits.grant")
         probe = kind.input.model_validate({"account": desk.account_id, "amount": 1, "reason": reason, "bill_line": line_id, **({"first": days.first, "last": days.last} if days else {})})
@@ -92,7 +92,8 @@ def _grant_form(desk: ContactPage, given: Any) -> dict[str, Any]:
         # The very rule that would refuse one cent more: the form and the refusal never say two things.
         up_to, rule = most(kind, desk.scene, act, probe, 10**7)
         because = f", because {rule.say[0].lower()}{rule.say[1:]}" if rule else "."
-        limit = {"say": f"You may grant up to {shown(up_to)} here for {policy['title'].lower()}{because}", "cite": rule.cite if rule else None, "amount": None}
+        asks = up_to == 0 and rule is not None and any(act == "approvals.ask" for _, act in rule.ways) and desk.who.role in desk.scene.rulebook.authority.roles_with("approvals.ask")
+        limit = {"say": f"You give none by yourself here: a lead says yes. {rule.say}", "cite": rule.cite, "amount": None} if asks and rule else {"say": f"You may grant up to {shown(up_to)} here for {policy['title'].lower()}{because}", "cite": rule.cite if rule else None, "amount": None}
     # Another reason or charge has another limit: the form is drawn again with what it says, before a number is typed.
     reload = {"href": desk.url("?act=credits.grant"), "with": "reason,bill_line,first,last,amount,words"}
     needs = ", ".join(r["title"].lower() for r in reasons.values() if r["evidence"] == "bill_line")
@@ -110,18 +111,19 @@ def _grant_form(desk: ContactPage, given: Any) -> dict[str, Any]:
         ]
     cause = "Take back what was charged here; then add the promotion back, so that it does not come again." if policy.get("recurs") else None
     return forms.form(
-        "credits.grant", "Grant a credit", "Grant the credit", desk.do_url("credits.grant"),
+        "credits.grant", "Grant a credit", "Ask a lead" if asks else "Grant the credit", desk.do_url("credits.grant"),
         [
             forms.hidden("account", desk.account_id),
+            *([forms.hidden("asks", "on")] if asks else []),
             forms.field("reason", "Reason", "choice", reason, choices=forms.titled(reasons), reload=reload),
-            forms.field("bill_line", "Charge that was wrong", "choice", line_id or "", required=False, choices=[("", "No charge"), *bills.credit_choices(desk.account_id)], hint=f"Needed for {needs}.", reload=reload),
+            forms.field("bill_line", "Charge that was wrong", "choice", line_id or "", required=False, choices=[("", "No charge"), *bills.credit_choices(desk)], hint=f"Needed for {needs}.", reload=reload),
             *by_days,
             forms.field("amount", "Amount before tax", "money", amount, hint=how),
-            forms.field("words", "In a few words, why", "text", given.get("words"), required=False, maxlength=400),
+            forms.field("words", "In a few words, why", "text", given.get("words"), required=asks, maxlength=400),
         ],
         limit=limit, cancel_href=desk.url(),
-        consequence=cause or "It comes off what is open at once. Tax of a taxed charge is taken back as a line of its own.",
-        say_aloud="I am taking this off your bill right now, while we are speaking.",
+        consequence="A lead sees it at once, and the answer comes to this page." if asks else cause or "It comes off what is open at once. Tax of a taxed charge is taken back as a line of its own.",
+        say_aloud=None if asks else "I am taking this off your bill right now, while we are speaking.",
     )  # fmt: skip
 
 
@@ -216,7 +218,7 @@ def _reason_form(desk: ContactPage, given: Any) -> dict[str, Any]:
 
 def _end_form(desk: ContactPage, given: Any) -> dict[str, Any]:
     return forms.form("contacts.end", "End and wrap up", "The caller is gone", desk.do_url("contacts.end"), cancel_href=desk.url(),
-                      consequence="Money, lines and identity can no longer be changed in this contact. Requests that still wait expire.",
+                      consequence="After the end, money, lines and identity can no longer be changed in this contact. Requests that still wait expire.",
                       say_aloud="Is there anything else that I can do for you today?")
 
 

@@ -13,6 +13,7 @@ from careline.acts.arrangements import in_words, method_said, past_of, read_out,
 from careline.acts.declare import Outcome
 from careline.acts.perform import resource
 from careline.domain.arrangements import rules
+from careline.domain.arrangements.rules import BY_EMAIL
 from careline.domain.ledger import queries as ledger
 from careline.doors.web import forms
 from careline.doors.web.account import ContactPage
@@ -150,6 +151,15 @@ def _money(given: Mapping[str, Any], name: str) -> int:
         return 0
 
 
+def _unread(typed: str) -> str | None:
+    """Why an amount cannot be read, or nothing."""
+    try:
+        parsed(typed)
+    except ValueError as fault:
+        return str(fault)
+    return None
+
+
 def _can(given: Mapping[str, Any]) -> rules.Can:
     """What they can pay, as far as it was typed well; the rest counts as not said."""
     rhythm = given.get("rhythm")
@@ -243,11 +253,14 @@ def _builder(desk: ContactPage, policy: Policy, given: Any, code: str, title: st
         agreed = str(given.get("consent") or "") == str(policy.fee)
         fields.append(forms.field("consent", "The fee", "choice", policy.fee if agreed else "", choices=[("", "Not asked yet"), (policy.fee, f"They agree to {shown(policy.fee)} plus tax")]))
     fields.append(forms.field("words", "In a few words, why" + ("" if code == CHANGE else " (optional)"), "text", given.get("words"), required=code == CHANGE, maxlength=400))
+    for item in fields:  # the form is drawn again with each choice: what cannot be read counts as nothing, and says so
+        if item["kind"] == "money" and item["value"]:
+            item["error"] = _unread(item["value"])
     come = sum(p.amount_minor for p in parts)
     short = f" The parts come to {shown(come)}." if parts and come != past.owed_minor else ""
     return forms.form(
         code, title, "Agree it", desk.do_url(code), fields, cancel_href=desk.url(),
-        consequence="It is sent to the number of record as it was agreed. Payments pay the oldest bills; paid early, it closes by itself." if whole else None,
+        consequence="It is sent in writing as it was agreed. Payments pay the oldest bills; paid early, it closes by itself." if whole else None,
         promise=found | {
             "title": title, "left": found.get("left") or f"{shown(past.owed_minor)} is past due.", "short": short,
             "say": read_out(policy, parts, today, policy.fee if code == AGREE else 0, charged, desk.row.account.autopay) if whole else policy.words["ask"],
@@ -286,6 +299,12 @@ FORMS = {AGREE: _agree_form, CHANGE: _change_form, CANCEL: _cancel_form, STOP: _
 # ---------------------------------------------------------------- how it goes
 
 
+def _sent_to(told_to: str) -> str:
+    if not told_to:
+        return "; not sent: neither a text nor an e-mail arrives"
+    return "; sent by e-mail" if told_to == BY_EMAIL else f"; sent to the number ending in {told_to}"
+
+
 def panel(desk: ContactPage) -> dict[str, Any] | None:
     """The arrangement as the account page shows it: the living one, or one that broke within the last two months."""
     found = desk.arrangement
@@ -314,7 +333,7 @@ def panel(desk: ContactPage) -> dict[str, Any] | None:
             for p in progress.parts
         ],
         "agreed": f"agreed {day(terms.agreed_on)}" + (" anew" if terms.version > 1 else "") + f" by {terms.agreed_by.name}" + (f", approved by {terms.approved_by.name}" if terms.approved_by else "")
-        + (f", with {terms.person.name}" if terms.person else "") + (f"; sent to the number ending in {terms.told_to}" if terms.told_to else "; not sent, no number takes texts"),
+        + (f", with {terms.person.name}" if terms.person else "") + _sent_to(terms.told_to),
         "held": f"until {day(found.until)}" if alive else None,
         "charged": method_said(found.charged_to) if any(found.to_charge(p.due_on) for p in progress.parts) else None,
         "say": _next_words(due, desk.today) if alive and due else policy.words["hardship"] if policy and not alive and progress.left_minor else None,

@@ -10,6 +10,7 @@ from careline.domain.credits import queries as credits
 from careline.domain.ledger import queries as ledger
 from careline.domain.ledger.rules.charges import how, percent
 from careline.doors.web.account import ContactPage
+from careline.foundation import phone
 from careline.foundation.money import shown
 
 
@@ -57,15 +58,16 @@ def opened_bill(desk: ContactPage, bill_id: int) -> dict[str, Any] | None:
     return {"bill": found, "rows": rows, "explain_href": explains}
 
 
-def credit_choices(account_id: int, months: int = 4) -> list[tuple[int, str]]:
+def credit_choices(desk: ContactPage, months: int = 4) -> list[tuple[int, str]]:
     """The charges that a credit can start from, with what of each is left."""
     found = []
-    lines = ledger.creditable_lines(account_id, months)
+    lines = ledger.creditable_lines(desk.account_id, months)
+    numbers = {n.pk: f", line {phone.last_four(n.msisdn)}" for n in desk.lines}
     credited = credits.credited_on_lines([line.pk for line in lines])
     for line in lines:
         left = line.amount_minor - credited.get(line.pk, 0)
         if left > 0:
-            found.append((line.pk, f"{line.bill.issued_on:%b} {line.bill.issued_on.day}: {line.label}, {shown(left)}"))
+            found.append((line.pk, f"{line.bill.issued_on:%b} {line.bill.issued_on.day}: {line.label}{numbers.get(line.line_id or 0, '')}, {shown(left)}"))
     return found
 
 

@@ -44,6 +44,7 @@ from careline.doors.web.account import LABELS, SHOWN, ContactPage, contact_of, o
 from careline.doors.web.act_forms import FORMS, KINDS, UNVERIFIED, VERIFY_ACTS
 from careline.doors.web.render import page
 from careline.foundation.act import Level
+from careline.foundation.money import parsed, shown
 from careline.foundation.refusal import Refusal
 
 
@@ -190,7 +191,7 @@ def _account(
     elif wanted in FORMS and wanted not in ("contacts.note",):
         shape = FORMS[wanted](desk, data if outcome is not None and data is not None else request.GET)
         if outcome is not None and code == wanted:
-            shape = forms.refilled(shape, data, outcome, _ways(desk, code, outcome, data))
+            shape = forms.refilled(shape, data, _too_much(desk, outcome, data), _ways(desk, code, outcome, data))
         elif not shape["refusal"] and (no := desk.refused(wanted)) is not None:
             # What is not possible is said before anything is typed. Whoever may say yes is asked once it was.
             ways = _ways(desk, wanted, Outcome("refused", no.say, refusal=no), {})
@@ -223,6 +224,14 @@ def _outcome_shape(desk: ContactPage, code: str, outcome: Outcome, data: Any) ->
         "state": "risk" if outcome.status == "pending" else "bad", "title": outcome.say, "text": None, "say_aloud": None, "rows": None,
         "refusal": forms.shown_refusal(no, _ways(desk, code, outcome, data)) if no and no.rule else None,
         "next": [], "close_href": desk.url()}}
+
+
+def _too_much(desk: ContactPage, outcome: Outcome, data: Any) -> Outcome:
+    """A refusal by a limit begins with the amount that was typed: what is left is the rule's to say."""
+    no = outcome.refusal
+    if no is None or not data.get("amount") or not desk.scene.rulebook.authority.is_limit(no.rule):
+        return outcome
+    return replace(outcome, refusal=replace(no, say=f"{shown(parsed(data['amount']))} is too much. {no.say}"))
 
 
 def _renamed(outcome: Outcome, old: str, new: str) -> Outcome:
@@ -299,6 +308,9 @@ def do(request: HttpRequest, reference: str, code: str) -> HttpResponse:
             if code == "contacts.note":
                 given["text"] = given.pop("words", "")
         outcome = forms.do(request, code, given, basis)
+        if data.get("asks") and given.get("words") and outcome.refusal is not None and any(way.act == "approvals.ask" for way in outcome.refusal.way_on):
+            inner = {"account": given.get("account", ""), "code": code, "words": given["words"], "input": given}
+            code, outcome = "approvals.ask", forms.do_again(request, "approvals.ask", inner, basis)
     except forms.Typed as typed:
         outcome = typed.outcome
     if outcome.ok or outcome.status == "pending":

@@ -90,6 +90,8 @@ def refilled(shape: dict[str, Any], data: Mapping[str, Any], outcome: Outcome, w
             typed = data[item["name"]]
             if item["kind"] != "many":  # of those the form has read all that were ticked
                 item["value"] = typed in ("on", "true") if item["kind"] == "checkbox" else without_cards(typed)
+            if item["kind"] == "money" and isinstance(typed, str):
+                item["value"] = item["value"].strip().removeprefix("$").lstrip()  # the sign stands before the field already
         item["error"] = errors.pop(item["name"], None)
     # A field that is not on the form (a hidden one, a whole-form rule) says it at the top.
     rest = " ".join(errors.values())

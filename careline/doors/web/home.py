@@ -22,9 +22,10 @@ from careline.doors.web import approvals as requests
 from careline.doors.web import find, forms, oops
 from careline.doors.web.render import STATE_LABELS, TEMPLATE_STATES, digest, duration, page, part, zone
 from careline.foundation import phone
+from careline.foundation.act import Who
 from careline.foundation.calendar import start_of_day
 
-ANSWERS = {"approved": "approved", "less": "granted less", "declined": "declined", "expired": "did not answer in time"}
+ANSWERS = {"approved": "approved", "less": "granted less", "declined": "declined"}
 
 
 @require_GET
@@ -46,7 +47,7 @@ def show(request: HttpRequest) -> HttpResponse:
         "open_contact": _mine(mine[0], now) if mine else None,
         "ringing": ringing,
         "offered": offered,
-        "waits": [_also(c) for c in mine[1:]] + waits,
+        "waits": [_also(c) for c in mine[1:]] + proposals_to_decide(who) + waits,
         "asked": asked,
         "asked_poll": reverse("approvals-part") + "?home&seen=" + digest([r["id"] for r in asked or []]),
         "start": forms.form("contacts.open", "Without a caller", "Start a contact", reverse("start"), [forms.hidden("without", "on")]),
@@ -100,12 +101,22 @@ def _also(row: Any) -> dict[str, Any]:
     return {"title": f"{STATE_LABELS[row.state]}: {row.reference}", "text": "also in your hand", "due": None, "state": "risk", "href": forms.contact_address(row.reference)}
 
 
+def proposals_to_decide(who: Who) -> list[dict[str, Any]]:
+    """Changes of the rules that wait for somebody's yes, for whoever may say it; nothing is asked for the others."""
+    if who.role not in rulebooks.current().authority.roles_with("rulebook.second"):
+        return []
+    return [
+        {"title": f"Say yes or no to a change of the rules: {row.title}", "text": f"proposed by {row.by_name}", "due": None, "state": "risk", "href": reverse("change", args=[row.pk])}
+        for row in rulebooks.to_decide(who.key)
+    ]
+
+
 def _waits(staff_id: str, today: Any) -> list[dict[str, Any]]:
     waits: list[dict[str, Any]] = []
     for row in approvals.answers_unseen(staff_id):
-        by = row.decided_by.name if row.decided_by else "Nobody"
+        said = f"{row.decided_by.name} {ANSWERS.get(row.state, row.state)}" if row.decided_by else "Nobody answered in time"
         live = row.contact.state != "closed" and str(row.contact.holder_id) == staff_id
-        waits.append({"title": f"{by} {ANSWERS.get(row.state, row.state)}: {row.title}", "text": row.answer or None, "due": None,
+        waits.append({"title": f"{said}: {row.title}", "text": row.answer or None, "due": None,
                       "state": "risk" if row.state == "expired" else None, "href": forms.contact_address(row.contact.reference) if live else reverse("answers-seen")})
     for row in arrangements.broken_of_staff(int(staff_id), today - timedelta(days=7)):
         waits.append({"title": f"Arrangement {row.number} broke", "text": f"account {row.account.reference}, agreed by you",

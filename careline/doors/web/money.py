@@ -23,6 +23,7 @@ from careline.doors.web.render import day, page, zone
 from careline.foundation import phone
 from careline.foundation.calendar import add_months
 from careline.foundation.money import shown
+from careline.foundation.tariff import Promotion
 
 PLACE, WRITE_OFF, RECOVER, REFUND = "ledger.allocate", "ledger.write_off", "ledger.recover", "payments.refund"
 AUTOPAY = "payments.switch_autopay"
@@ -331,17 +332,21 @@ def _autopay_form(desk: ContactPage, given: Any) -> dict[str, Any]:
     )  # fmt: skip
 
 
+def _worth(offer: Promotion) -> str:
+    return f"{shown(offer.amount)} off" if offer.amount else f"{offer.ppm / 10_000:g} % off the plan"
+
+
 def _promotion_form(desk: ContactPage, given: Any) -> dict[str, Any]:
     rulebook = desk.scene.rulebook
     known = rulebook.billing.promotions if "billing.toml" in rulebook.files else {}
     chosen = known.get(str(given.get("promotion") or ""))
     lines = [n for n in desk.lines if n.status in ("active", "suspended")]
-    much = f"{shown(chosen.amount)} off every bill" if chosen and chosen.amount else f"{chosen.ppm / 10_000:g} % off the plan on every bill" if chosen else ""
+    much = _worth(chosen) + " on every bill" if chosen else ""
     return forms.form(
         PROMOTE, "Add a promotion", "Add it", desk.do_url(PROMOTE),
         [
             forms.hidden("account", desk.account_id),
-            forms.field("promotion", "Which", "choice", given.get("promotion"), choices=[(p.code, p.title) for p in known.values()],
+            forms.field("promotion", "Which", "choice", given.get("promotion"), choices=[(p.code, f"{p.title}: {_worth(p)}, {p.months} months") for p in known.values()],
                         hint=None if known else "The rulebook has no promotions (billing.toml).", reload={"href": desk.url(f"?act={PROMOTE}"), "with": "promotion,line"}),
             forms.field("line", "On", "choice", given.get("line") or "", required=False, choices=[("", "The account"), *((n.pk, phone.shown(n.msisdn)) for n in lines)]),
             forms.field("words", "In a few words, why", "text", given.get("words"), required=False, maxlength=400),

@@ -9,6 +9,7 @@ import re
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
@@ -20,7 +21,8 @@ from careline.acts.declare import Outcome
 from careline.domain.network import queries, rules
 from careline.domain.rulebook import queries as rulebooks
 from careline.doors.web import forms
-from careline.doors.web.render import clock, digest, moment, page, part, zone
+from careline.doors.web.render import digest, page, part, zone
+from careline.foundation.calendar import on_the_wall
 from careline.foundation.refusal import Refusal
 
 KINDS = {
@@ -123,10 +125,8 @@ def _row(t: rules.Trouble, at: datetime, changes: bool) -> dict[str, Any]:
 
 
 def _when(at: datetime, now: datetime) -> str:
-    """`6:30 pm`, `tomorrow, 2:00 am`, `Dec 4, 6:30 pm`: in the carrier's zone."""
-    days = (at.astimezone(zone()).date() - now.astimezone(zone()).date()).days
-    near = {0: "", 1: "tomorrow, ", -1: "yesterday, "}
-    return f"{near[days]}{clock(at)}" if days in near else moment(at)
+    """`6:30 pm ET`, `tomorrow, 2:00 am ET`, `Dec 4, 6:30 pm ET`: in the carrier's zone."""
+    return on_the_wall(at, settings.CARRIER_ZONE, now)
 
 
 def _search(typed: str) -> dict[str, Any] | None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
@@ -25,6 +25,7 @@ from careline.doors.web import forms, oops
 from careline.doors.web.account import ContactPage, opened
 from careline.doors.web.render import day, page, zone
 from careline.foundation import phone
+from careline.foundation.calendar import on_the_wall
 from careline.foundation.ladder import HoldKind, Ladder
 from careline.foundation.money import shown
 
@@ -97,8 +98,13 @@ def shape(desk: ContactPage, ladder: Ladder) -> dict[str, Any]:
         "hold_href": desk.url(f"?act={HOLD}") if may_hold else None,
         "agency": {"amount": placed.amount_minor, "on": placed.placed_at.astimezone(zone()).date()} if placed else None,
         "steps": [_step(s, titles, fates) for s in steps],
-        "talk": [ladder.talk["inbound" if desk.row.inbound else "outbound"], ladder.talk["hardship"]] if past else [],
+        "talk": [_said(ladder, "inbound" if desk.row.inbound else "outbound"), _said(ladder, "hardship")] if past else [],
     }  # fmt: skip
+
+
+def _said(ladder: Ladder, what: str) -> str:
+    """A sentence to say aloud, in this carrier's name."""
+    return ladder.talk[what].replace("{carrier}", settings.CARRIER_NAME)
 
 
 def _why(line: Any, decision: rules.Decision, known: queries.Known, ladder: Ladder, past: int) -> dict[str, Any]:
@@ -153,15 +159,18 @@ def queue(request: HttpRequest) -> HttpResponse:
     rows = []
     for c in found:
         verdict = may_touch(rulebook.outbound, "collections", "call", reach[c.account_id], now)
+        there = reach[c.account_id].zones[0]
         rows.append({
             "name": c.name, "reference": c.reference, "last4": phone.last_four(c.number), "language": LANGUAGES.get(c.language, c.language) if c.language != "en" else "",
-            "local": now.astimezone(ZoneInfo(reach[c.account_id].zones[0])), "rung": next((r.title for r in ladder.rungs if r.code == c.rung), c.rung),
+            "local": on_the_wall(now, there, now), "from": on_the_wall(verdict.later, there, now) if verdict.later else None, "rung": next((r.title for r in ladder.rungs if r.code == c.rung), c.rung),
             "ok": verdict.ok, "why": verdict.say, "later": verdict.later, "cite": verdict.cite, "worth": c.worth,
             "call": forms.button("Call", reverse("past-due-queue"), account=c.account_id) if verdict.ok else None,
         })  # fmt: skip
     rows.sort(key=lambda r: (not r["ok"], -r["worth"]))
+    soonest = min((r["later"] for r in rows if r["later"]), default=None) if not any(r["ok"] for r in rows) else None
+    nobody = f"Nobody may be called now. The next one from {on_the_wall(soonest, settings.CARRIER_ZONE, now)}." if soonest else None
     asks = reverse("what-if") if request.user.role in rulebook.authority.roles_with("view.what_if") else None
-    return page(request, "pastdue_queue.html", {"rows": rows, "refusal": refusal, "talk": ladder.talk, "what_if_href": asks}, 422 if refusal else 200)
+    return page(request, "pastdue_queue.html", {"rows": rows, "nobody": nobody, "refusal": refusal, "talk": {"outbound": _said(ladder, "outbound")}, "what_if_href": asks}, 422 if refusal else 200)
 
 
 # ---------------------------------------------------------------- the forms

@@ -17,7 +17,7 @@ from careline.domain.rulebook import queries as rulebooks
 from careline.domain.staff import queries as staff
 from careline.domain.staff.rules import ROLE_TITLES, Role
 from careline.doors import sessions
-from careline.doors.web import forms
+from careline.doors.web import forms, home
 from careline.doors.web.render import page
 
 MACHINES = ("agent", "service")
@@ -94,6 +94,7 @@ def _draw(request: HttpRequest, code: str = "", outcome: Outcome | None = None, 
         messages.info(request, "Nobody here can let people in yet. On the server: careline user password NAME.")
     shape = {
         "new_token": token,
+        "waits": home.proposals_to_decide(request.user.who),
         "add": answered(forms.form("staff.add", "Add somebody", "Add", action, [
             forms.hidden("code", "staff.add"), forms.field("name", "Name"), forms.field("username", "Sign-in name", autocomplete="off"),
             forms.field("role", "Role", "choice", choices=roles), forms.field("team", "Team", required=False),

@@ -73,10 +73,9 @@ def ago(at: datetime) -> Markup:
         text = f"{round(seconds / 60)} min ago"
     elif seconds < 86400:
         text = f"{round(seconds / 3600)} h ago"
-    elif seconds < 2 * 86400:
-        text = "yesterday"
     elif seconds < 60 * 86400:
-        text = f"{int(seconds // 86400)} days ago"
+        days = (timezone.now().astimezone(zone()).date() - at.astimezone(zone()).date()).days
+        text = "yesterday" if days == 1 else f"{days} days ago"
     else:
         text = day(at.astimezone(zone()).date())
     return Markup('<time datetime="{}" title="{}">{}</time>').format(at.isoformat(), moment(at), text)

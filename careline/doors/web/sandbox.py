@@ -4,6 +4,7 @@ which stands in for a real provider's and books a payment without money."""
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,7 +20,7 @@ from careline.carriers import messenger
 from careline.carriers.sandbox import SandboxMessenger, SandboxPayments
 from careline.domain.ledger import queries as ledger
 from careline.doors.web import forms
-from careline.doors.web.render import digest, page, part
+from careline.doors.web.render import digest, page, part, zone
 from careline.foundation.act import Who
 
 PROVIDER = Who("Service", "sandbox-payments", "Payment provider", "service")
@@ -82,19 +83,21 @@ def ring(request: HttpRequest) -> HttpResponse:
             return response
         number = forms.refilled(number, request.POST.dict(), outcome, [])
     stories = []
-    for story in _stories():
+    listed, told = _stories()
+    today = timezone.now().astimezone(zone()).date()
+    wanted = request.GET.get("q", "").strip()[:80]
+    for story in listed:
         pin = f" PIN {story.pin}." if story.pin else " No PIN."
-        stories.append({"title": story.title, "text": f"{story.say}{pin}", "words": story.words,
+        stories.append({"title": story.title, "text": f"{told(story, today)}{pin}", "words": story.words,
                         "form": forms.form(f"ring-{story.key}", f"Ring: {story.title}", "Ring", action, [forms.hidden("caller_number", story.number)])})
-    return page(request, "ring.html", {"ring": {"stories": stories, "number": number, "refusal": None}})
+    return page(request, "ring.html", {"ring": {"q": wanted, "stories": [s for s in stories if wanted.casefold() in f"{s['title']} {s['text']} {s['words']}".casefold()], "number": number, "refusal": None}})
 
 
-def _stories() -> list[Any]:
-    try:
-        from careline.doors.jobs.demo.stories import STORIES
-    except ImportError:
-        return []
-    return list(STORIES)
+def _stories() -> tuple[list[Any], Callable[..., str]]:
+    """The demo's stories and how they are told: read only where the demo runs."""
+    from careline.doors.jobs.demo import stories
+
+    return list(stories.STORIES), stories.told
 
 
 def pay(request: HttpRequest, token: str) -> HttpResponse:

@@ -29,6 +29,8 @@ from careline.foundation.refusal import Refusal
 class Adapter(DefaultAccountAdapter):
     """Nobody signs up here; administrators add people."""
 
+    error_messages = DefaultAccountAdapter.error_messages | {"username_password_mismatch": "Sign-in name or password is not right."}
+
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False
 

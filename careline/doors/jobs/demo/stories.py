@@ -1,6 +1,6 @@
 """The story accounts: named people with a reason to call, and what they lived through at the desk in the last weeks.
 
-`STORIES` needs no database: the demo's telephone lists it. `households` drafts their accounts; `plan` is their past,
+`STORIES` needs no database: the demo's telephone lists it, in the words of `told`. `households` drafts their accounts; `plan` is their past,
 deed by deed; `present` is what waits for somebody right now.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,23 +16,28 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 
 from careline.acts.declare import BasisRef
+from careline.domain.approvals import operations as approvals
 from careline.domain.contacts import queries as contacts
+from careline.domain.customers import queries as customers
 from careline.domain.ledger import queries as ledger
 from careline.doors.jobs import night, promises, worker
 from careline.doors.jobs.demo import names, troubles
 from careline.doors.jobs.demo.carrier import DUE_DAYS, House, LineDraft, PersonDraft, Stock, bill_days, moment
 from careline.doors.jobs.demo.desk import DEMO, Known, Run, Seat
 from careline.foundation.calendar import add_months, bill_period
+from careline.foundation.money import shown
 
 OFF_AFTER = 61  # days past due on which service ends
 FIRST_NIGHT = 26  # days ago: the first of the nights that everybody lives through
 # Days ago: nights for those alone who stopped paying long before. Each of them finds its gaps over on the nights that it needs.
 NIGHTS_BEFORE = (125, 118, 112, 104, 97, 91, 76, 67, 61, 46, 27)
 
+WAITS = timedelta(days=365)  # a story's request waits until a visitor comes
+
 
 @dataclass(frozen=True)
 class Story:
-    """Somebody who may call: the telephone rings with `number`; `say` is what they want, `pin` what they answer,
+    """Somebody who may call: the telephone rings with `number`; `say` is what they want (see `told`), `pin` what they answer,
     `words` how they say it where something does not work."""
 
     key: str
@@ -54,7 +59,7 @@ def _n(last: int, area: str = "206") -> str:
 
 
 STORIES: tuple[Story, ...] = (
-    Story("maria", "Maria Okafor", _n(188), "4711", "Her bill is up $23.40 and she wants to know why. Prefers Spanish, hard of hearing; she called two days ago too.",
+    Story("maria", "Maria Okafor", _n(188), "4711", "Her bill is up {up} and she wants to know why. Prefers Spanish, hard of hearing; she called {called} too.",
           reference="A-0104822", plans=("PLUS15", "PLUS15", "WATCH"),
           house={"language": "es", "needs": "Hard of hearing: speak slowly, confirm amounts by text", "likes": "Written summaries by email", "autopay": True}),
     Story("jae", "Jae-won Kim", _n(142, "425"), "2580", "His autopay failed and he got a notice. He wants to pay now, if possible with another card.",
@@ -63,7 +68,7 @@ STORIES: tuple[Story, ...] = (
           plans=("UNLIMITED", "UNLIMITED"), more=(PersonDraft("Daniel Whitlock", "authorized", False, True),), house={"name": "Priya Raman"}),
     Story("zoe", "Olu Adeyemi", _n(163, "253"), "1590", "His daughter Zoe's phone has no data any more, and the month is not over.", plans=("PLUS15", "KIDS3", "PLUS5"),
           words="Zoe's phone has had no internet since yesterday. And the month is not over."),
-    Story("travis", "Travis Boone", _n(104, "512"), "3322", "His phone does not ring out: the line is suspended, two bills are open. He can pay a part today.",
+    Story("travis", "Travis Boone", _n(104, "512"), "3322", "His phone does not ring out: the line is suspended, {open} bills are open. He can pay a part today.",
           state="TX", house={"pays": "stopped", "unpaid": 3},
           words="My phone has no bars at all, I can't even call my new boss."),
     Story("ingrid", "Ingrid Halvorsen", _n(171, "612"), "6060", "She paid twice by mistake and asks what becomes of the money.", state="MN", house={"pays_twice": True}),
@@ -132,14 +137,42 @@ STORIES: tuple[Story, ...] = (
           house={"pays": "stopped", "unpaid": 2}),
     # One for each rung of the ladder. `late`: how many days ago the oldest bill that is open fell due; what came after is the night's.
     Story("petra", "Petra Lindgren", _n(113), "1414", "A reminder came by text: her bill is due in a day or two. Is it paid by itself?", late=-2),
-    Story("samir", "Samir Haddou", _n(114, "312"), "1515", "His calls do not go out since the last night. What is it, and what does it cost to have them back?", state="IL", late=20,
-          words="I can be called, but I cannot call anybody. Only since this morning."),
+    Story("samir", "Samir Haddou", _n(114, "312"), "1515", "His calls do not go out since {barred}. What is it, and what does it cost to have them back?", state="IL", late=20,
+          words="I can be called, but I cannot call anybody any more."),
     Story("gwen", "Gwen Osterman", _n(115, "503"), "1616", "Her service is suspended: what to pay now, to the cent, and how fast it is back.", state="OR", late=40),
     Story("victor", "Victor Almeida", _n(116, "617"), "1717", "His lines were disconnected two weeks ago and the last bill is coming; he calls from another phone, find him by name.", state="MA", plans=("PREMIUM",), late=77),
     Story("doris", "Doris Kettleman", _n(118, "404"), "1818", "An agency wrote to her. Her account is with it: find her by name.", state="GA", plans=("PREMIUM",), late=108),
     Story("emil", "Emil Novotny", _n(120, "720"), "1919", "What he owed was written off; he wants to pay after all and come back. Find him by name.", state="CO", plans=("PREMIUM",), late=128),
     Story("farah", "Farah Aziz", _n(121, "602"), "2020", "She disputes her oldest bill: it is held, and her line, which was limited, is back.", state="AZ", late=24),
 )
+_FEW = ("no", "one", "two", "three", "four")
+
+
+def told(story: Story, today: date) -> str:
+    """What a story's caller wants, with its figures and days as they stand in the house now."""
+    if "{" not in story.say:
+        return story.say
+    hit = next(iter(customers.by_caller_number(story.number)), None)
+    if hit is None:
+        return story.title
+    bills = ledger.bills_of(hit.account_id)
+    unpaid = sum(1 for b in bills if b.open_minor > 0)
+    before = next(iter(contacts.recent_of_account(hit.account_id, datetime.now(UTC) - timedelta(days=400), but=0)), None)
+    line = next((x for x in customers.numbers_of_record(hit.account_id) if x.msisdn == story.number), None)
+    zone = ZoneInfo(settings.CARRIER_ZONE)
+    return story.say.format(
+        up=shown(bills[0].total_minor - bills[1].total_minor) if len(bills) > 1 else "",
+        called=_day_word(before.began.astimezone(zone).date(), today) if before else "before",
+        open=_FEW[unpaid] if unpaid < len(_FEW) else unpaid,
+        barred=_day_word(line.status_since, today) if line and line.status_since else "lately",
+    )
+
+
+def _day_word(day: date, today: date) -> str:
+    days = (today - day).days
+    return {0: "today", 1: "yesterday"}.get(days, f"{_FEW[days] if days < len(_FEW) else days} days ago")
+
+
 BY_KEY = {story.key: story for story in STORIES}
 
 
@@ -379,7 +412,8 @@ def _zoe_warned(seat: Seat, who: Known) -> None:
 def _travis_promises(seat: Seat, who: Known) -> None:
     seat.take(who, reason="payment")
     seat.note("Lost his job in the summer, new job since this month. Paid on time for three years before.")
-    seat.close("Line suspended for two open bills; wants to pay in two parts from payday.", "follow_up", "past_due",
+    unpaid = sum(1 for b in ledger.bills_of(who.account) if b.open_minor > 0)
+    seat.close(f"Line suspended, {_FEW[unpaid]} bills open; wants to pay in two parts from payday.", "follow_up", "past_due",
                follow_up="Call Travis about the first part", due_on=seat.run.today, owner="ana")
 
 
@@ -640,7 +674,8 @@ def present(run: Run) -> None:
         ben, rosa = run.seat("ben", run.minutes_ago(4)), run.known["rosa"]
         ben.take(rosa, by="callback", reason="leaving")
         given = {"account": str(rosa.account), "amount": 4500, "reason": "retention"}
-        ben.on("approvals.ask", code="credits.grant", input=given, words="Two lines, thinks of leaving after the outage on Friday.")
+        asked = ben.on("approvals.ask", code="credits.grant", input=given, words="Two lines, thinks of leaving after the outage on Friday.")
+        approvals.wait_until(int(asked.show["request"]), run.now + WAITS)
     troubles.present(run)
     run.post(run.now)
     run.must(DEMO, "contacts.ring", run.minutes_ago(0.4), caller_number=BY_KEY["maria"].number)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from random import Random
 
+from careline.acts.look import search
 from careline.domain.contacts import queries as contacts
 from careline.domain.ledger import queries as ledger
 from careline.domain.ledger.rules import LineKind
@@ -15,12 +18,17 @@ from careline.foundation.money import shown
 
 DAYS = 30
 SHIFT = (("ana", 9), ("ben", 10), ("eva", 9), ("tom", 11), ("ana", 14), ("ben", 15), ("eva", 13), ("lena", 16))
+# What supervision should notice. Days ago and cents: Ben gives all but a little of what an associate may, near the end of his day.
+UNDER = ((23, 2400), (18, 2450), (13, 2400), (8, 2500), (3, 2450))
+BROAD = (20, 16, 11, 9, 4, 2)  # days ago: Tom typed one of the commonest names instead of the number that he was told
 
 
 def plan(run: Run, count: int) -> Iterator[tuple[datetime, Callable[[], None]]]:
     """`count` contacts spread over the last 30 days, each at the moment it begins."""
     rng = Random(run.rng.random())
     callers = [k for k in run.ordinary if k.house.lines[0].status == "active"]
+    if len(callers) > 2 * len(UNDER):
+        yield from _worth_a_look(run, [callers.pop() for _ in UNDER])
     for n in range(count):
         name, hour = SHIFT[n % len(SHIFT)]
         day = 1 + (n // len(SHIFT)) % DAYS
@@ -28,6 +36,23 @@ def plan(run: Run, count: int) -> Iterator[tuple[datetime, Callable[[], None]]]:
         at = run.days_ago(day, f"{hour:02d}:00") + timedelta(minutes=26 * round_ + rng.randrange(2, 9), seconds=rng.randrange(60))
         known, seed = rng.choice(callers), rng.random()
         yield at, lambda name=name, at=at, known=known, seed=seed: _live(run.seat(name, at), known, Random(seed))
+
+
+def _worth_a_look(run: Run, known: Sequence[Known]) -> Iterator[tuple[datetime, Callable[[], None]]]:
+    for (days, amount), who in zip(UNDER, known, strict=True):
+        at = run.days_ago(days, "17:40")
+        yield at, partial(_just_under, run.seat("ben", at), who, amount)
+    common = [name for name, _ in Counter(k.house.name.split()[-1] for k in run.ordinary).most_common(2)]
+    for n, days in enumerate(BROAD):
+        text = common[n % len(common)]
+        at = run.days_ago(days, "17:05")
+        yield at, partial(search, text, who=run.staff["tom"], at=at)
+
+
+def _just_under(seat: Seat, known: Known, amount: int) -> None:
+    seat.take(known, reason="other")
+    seat.on("credits.grant", amount=amount, reason="goodwill", words="For the trouble")
+    seat.close(f"Asked for something; {shown(amount)} goodwill.", "resolved", "none")
 
 
 def _live(seat: Seat, known: Known, rng: Random) -> None:

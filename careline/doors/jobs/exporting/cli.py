@@ -26,6 +26,9 @@ def main(options: argparse.Namespace) -> int:
         if not options.quiet:
             print(text, file=sys.stderr, flush=True)
 
+    # A memory of what was sent goes with one folder that is emptied or read between two exports: that is the carrier's own routine.
+    if not options.replace and not options.changes and options.folder.is_dir() and any(options.folder.iterdir()):
+        raise Stop(f"{options.folder} holds files already. Name a new folder, or add --replace to write over those of the same name.", 2)
     began = time.monotonic()
     if options.all:
         rows = wholes.export_all(options.folder, at=timezone.now(), say=say)

@@ -11,44 +11,84 @@ from pathlib import Path
 from careline.domain.diagnosis.rules import draw as drawing
 from careline.domain.diagnosis.rules import prove
 from careline.domain.diagnosis.rules.belief import Event, Reading, Told, Tried
+from careline.domain.diagnosis.rules.guide import Guide
 from careline.domain.diagnosis.rules.walk import Unfitting, Walk
 from careline.doors.jobs.guides.reading import guides_of, one_of
 
+Case = tuple[str, ...]
+PROGRESS = 2.0  # seconds of silence, at most, on a terminal
+SELDOM = 15.0  # and where what is said goes to a file
 
-def _told(cases: Iterable[tuple[str, ...]], size: int, what: str) -> Iterable[tuple[str, ...]]:
-    """The cases, with a line of progress on anything over two seconds."""
-    began = said = time.monotonic()
-    for n, case in enumerate(cases):
-        if time.monotonic() - said > 2 and sys.stderr.isatty():
-            said = time.monotonic()
-            print(f"\r  {what}: {n} of {size} cases, {said - began:.0f} s", end="", file=sys.stderr, flush=True)
-        yield case
-    if sys.stderr.isatty():
-        print("\r" + " " * 60 + "\r", end="", file=sys.stderr, flush=True)
+
+class _Progress:
+    """How far the whole check is, said to whoever waits: five walks a case (honest, unsure, and three rivals)."""
+
+    def __init__(self, walks: int) -> None:
+        self.walks, self.done = walks, 0
+        self.began = self.said = time.monotonic()
+        self.terminal = sys.stderr.isatty()
+
+    def over(self, cases: Iterable[Case], what: str) -> Iterable[Case]:
+        for case in cases:
+            yield case
+            self.done += 1
+            now = time.monotonic()
+            if now - self.said > (PROGRESS if self.terminal else SELDOM):
+                self.said = now
+                text = f"  {self.done / self.walks:4.0%}  {what}, {now - self.began:.0f} s"
+                print(f"\r{text:60}" if self.terminal else text, end="" if self.terminal else "\n", file=sys.stderr, flush=True)
+        if self.terminal:
+            print("\r" + " " * 60 + "\r", end="", file=sys.stderr, flush=True)
+
+
+RIVALS = ("authored", "ratio", "floor")
+
+
+def _about(found: dict[str, list[Case]], guides: dict[str, Guide]) -> float:
+    """About how many seconds all walks take: two cases of each guide are walked in every way and count for the others."""
+    seconds = 0.0
+    for name, cases in found.items():
+        some = [cases[len(cases) // 3], cases[2 * len(cases) // 3]]
+        began = time.monotonic()
+        prove.sweep(guides[name], some)
+        prove.sweep(guides[name], some, reliability=0.9)
+        for how in RIVALS:
+            for case in some:
+                prove.rival(guides[name], case, how)
+        seconds += (time.monotonic() - began) * len(cases) / len(some)
+    return seconds
 
 
 def check(options: argparse.Namespace) -> int:
     """Every cause and every pair simulated. 0: nothing grave was found; 1: something was, and what."""
     guides, _ = guides_of(Path(options.rulebook))
     chosen = [one_of(guides, name) for name in options.guide] if options.guide else list(guides.values())
-    grave = False
-    print(f"{'guide':18}{'causes':>7}{'cases':>7}{'right':>8}{'at 90 %':>9}{'needless':>10}{'steps':>7}{'seconds':>9}{'authored':>10}{'ratio':>7}{'floor':>7}{'slowest':>9}")
+    found = {guide.id: list(prove.cases(guide, options.sets, sample=options.sample)) for guide in chosen}
+    total = sum(map(len, found.values()))
+    seconds = _about(found, guides)
+    long = f"about {seconds / 60:.0f} minutes" if seconds > 90 else f"about {seconds:.0f} seconds" if seconds > 5 else "a few seconds"
+    shorter = "" if options.sample or seconds < 60 else " (--sample 30 is quicker)"
+    print(f"{len(chosen)} guide{'s' * (len(chosen) != 1)}, {total:,} cases: {long}{shorter}.", file=sys.stderr, flush=True)
+    grave, progress, began = False, _Progress(5 * total), time.monotonic()
+    print(f"{'guide':18}{'causes':>7}{'cases':>7}{'right':>8}{'at 90 %':>9}{'needless':>10}{'steps':>7}{'seconds':>9}{'authored':>10}{'ratio':>7}{'floor':>7}{'slowest':>9}", flush=True)
     said: list[str] = []
     for guide in chosen:
-        found = list(prove.cases(guide, options.sets, sample=options.sample))
-        honest = prove.sweep(guide, _told(found, len(found), f"{guide.id}, honest"), clock=time.perf_counter)
-        unsure = prove.sweep(guide, _told(found, len(found), f"{guide.id}, 90 %"), reliability=0.9)
-        rivals = {how: [prove.rival(guide, x, how) for x in found] for how in ("authored", "ratio", "floor")}
+        cases = found[guide.id]
+        honest = prove.sweep(guide, progress.over(cases, f"{guide.id}, honest"), clock=time.perf_counter)
+        unsure = prove.sweep(guide, progress.over(cases, f"{guide.id}, 90 %"), reliability=0.9)
+        rivals = {how: [prove.rival(guide, x, how) for x in progress.over(cases, f"{guide.id}, {how}")] for how in RIVALS}
         mean = {how: sum(x.seconds for x in rows) / len(rows) for how, rows in rivals.items()}
         print(
             f"{guide.id:18}{len(guide.causes):>7}{honest.cases:>7}{honest.mean(honest.right):>8.1%}{unsure.mean(unsure.right):>9.1%}"
             f"{honest.needless:>10}{honest.mean(honest.steps):>7.1f}{honest.mean(honest.seconds):>9.0f}"
-            f"{mean['authored']:>10.0f}{mean['ratio']:>7.0f}{mean['floor']:>7.0f}{max(honest.slowest) * 1000:>6.0f} ms"
+            f"{mean['authored']:>10.0f}{mean['ratio']:>7.0f}{mean['floor']:>7.0f}{max(honest.slowest) * 1000:>6.0f} ms",
+            flush=True,
         )
         for complaint in prove.complaints(guide, honest):
             grave = grave or complaint.grave
             said.append(f"{'!' if complaint.grave else '-'} {guide.id}: {complaint.says}")
     print("\n".join(said) if said else "Nothing to complain of.")
+    print(f"Checked in {time.monotonic() - began:.0f} s.", file=sys.stderr)
     return 1 if grave else 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from django.utils import timezone
@@ -20,13 +21,14 @@ from careline.doors.web.cause.end import closed, end
 from careline.doors.web.cause.posted import KINDS
 from careline.doors.web.cause.start import start
 from careline.doors.web.cause.step import Ways, step_of, too_old
-from careline.doors.web.cause.words import LIVES, SAID, guide_of, line_of, line_words, near, turn_of
+from careline.doors.web.cause.words import LIVES, SAID, guide_of, line_of, line_words, turn_of
 from careline.doors.web.render import clock, moment
 from careline.foundation import phone
+from careline.foundation.calendar import on_the_wall
 
 SUSPECTS = 6
 ORIGINS = {"account": "our books", "network": "network", "device": "phone, read from afar"}
-GROUPS = (("read", "Read, and stands out"), ("old", "Read too long ago: ask"), ("tested", "Tested"), ("seen", "They see"), ("claimed", "They say they did"), ("done", "Done at the desk"),
+GROUPS = (("read", "Read, and stands out"), ("old", "Read too long ago: ask"), ("righted", "Put right here"), ("tested", "Tested"), ("seen", "They see"), ("claimed", "They say they did"), ("done", "Done at the desk"),
           ("said", "You told them"), ("not", "Not done"), ("told", "Known to you"))  # fmt: skip
 
 
@@ -65,7 +67,7 @@ def panel(
     now = queries.standing(row)
     shape |= _head(desk, row, now)
     area = _area(now)
-    shape["area"] = [_area_row(x) for x in area]
+    shape["area"] = [_area_row(x, desk) for x in area]
     shape |= {"suspects": _suspects(now.walk), "others": max(0, len(now.walk.suspects) - len(_suspects(now.walk))), "known": _known(now)}
     if row.state != "open":
         return shape | {"closed": closed(desk, row, now, area)}
@@ -107,7 +109,7 @@ def _head(desk: ContactPage, row: Any, now: queries.Standing) -> dict[str, Any]:
         "undo": forms.button("Undo", desk.do_url("diagnosis.undo"), account=desk.account_id, walk=row.pk) if is_open and asked and not stays else None,
         "works": _works_now(desk, row, now) if is_open and asked else None,
         "again": forms.button("Read again", desk.do_url("diagnosis.read_again"), account=desk.account_id, walk=row.pk) if is_open and queries.stale(now, desk.at, -1) else None,
-        "leave": forms.button("Leave it", desk.do_url("diagnosis.leave"), account=desk.account_id, walk=row.pk) if is_open else None,
+        "leave": forms.button("Leave the search", desk.do_url("diagnosis.leave"), account=desk.account_id, walk=row.pk) if is_open else None,
         "know": {"action": desk.do_url("diagnosis.answer"), "key": forms.new_key(), "hidden": {"account": desk.account_id, "walk": row.pk, "turn": turn_of(now)}, "titles": titles}
         if is_open
         else None,
@@ -120,14 +122,15 @@ def _area(now: queries.Standing) -> list[Trouble]:
     return network.by_numbers(noted[-1], timezone.now()) if noted else []
 
 
-AREA_KINDS = {"outage": "Outage", "maintenance": "Planned work", "congestion": "Overload"}
-SERVICES = {"voice": "calls", "data": "data", "text": "texts"}
+def _area_row(trouble: Trouble, desk: ContactPage) -> dict[str, Any]:
+    """A trouble as it is told to this customer: times are those on their wall."""
 
+    def there(at: datetime | None) -> str | None:
+        return on_the_wall(at, desk.row.account.zone, desk.at) if at else None
 
-def _area_row(trouble: Trouble) -> dict[str, Any]:
     return {
-        "title": f"{AREA_KINDS[trouble.kind]} in {trouble.area}: {', '.join(words for name, words in SERVICES.items() if name in trouble.services)}",
-        "since": near(trouble.began), "until": near(trouble.expected_end), "overdue": trouble.overdue and trouble.ended is None, "over": near(trouble.ended), "words": trouble.words,
+        "title": network.title(trouble),
+        "since": there(trouble.began), "until": there(trouble.expected_end), "overdue": trouble.overdue and trouble.ended is None, "over": there(trouble.ended), "words": trouble.words,
     }  # fmt: skip
 
 
@@ -155,7 +158,7 @@ def _known(now: queries.Standing) -> dict[str, Any]:
     """What is established, in groups by how it is known, newest first; what was read and is as it should be lies apart."""
     groups: dict[str, list[dict[str, Any]]] = {how: [] for how, _ in GROUPS}
     fine: list[dict[str, Any]] = []
-    unknown = 0
+    unknown, gone = 0, set(now.walk.fixed)
     last: dict[str, dict[str, Any]] = {}  # of each check: only its newest answer counts, what it was before is a note
     for finding, said, event in reversed(list(zip(now.walk.findings, now.said, now.walk.events, strict=True))):
         row = {"about": finding.about, "says": finding.says, "how": "", "at": said.as_of or said.at, "before": None, "state": None}
@@ -167,6 +170,10 @@ def _known(now: queries.Standing) -> dict[str, Any]:
                 last[event.check]["before"] = row["says"]
             continue
         last[event.check] = row
+        made_by = [cause for cause, _ in next((x.when for x in now.walk.guide.check_by_id[event.check].outcomes if x.id == event.outcome), ())]
+        if made_by and gone.issuperset(made_by):  # what was found so was put right since
+            groups["righted"].append(row | {"says": "Put right", "before": row["says"], "at": said.at})
+            continue
         if finding.how == "tested":
             row["about"] = "The test"
         if finding.how != "read":

@@ -34,6 +34,8 @@ REASONS = {"line": "technical", "account": "bill"}  # why they called, until som
 def read(code: str, data: QueryDict) -> dict[str, Any]:
     """What a form of this panel posts as its act's input. Raises forms.Typed with what is missing."""
     given = forms.read(data, KINDS[code])
+    if code == "diagnosis.start" and not given.get("guide"):
+        raise _typed("guide", "Choose which of these it is. Nothing has begun yet.")
     if code == "diagnosis.start" and not given.get("complaint"):
         given["complaint"] = data.get(f"complaint-{given.get('guide', '')}", "")
     if code == "diagnosis.answer":
@@ -79,7 +81,7 @@ def _cause(given: Mapping[str, Any], typed: str) -> str:
 
 def proposes(code: str, data: Mapping[str, Any]) -> bool:
     """The customer's words were typed and no guide chosen yet: nothing begins, the likely guides are shown."""
-    return code == "diagnosis.start" and not data.get("guide")
+    return code == "diagnosis.start" and not data.get("guide") and not data.get("begin")
 
 
 def is_stale(row: Any, who: Any, data: QueryDict) -> bool:

@@ -30,7 +30,7 @@ def start(desk: ContactPage, open_rows: list[Any], given: Mapping[str, Any], cod
     card = bool(cards.card_numbers(typed))
     heard = queries.ear(digest).hear(typed) if typed.strip() and not card else None
     named = _named(known, typed) if heard else []
-    likely = list(dict.fromkeys([*named, *(name for name, _ in heard.ranked)]))[: max(LIKELY_GUIDES, len(named))] if heard else []
+    likely = list(dict.fromkeys([*named, *(name for name, _ in heard.ranked if heard.fits)]))[: max(LIKELY_GUIDES, len(named))] if heard else []
     sure = bool(heard and ((heard.sure and not named) or len(named) == 1))
     guide = str(given.get("guide") or "")
     if guide not in known:

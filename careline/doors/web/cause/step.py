@@ -149,5 +149,5 @@ def into_walk(desk: ContactPage, form: dict[str, Any], walk: int, line: int, rem
         elif item.get("reload"):
             item["reload"] = {**item["reload"], "href": f"{item['reload']['href']}&{here}"}
     form["fields"] += [forms.hidden("walk", walk), forms.hidden("remedy", remedy)]
-    form["cancel_href"] = desk.url(f"?{here}")
+    form |= {"cancel_href": desk.url(f"?{here}"), "cancel": "Back to the step"}
     return form

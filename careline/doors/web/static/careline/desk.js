@@ -16,6 +16,7 @@
      data-keep-scroll, id    a scrolling box that keeps its place
      data-question, data-answer="2", data-go-on   a step with several questions: a digit answers the one that has the
                              focus (or the first open one) and goes on to the next, at last to the button
+     data-filter="id"        typing here leaves only the rows of that list that have the words
      data-focus              gets the focus after a swap                                                       */
 (() => {
   'use strict';
@@ -249,6 +250,14 @@
     if (e.key === 'Enter' && options[chosen]) { e.preventDefault(); takePalette(options[chosen].row); }
   });
 
+  // ---- A list that is made shorter while one types; without script its form does it --------------------
+  document.addEventListener('input', (e) => {
+    const list = e.target.dataset.filter && document.getElementById(e.target.dataset.filter);
+    if (!list) return;
+    const words = e.target.value.toLowerCase().split(/\s+/).filter(Boolean);
+    for (const row of list.children) row.hidden = !words.every((w) => row.textContent.toLowerCase().includes(w));
+  });
+
   // ---- Polls: only while somebody looks; slower when the network fails --------------------------------
   const polls = new WeakMap();
   function startPolls() {
@@ -318,9 +327,16 @@
   const freeButtons = () => { busy.forEach((b) => { b.disabled = false; }); busy.clear(); };
   window.addEventListener('pageshow', freeButtons); // back from the browser's own page cache
 
+  // ---- What is wrong comes first: after a form came back, at once or by a swap --------------------------
+  const WRONG = '[aria-invalid="true"], fieldset.is-bad input, .field-error, .form-error, .refusal';
+  const first = (root) => $('[aria-invalid="true"], fieldset.is-bad input', root) || $('.form-error[data-focus], .field-error[data-focus]', root) || $('[data-focus]', root) || $('[autofocus]', root);
+  // A reason that is opened at the lower edge is seen whole.
+  document.addEventListener('toggle', (e) => { if (e.target.matches?.('details.act-no[open]')) e.target.scrollIntoView({ block: 'nearest' }); }, true);
+
   // ---- After a part of the page was replaced ----------------------------------------------------------
   function take(el, still = false) { // an amount that stands there already is typed over, not added to
     el?.focus({ preventScroll: still });
+    if (!still && el?.matches(WRONG)) el.scrollIntoView({ block: 'nearest' });
     if (el?.matches('input.num')) el.select();
   }
   /* An act drawn again because of a choice in it: what was typed since it was asked for stays, and so does the cursor. */
@@ -384,7 +400,7 @@
     if (chosen) { htmx.trigger(chosen, 'change'); return; } // one more choice while this one was asked for
     if (since && document.activeElement !== document.body) { since = null; say($('#act .limit')?.textContent.trim()); return; }
     const main = $('#main');
-    const target = $('[aria-invalid="true"], fieldset.is-bad input', main) || $('[data-focus]', main) || $('[autofocus]', main) || main;
+    const target = first(main) || main;
     take(target, target === main);
     say($('#flashes')?.textContent.trim() || (target === main ? document.title : ''));
     if (e.detail.target?.id === 'main' && !$('.contact')) window.scrollTo(0, 0);
@@ -402,5 +418,5 @@
   function begin() { tick(); startPolls(); restoreDrafts(); }
   setInterval(tick, 1000);
   begin();
-  take($('[aria-invalid="true"]') || $('[data-focus]') || $('[autofocus]'));
+  take(first(document));
 })();
