@@ -156,7 +156,7 @@ def _closed(phone: Phone, remedy: Remedy, cause: str, left: set[str]) -> bool:
 
 
 def walk(
-    guide: Guide, phone: Phone, *, model: Guide | None = None, most: int = 120, clock: Callable[[], float] = lambda: 0.0
+    guide: Guide, phone: Phone, *, model: Guide | None = None, most: int = 200, clock: Callable[[], float] = lambda: 0.0
 ) -> Result:
     """Let the engine help this phone. `model` is the guide that the engine believes in, if not the phone's own; `clock`
     times the choosing of steps."""
