@@ -87,7 +87,7 @@ def test_a_restore_without_the_secrets_stops_and_makes_none(house, bare, tmp_pat
     house.must("backup", str(tmp_path / "backups"))
     done = bare.run("restore", str(newest(tmp_path / "backups")))
     assert done.returncode == 1 and "Bring the secrets first" in one_line(done) and "pepper" in one_line(done)
-    assert not list((bare.home / "secrets").iterdir())
+    assert not list(bare.home.glob("secrets/*"))
 
 
 def test_a_house_that_is_there_is_not_lost_by_a_restore(house, tmp_path):
@@ -164,3 +164,10 @@ def test_only_backups_of_ours_are_thrown_away_and_only_the_oldest(house, tmp_pat
     assert "1 older one thrown away" in house.must("backup", str(folder), "--keep", "2")
     names = sorted(p.name for p in folder.iterdir())
     assert names[0] == "careline-20250102-030000" and "careline-notes" in names and len(names) == 3
+
+
+def test_a_restore_that_is_refused_leaves_nothing_behind(tmp_path):
+    for name in ("none", "house"):
+        (tmp_path / name).mkdir()
+    done = House(tmp_path / "house").run("restore", str(tmp_path / "none"))
+    assert done.returncode == 2 and "is no backup" in one_line(done) and not list((tmp_path / "house").iterdir())

@@ -783,3 +783,8 @@ def test_a_demo_on_a_port_that_others_have_says_how_make_takes_another(bare):
         done = bare.run("demo", "--port", str(port))
     assert done.returncode == 1 and f"PORT={port + 1 if port < 65535 else 8000} make demo" in one_line(done)
     assert "runs there" not in one_line(done)
+
+
+def test_a_port_that_is_none_is_said_in_one_line(tmp_path):
+    done = House(tmp_path).run("demo", "--port", "80000")
+    assert done.returncode == 2 and one_line(done) == "careline: 80000 is no port. Give a number from 1024 to 65535, for example --port 8001 (PORT=8001 make demo)."

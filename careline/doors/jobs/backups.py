@@ -188,15 +188,18 @@ def _have_secrets() -> None:
 
 
 def _throw_away_made() -> list[str]:
-    """The secrets that this very command made are gone again, and the folders that stood for nothing else. Returns their names."""
+    """The secrets that this very command made are gone again, and what stood for nothing else. Returns their names."""
     made = list(settings.MADE)
     secrets = Path(settings.HOME) / "secrets"
     for name in made:
         (secrets / name).unlink(missing_ok=True)
     settings.MADE.clear()
-    for empty in (secrets, Path(settings.HOME)) if made else ():
+    if made and connection.vendor == "sqlite" and not connection.introspection.table_names():  # a file that asking for it made
+        connection.close()
+        Path(connection.settings_dict["NAME"]).unlink(missing_ok=True)
+    if made:
         with contextlib.suppress(OSError):  # something else lies there
-            empty.rmdir()
+            secrets.rmdir()
     return made
 
 
