@@ -42,7 +42,7 @@ def _worth_a_look(run: Run, known: Sequence[Known]) -> Iterator[tuple[datetime, 
     for (days, amount), who in zip(UNDER, known, strict=True):
         at = run.days_ago(days, "17:40")
         yield at, partial(_just_under, run.seat("ben", at), who, amount)
-    common = [name for name, _ in Counter(k.house.name.split()[-1] for k in run.ordinary).most_common(2)]
+    common = [name for name, _ in Counter(k.house.name.split()[-1] for k in run.ordinary if k.house.kind != "business").most_common(2)]
     for n, days in enumerate(BROAD):
         text = common[n % len(common)]
         at = run.days_ago(days, "17:05")
