@@ -148,7 +148,7 @@ class ActType:
     the input field with the account that the deed moves a contact to. `amount`: the money field that can be bisected.
     `numbers`: which fact rests on which number of the rulebook (`limits.toml:credit.event.{role}`; `=word`: true for that word), so
     that a past decision can be tried under other numbers. `ports`: the outside systems without which it is always refused.
-    `refused`: what follows when authority says no (a notice); returns the chain of the refusal's line where it is not the usual one.
+    `refused`: what follows when authority says no to somebody whose role has the act (a notice); returns the chain of the refusal's line where it is not the usual one.
     `apart`: a refusal is written on the house's chain, for whoever speaks for the account must never hear that this was asked.
     """
 

@@ -138,7 +138,7 @@ def _first(
             refusal = _mismatch(kind, given, locks, found, scene)
             if refusal is None:
                 refusal = judge(kind, scene, act, given, keep=True)
-                if refusal is not None and kind.refused is not None:
+                if refusal is not None and kind.refused is not None and refusal.rule != "not-your-role":
                     chain = kind.refused(act, given, scene, refusal) or chain
         except Refused as no:  # there are no facts to judge by: an unknown reason, a credit of another account
             refusal = no.refusal

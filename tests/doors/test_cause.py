@@ -13,6 +13,7 @@ from django.db import connection
 from django.utils import timezone
 
 from careline.carriers.sandbox import SandboxDevices, SandboxNetwork
+from careline.domain.contacts import queries as contacts
 from careline.domain.customers.models import AddedData, Device, Line, Usage
 from careline.domain.diagnosis import queries
 from careline.domain.diagnosis.models import Answer, Walk
@@ -595,10 +596,14 @@ def test_a_caller_may_say_at_any_step_that_it_works_now(ana, maria):
     assert now.events[-1].check == now.guide.test.id and now.belief.works > before
 
 
-def test_a_search_that_is_taken_up_later_reads_first_and_then_goes_on(ana, maria):
-    desk = desk_of(ana)
-    desk.at -= timedelta(days=2)
-    desk.must("diagnosis.start", account=maria.pk, line=maria.lines.get().pk, guide="no_service")
+def test_a_search_that_is_taken_up_later_reads_first_and_then_goes_on(house, ana, maria, clock):
+    begin(ana, maria)
+    first = desk_of(ana)
+    first.must("contacts.end")
+    first.must("contacts.wrap_up", summary="She calls again", disposition="customer_acts", root_cause="none")
+    clock.later(days=2)
+    ana = Browser(house["ana"])
+    ana.here = f"/contacts/{contacts.contact(Desk(house['ana'], clock.now).take_call(maria).contact).reference}/"
     page = text_of(ana.get(f"{ana.here}?section=cause"))
     assert "Read the account and the network again" in page and "last read Nov" in flat(page)
     action, typed, _ = form_of(page)

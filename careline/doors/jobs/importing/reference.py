@@ -9,6 +9,7 @@ from careline.doors.jobs.importing.fields import ENTITIES, READERS, Field, OneOf
 
 WHAT = {
     "plans": "what a line may be on, and its price a month before tax",
+    "allowances": "what a plan includes of other kinds of use, and what more of it costs",
     "devices": "phones and other devices, by IMEI",
     "customers": "with whom the carrier has its contract: a person or an organization",
     "persons": "people who may speak for accounts",
@@ -28,6 +29,7 @@ TAKES = {
     "boolean": "yes or no", "day": "a day: 2026-01-31, or as [ENTITY.formats] says", "moment": "a time: 2026-01-31T10:00:00Z, or as [ENTITY.formats] says (UTC unless it says its zone)",
     "zone": "a time zone: America/New_York", "number": "a phone number with its area code, in any form", "contact_number": "a phone number with its area code, in any form",
     "imei": "an IMEI with its check digit", "iccid": "an ICCID with its check digit", "pin": "$argon2id$v=19$…",
+    "usage_kind": "data, voice, text, or a code of your own such as roaming_data",
 }  # fmt: skip
 REFERS = {
     "customer": "customers", "account": "accounts", "person": "persons", "plan": "plans", "device": "devices", "line": "lines", "bill": "bills",
