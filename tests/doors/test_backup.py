@@ -20,12 +20,13 @@ house, bare = commands.house, commands.bare
 WORKING = """
 import itertools, os, pathlib
 from careline.acts.perform import perform
+from careline.domain.staff import queries as staff
 from careline.doors.jobs.people import CLI
-stop = pathlib.Path(os.environ["STOP"])
+ana, stop = staff.by_username("ana").pk, pathlib.Path(os.environ["STOP"])
 for n in itertools.count():
     if stop.exists():
         break
-    assert perform("staff.set_active", {"staff": 1, "active": n % 2 == 0}, who=CLI, key=f"at-work-{n:05}").ok
+    assert perform("staff.set_active", {"staff": ana, "active": n % 2 == 0}, who=CLI, key=f"at-work-{n:05}").ok
 print(n)
 """
 
