@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import time
+from functools import lru_cache
 from typing import Any
 
 from django.db import OperationalError, connections
@@ -28,10 +29,27 @@ PATIENCE = 0.5  # seconds: no longer does a job wait for others, whatever they d
 GAP = 0.015  # seconds, where nobody can be seen waiting
 
 
+LONG = 10_000  # characters: a statement with so many places is written for many rows, and seldom comes again
+
+
+@lru_cache(maxsize=512)
+def _native(query: str) -> str:
+    """A statement with the driver's own places for values. Worked out once: it is as long as the statement, and the same few come again."""
+    return base.FORMAT_QMARK_REGEX.sub("?", query).replace("%%", "%")
+
+
+class Cursor(base.SQLiteCursorWrapper):
+    def convert_query(self, query: str, *, param_names: Any = None) -> str:
+        return _native(query) if param_names is None and len(query) < LONG else super().convert_query(query, param_names=param_names)
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
     """A connection whose transactions pass the turnstile as they begin. A database in memory has none: nobody else can write it."""
 
     _turnstile: int | None = None
+
+    def create_cursor(self, name: Any = None) -> Cursor:
+        return self.connection.cursor(factory=Cursor)
 
     def turnstile(self) -> int | None:
         """The descriptor of the turnstile's file, this connection's own; None: there is no turnstile."""

@@ -78,7 +78,7 @@ def _full() -> QuerySet[Contact]:
         right_until=customers.right_subquery(OuterRef("account_id"), OuterRef("person_id"), "until"),
         pin_set_at=customers.pin_subquery(OuterRef("account_id")),
         card=ledger.card_subquery(OuterRef("account_id")),
-        troubled=network.any_open(),
+        troubled=network.open_near(OuterRef("account__postal_code")),
         charge_state=ledger.charge_state_subquery(OuterRef("account_id")),
         note_draft=_draft(rules.DraftKind.NOTE),
         summary_draft=_draft(rules.DraftKind.SUMMARY),

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
-from django.db.models import Exists, Q
+from django.db.models import CharField, Exists, F, OuterRef, Q, QuerySet, Value
+from django.db.models.functions import Replace, Upper
 
 from careline.domain.customers import queries as customers
 from careline.domain.network import rules
 from careline.domain.network.models import Area, AreaPart, Trouble
 from careline.foundation.calendar import on_the_wall
+from careline.prepared import moment, prepared
+from careline.prepared import words as texts
 
 
 def areas() -> list[Area]:
@@ -85,18 +88,17 @@ def title(trouble: rules.Trouble) -> str:
     return f"{KINDS[rules.Kind(trouble.kind)]} in {trouble.area}: {', '.join(words for name, words in SERVICES.items() if name in trouble.services)}"
 
 
-def any_open() -> Exists:
-    """Whether anything is wrong or planned anywhere, as a column: where nothing is, nobody asks where."""
-    return Exists(Trouble.objects.filter(ended=None))
+def open_near(postal_code: F | OuterRef) -> Exists:
+    """Whether anything is wrong or planned at a postal code, as a column: where nothing is, nobody asks what."""
+    words = CharField()
+    plain = Upper(Replace(Replace(postal_code, Value(" "), output_field=words), Value("-"), output_field=words), output_field=words)
+    here = Q(area__parts__kind=rules.PartKind.EVERYWHERE) | Q(area__parts__kind=rules.PartKind.POSTAL, place__startswith=F("area__parts__value"))
+    return Exists(Trouble.objects.filter(ended=None).annotate(place=plain).filter(here))
 
 
 def signals(postal_code: str, zone: str, line: int | None, at: datetime) -> list[customers.Signal]:
     """What is wrong now where an account is at home; `line` is where the way forward begins. One question. Times are those of `zone`."""
-    wanted = Q(area__parts__kind=rules.PartKind.EVERYWHERE)
-    if starts := rules.starts_of(postal_code):
-        wanted |= Q(area__parts__kind=rules.PartKind.POSTAL, area__parts__value__in=starts)
-    rows = Trouble.objects.filter(Q(ended=None) | Q(ended__gt=at)).filter(wanted).select_related("area", "entered_by").distinct()
-    found = sorted((row for row in rows if _phase(row, at) == rules.Phase.NOW), key=lambda row: (_ORDER[rules.Kind(row.kind)], row.began, row.pk))
+    found = sorted((row for row in _open_at(starts=rules.starts_of(postal_code), at=at) if _phase(row, at) == rules.Phase.NOW), key=lambda row: (_ORDER[rules.Kind(row.kind)], row.began, row.pk))
     signals = []
     for fact in (_fact(row, "", at) for row in found[:2]):
         until = f", expected until {on_the_wall(fact.expected_end, zone, at)}" if fact.expected_end and not fact.overdue else ""
@@ -104,6 +106,12 @@ def signals(postal_code: str, zone: str, line: int | None, at: datetime) -> list
             "network_trouble", title(fact), f"Since {on_the_wall(fact.began, zone, at)}{until}. {fact.words}", 92 if fact.kind == rules.Kind.OUTAGE else 50, section="cause", line=line,
         ))  # fmt: skip
     return signals
+
+
+@prepared
+def _open_at() -> QuerySet[Trouble]:
+    here = Q(area__parts__kind=rules.PartKind.EVERYWHERE) | Q(area__parts__kind=rules.PartKind.POSTAL, area__parts__value__in=texts("starts"))
+    return Trouble.objects.filter(Q(ended=None) | Q(ended__gt=moment("at"))).filter(here).select_related("area", "entered_by").distinct()
 
 
 _ORDER = {rules.Kind.OUTAGE: 0, rules.Kind.MAINTENANCE: 1, rules.Kind.CONGESTION: 2}
