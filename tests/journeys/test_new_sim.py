@@ -42,7 +42,7 @@ def test_maria_moves_to_an_esim_and_asks_for_a_transfer_pin(carrier, sit_down):
     assert notice["to"].endswith("0188")
 
     ana.keyboard.press("l")
-    ana.locator("#col-centre a", has_text="another phone on a line").click()
+    ana.locator("#col-centre a", has_text="another phone").click()
     ana.fill("#act [name=imei]", imei(4))
     ana.fill("#act [name=make]", "Apple")
     ana.fill("#act [name=model]", "iPhone 17")

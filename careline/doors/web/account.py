@@ -81,7 +81,7 @@ LABELS = {
     "lines.change_plan": "Change the plan",
     "lines.set_feature": "Switch a feature",
     "lines.change_sim": "Change the SIM",
-    "lines.change_device": "Another phone on a line",
+    "lines.change_device": "Another phone",
     "lines.make_transfer_pin": "Make a transfer PIN",
     "lines.refresh_provisioning": "Refresh on the network",
     "lines.reset_registration": "Reset registration",
