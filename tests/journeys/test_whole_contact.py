@@ -190,6 +190,7 @@ def test_a_warm_hand_over_keeps_what_was_proven_and_a_dropped_line_does_not(carr
     ben.click("button:has-text('Take over')")
     expect(ben.locator(".level")).to_contain_text("Verified")
     expect(ben.locator(".balance")).to_be_visible()
+    expect(ana.locator("h1")).to_contain_text("Ana", timeout=5000)  # her page is left by itself
     ana.goto(ben.url)
     expect(ana.locator(".refusal")).to_contain_text("Somebody else holds this contact")
     ben.goto(ben.url + "?act=contacts.drop")

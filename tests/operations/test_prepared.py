@@ -34,6 +34,7 @@ from careline.domain.ledger.models import (
     UnbilledCharge,
 )
 from careline.domain.ledger.rules import LineKind
+from careline.domain.network.models import Area, AreaPart, Trouble
 from careline.domain.rulebook import queries as rulebooks
 from tests import people
 
@@ -118,6 +119,8 @@ def asked(house):
     bill = maria.bills.latest("pk")
     BillLine.objects.create(bill=bill, kind="plan", label="Plus 15 GB", line=maria.lines.get(), period_end=bill.period_end, amount_minor=0)
     message = Outbox.objects.latest("pk").pk
+    area = AreaPart.objects.create(area=Area.objects.create(code="sea", name="Seattle"), kind="postal", value="981").area
+    Trouble.objects.create(number="NT-1", area=area, kind="outage", voice=True, data=True, text=True, began=desk.at, words="Work on a mast", entered_by=lena, entered_at=desk.at, changed_by=lena)
     stretch = {"first": maria.pk, "last": maria.pk}
     spent = RequestKey.objects.filter(principal=ana.who.key).latest("pk").key
     since = people.TUESDAY - timedelta(days=1)
@@ -190,6 +193,7 @@ def asked(house):
         "domain.ledger.queries.cycle._unbilled": [((), accounts)],
         "domain.ledger.queries.cycle._in_advance": [((), accounts | {"end": bill.period_end})],
         "domain.ledger.queries.cycle._fees": [((), accounts | {"since": date(2026, 1, 1)})],
+        "domain.network.queries._open_at": [((), {"starts": ["9", "98", "981"], "at": desk.at})],
         "domain.staff.queries._person": [((), {"staff": ana.pk})],
         "doors.sessions._alive": [((), {"key": session.session_key, "now": since})],
     }
