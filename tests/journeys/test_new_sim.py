@@ -21,6 +21,7 @@ def test_maria_moves_to_an_esim_and_asks_for_a_transfer_pin(carrier, sit_down):
     expect(guards.locator("a", has_text="change the SIM")).to_have_count(0)
     guards.locator("a", has_text="unlock").first.click()
     ana.click("#act button.primary")
+    expect(guards.locator("a", has_text="change the SIM")).to_have_count(1)
 
     guards.locator("a", has_text="make a transfer PIN").click()
     expect(ana.locator("#act .say")).to_contain_text("a number of a cancelled line is lost")
