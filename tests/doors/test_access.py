@@ -146,6 +146,14 @@ def hold_contact(person, account, level, channel="voice") -> Contact:
     return Contact.objects.get(pk=desk.contact)
 
 
+def sit_down(person, account, level="strong") -> Browser:
+    """A browser of whoever holds a contact about this account; `contact` and `here` are it and the address of its page."""
+    browser = Browser(person)
+    browser.contact = hold_contact(person, account, level)
+    browser.here = f"/contacts/{browser.contact.reference}/"
+    return browser
+
+
 # ---------------------------------------------------------------- every route, every role
 
 HOME, DECIDES = "/", (403, 403, 403, 200, 200, 403, SIGN_IN)

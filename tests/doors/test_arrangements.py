@@ -13,9 +13,9 @@ from careline.domain.customers.models import Account
 from careline.domain.ledger.models import Payment
 from careline.doors.jobs.promises import settle_day
 from tests import people
-from tests.doors.test_access import Browser
+from tests.doors.test_access import Browser, sit_down
 from tests.doors.test_api import Caller, token_of
-from tests.doors.test_money import sit_down, words
+from tests.doors.test_money import words
 from tests.doors.test_pages import NASTY, Counting, bears, text_of
 from tests.people import TUESDAY
 
@@ -32,7 +32,7 @@ def maria(house, clock):
 
 @pytest.fixture
 def ana(house, maria):
-    return sit_down(house["ana"], maria)
+    return sit_down(house["ana"], maria, "verified")
 
 
 def form(browser, **given):

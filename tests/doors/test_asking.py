@@ -11,16 +11,13 @@ from careline.domain.credits.models import Grant
 from careline.domain.journal.models import Line
 from careline.domain.ledger.models import BillLine
 from tests import people
-from tests.doors.test_access import Browser, hold_contact
+from tests.doors.test_access import Browser, hold_contact, sit_down
 
 
 @pytest.fixture
 def ana(house, maria):
     """Ana with Maria on the line, verified."""
-    browser = Browser(house["ana"])
-    browser.contact = hold_contact(house["ana"], maria, "verified")
-    browser.here = f"/contacts/{browser.contact.reference}/"
-    return browser
+    return sit_down(house["ana"], maria, "verified")
 
 
 def text_of(response) -> str:

@@ -10,7 +10,7 @@ import pytest
 from careline.domain.customers.models import Account, AccountPerson, Consent, Customer, Person, Pin
 from careline.domain.journal.models import Line as JournalLine
 from careline.domain.journal.models import Outbox
-from tests.doors.test_access import Browser, hold_contact
+from tests.doors.test_access import Browser, hold_contact, sit_down
 from tests.people import TUESDAY, open_account
 
 pytestmark = pytest.mark.usefixtures("clock")
@@ -25,10 +25,7 @@ def maria(house):
 
 @pytest.fixture
 def ana(house, maria, clock):
-    browser = Browser(house["ana"])
-    browser.contact = hold_contact(house["ana"], maria, "strong")
-    browser.here = f"/contacts/{browser.contact.reference}/"
-    return browser
+    return sit_down(house["ana"], maria)
 
 
 def words(response) -> str:

@@ -26,7 +26,7 @@ from careline.domain.ledger import queries as ledger
 from careline.doors.web import cause
 from careline.foundation.rulebook import Rulebook
 from tests import people
-from tests.doors.test_access import Browser, begin_a_walk, hold_contact, undone
+from tests.doors.test_access import Browser, begin_a_walk, hold_contact, sit_down, undone
 from tests.doors.test_pages import NASTY, Counting, bears, text_of
 from tests.people import TUESDAY, Desk, key
 
@@ -35,10 +35,7 @@ BOOK = Rulebook.from_folder(Path(settings.ROOT) / "rulebook" / "default")
 
 @pytest.fixture
 def ana(house, maria):
-    browser = Browser(house["ana"])
-    browser.contact = hold_contact(house["ana"], maria, "strong")
-    browser.here = f"/contacts/{browser.contact.reference}/"
-    return browser
+    return sit_down(house["ana"], maria)
 
 
 def begin(browser, account, guide="no_service", **typed) -> Walk:

@@ -14,7 +14,7 @@ from careline.domain.journal.models import Outbox
 from careline.domain.ledger import operations as ledger
 from careline.domain.ledger.models import Bill, BillLine
 from tests import people
-from tests.doors.test_access import Browser, Clock, hold_contact
+from tests.doors.test_access import Browser, Clock, hold_contact, sit_down
 from tests.doors.test_pages import NASTY, Counting, bears, text_of
 from tests.operations.test_explain import fee, issue
 
@@ -29,10 +29,7 @@ def maria(house, monkeypatch):
 
 @pytest.fixture
 def ana(house, maria):
-    browser = Browser(house["ana"])
-    browser.contact = hold_contact(house["ana"], maria, "strong")
-    browser.here = f"/contacts/{browser.contact.reference}/"
-    return browser
+    return sit_down(house["ana"], maria)
 
 
 def newest(account) -> Bill:
@@ -131,9 +128,7 @@ def test_it_bears_whatever_is_asked(ana, maria, what):
 
 def test_an_account_without_bills_to_compare_says_so(house, maria, monkeypatch):
     new = people.open_account("Marcus Feld", "+12065550119", "A-0105003", bills=1, pin="4711")
-    browser = Browser(house["ben"])
-    browser.contact = hold_contact(house["ben"], new, "strong")
-    browser.here = f"/contacts/{browser.contact.reference}/"
+    browser = sit_down(house["ben"], new)
     page = text_of(browser.get(browser.here))
     assert 'data-key="x"' not in page
     for query in ("explain=1", "explain=next&act=ledger.send_explanation", f"explain={newest(new).pk}"):

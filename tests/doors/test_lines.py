@@ -10,20 +10,14 @@ import pytest
 from careline.carriers.sandbox import SandboxNetwork
 from careline.domain.customers.models import AddedData, Allowance, Line, Plan, Usage
 from careline.domain.ledger.models import UnbilledCharge
-from tests.doors.test_access import Browser, hold_contact
-
-HERE = "/contacts/{}/"
-
+from tests.doors.test_access import Browser, hold_contact, sit_down
 
 pytestmark = pytest.mark.usefixtures("clock")
 
 
 @pytest.fixture
 def ana(house, maria, clock):
-    browser = Browser(house["ana"])
-    browser.contact = hold_contact(house["ana"], maria, "strong")
-    browser.here = HERE.format(browser.contact.reference)
-    return browser
+    return sit_down(house["ana"], maria)
 
 
 def words(response) -> str:

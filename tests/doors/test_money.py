@@ -17,21 +17,14 @@ from careline.domain.ledger import operations as ledger_operations
 from careline.domain.ledger import queries as ledger
 from careline.domain.ledger.models import Bill, BillLine, Entry, Payment, Refund
 from tests import people
-from tests.doors.test_access import Browser, hold_contact
+from tests.doors.test_access import sit_down
 from tests.doors.test_pages import NASTY, Counting, bears, text_of
 from tests.people import TUESDAY, Desk
 
 
 @pytest.fixture
 def ana(house, maria):
-    return sit_down(house["ana"], maria)
-
-
-def sit_down(person, account) -> Browser:
-    browser = Browser(person)
-    browser.contact = hold_contact(person, account, "verified")
-    browser.here = f"/contacts/{browser.contact.reference}/"
-    return browser
+    return sit_down(house["ana"], maria, "verified")
 
 
 def words(response) -> str:
@@ -301,7 +294,7 @@ def test_a_payment_that_came_back_is_told_once_and_its_bill_is_open(house, maria
 
 def test_the_rows_offer_what_can_be_done_with_them(house, maria):
     pay_through_the_provider(maria, 6000)
-    lena = sit_down(house["lena"], maria)
+    lena = sit_down(house["lena"], maria, "verified")
     people.issue_bill(maria, maria.lines.get(), issued=date(2026, 11, 23), amount=4500)
     page = text_of(lena.get(f"{lena.here}money/?months=6"))
     for link in ("act=ledger.write_off", "act=ledger.allocate&amp;entry="):

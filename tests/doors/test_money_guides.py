@@ -12,7 +12,7 @@ from careline.domain.diagnosis.models import Answer, Walk
 from careline.domain.ledger import operations as ledger
 from careline.domain.ledger.models import Bill, BillLine
 from tests import people
-from tests.doors.test_access import Browser, Clock, hold_contact
+from tests.doors.test_access import Browser, Clock, sit_down
 from tests.doors.test_cause import form_of
 from tests.doors.test_pages import text_of
 from tests.people import TUESDAY, Desk, key
@@ -49,9 +49,7 @@ def jump(maria):
 
 
 def walking(house, account, guide: str) -> tuple[Browser, Walk]:
-    browser = Browser(house["ana"])
-    browser.contact = hold_contact(house["ana"], account, "strong")
-    browser.here = f"/contacts/{browser.contact.reference}/"
+    browser = sit_down(house["ana"], account)
     answer = browser.do(browser.contact, "diagnosis.start", account=account.pk, guide=guide)
     assert answer.status_code == 303, text_of(answer)
     return browser, Walk.objects.latest("pk")

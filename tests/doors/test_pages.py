@@ -33,6 +33,7 @@ from tests.doors.test_access import (
     begin_a_walk,
     hold_contact,
     known_of,
+    sit_down,
     undone,
 )
 from tests.people import TUESDAY, Desk, key
@@ -47,10 +48,7 @@ def otto(house, clock):
 @pytest.fixture
 def ana(house, maria):
     """Ana with Maria on the line, verified."""
-    browser = Browser(house["ana"])
-    browser.contact = hold_contact(house["ana"], maria, "verified")
-    browser.here = f"/contacts/{browser.contact.reference}/"
-    return browser
+    return sit_down(house["ana"], maria, "verified")
 
 
 def holder_of(account) -> int:

@@ -12,7 +12,7 @@ from careline.domain.journal.models import Line as JournalLine
 from careline.domain.journal.models import Outbox
 from careline.doors.jobs.papers import make_one
 from tests import people
-from tests.doors.test_access import Browser, Clock, hold_contact, printed
+from tests.doors.test_access import Browser, Clock, hold_contact, printed, sit_down
 from tests.doors.test_pages import Counting, text_of
 
 
@@ -27,9 +27,7 @@ def maria(house, monkeypatch):
 
 @pytest.fixture
 def ana(house, maria):
-    browser = Browser(house["ana"])
-    browser.contact = hold_contact(house["ana"], maria, "strong")
-    browser.here = f"/contacts/{browser.contact.reference}/"
+    browser = sit_down(house["ana"], maria)
     browser.bill = maria.bills.latest("issued_on")
     browser.bill_page = f"{browser.here}?section=money&bill={browser.bill.pk}"
     return browser

@@ -8,7 +8,7 @@ import pytest
 
 from careline.domain.customers.models import Account, Customer, Line
 from careline.domain.journal.models import Outbox
-from tests.doors.test_access import Browser, hold_contact
+from tests.doors.test_access import sit_down
 from tests.doors.test_api import Caller, token_of
 from tests.doors.test_care import plain, words
 from tests.operations.test_sims import card, imei
@@ -27,10 +27,7 @@ def maria(house):
 
 @pytest.fixture
 def ana(house, maria):
-    browser = Browser(house["ana"])
-    browser.contact = hold_contact(house["ana"], maria, "strong")
-    browser.here = f"/contacts/{browser.contact.reference}/"
-    return browser
+    return sit_down(house["ana"], maria)
 
 
 def do(ana, maria, code, **typed):

@@ -51,16 +51,6 @@ ALL = {
 }
 
 
-@pytest.fixture
-def maria(house):
-    return open_account()
-
-
-@pytest.fixture
-def ana(house, maria):
-    return Desk(house["ana"]).take_call(maria)
-
-
 def line(account: Account) -> Line:
     return Line.objects.select_related("plan").get(account=account)
 

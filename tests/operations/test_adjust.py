@@ -20,16 +20,6 @@ from tests.people import TUESDAY, Desk, default_rulebook, open_account, unlimite
 TARIFF = default_rulebook().billing
 
 
-@pytest.fixture
-def maria(house):
-    return open_account()
-
-
-@pytest.fixture
-def ana(house, maria):
-    return Desk(house["ana"]).take_call(maria)
-
-
 
 
 def bill_for(account, start: date, end: date, amount: int = 4500) -> BillLine:

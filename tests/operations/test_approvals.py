@@ -30,16 +30,6 @@ from careline.foundation.act import Basis
 from tests.people import CARRIER, TUESDAY, Desk, hire, issue_bill, key, open_account
 
 
-@pytest.fixture
-def maria(house):
-    return open_account()
-
-
-@pytest.fixture
-def ana(house, maria):
-    return Desk(house["ana"]).take_call(maria)
-
-
 def ask(desk: Desk, account, amount: int = 4000, reason: str = "retention", **more) -> Outcome:
     return desk.act("approvals.ask", account=account.pk, code="credits.grant", words="Two outages this month",
                     input={"account": str(account.pk), "amount": amount, "reason": reason, **more})  # fmt: skip

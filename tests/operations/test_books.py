@@ -31,11 +31,6 @@ THROUGH = date(2026, 11, 23)  # the day before TUESDAY, when all this is told
 TODAY = date(2026, 11, 24)
 
 
-@pytest.fixture
-def maria(house):
-    return people.open_account()
-
-
 def balance(through: date = TODAY):
     return queries.balance_of_books(people.default_rulebook().books, through, credit_queries.booked)
 

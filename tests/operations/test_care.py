@@ -44,11 +44,6 @@ def maria(house):
 
 
 @pytest.fixture
-def verified(house, maria):
-    return Desk(house["ana"]).take_call(maria)
-
-
-@pytest.fixture
 def ana(verified, maria):
     return strong(verified, maria)
 

@@ -12,14 +12,9 @@ from careline.domain.journal import queries as journal
 from careline.domain.journal.models import Line as JournalLine
 from careline.domain.journal.models import Outbox
 from tests.operations.test_care import by_code
-from tests.people import TUESDAY, Desk, open_account
+from tests.people import TUESDAY, Desk
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-
-
-@pytest.fixture
-def maria(house):
-    return open_account()
 
 
 def test_what_was_proven_while_the_clock_was_a_day_ahead_does_not_last_that_day(house, maria):

@@ -24,18 +24,8 @@ from tests.people import CARRIER, TUESDAY, Desk, hire, key, open_account
 
 
 @pytest.fixture
-def maria(house):
-    return open_account()
-
-
-@pytest.fixture
 def joe(house):
     return open_account("Joe Lind", "+12065550199", "A-0104823")
-
-
-@pytest.fixture
-def ana(house, maria):
-    return Desk(house["ana"]).take_call(maria)
 
 
 @pytest.fixture

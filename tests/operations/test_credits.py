@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
-
 from careline.domain.credits.models import Grant
 from careline.domain.journal import queries as journal
 from careline.domain.ledger import queries as ledger
 from careline.domain.ledger.models import BillLine
-from tests.people import Desk, open_account
-
-
-@pytest.fixture
-def maria(house):
-    return open_account()
+from tests.people import Desk
 
 
 def test_ana_grants_a_goodwill_credit_to_a_verified_caller(house, maria):

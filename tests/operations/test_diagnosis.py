@@ -15,16 +15,6 @@ from careline.domain.journal.models import Outbox
 from tests.people import Desk, open_account
 
 
-@pytest.fixture
-def maria(house):
-    return open_account()
-
-
-@pytest.fixture
-def ana(house, maria):
-    return Desk(house["ana"]).take_call(maria)
-
-
 def line(account) -> Line:
     return Line.objects.get(account=account)
 

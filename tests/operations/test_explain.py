@@ -27,11 +27,6 @@ def maria(house):
     return open_account(bills=2)
 
 
-@pytest.fixture
-def ana(house, maria):
-    return Desk(house["ana"]).take_call(maria)
-
-
 def line(account) -> Line:
     return Line.objects.select_related("plan").get(account=account)
 

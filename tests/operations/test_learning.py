@@ -17,19 +17,9 @@ from careline.domain.rulebook import queries as rulebooks
 from careline.doors.jobs.guides import learning
 from careline.doors.jobs.stop import Stop
 from careline.foundation.rulebook import Rulebook, read_folder
-from tests.people import Desk, open_account
+from tests.people import Desk
 
 FOLDER = settings.ROOT / "rulebook" / "default"
-
-
-@pytest.fixture
-def maria(house):
-    return open_account()
-
-
-@pytest.fixture
-def ana(house, maria):
-    return Desk(house["ana"]).take_call(maria)
 
 
 def walk(desk: Desk, account, *causes: str, leave: bool = False) -> None:

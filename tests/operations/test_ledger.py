@@ -347,11 +347,6 @@ def books(house):
     return Books(house["ana"])
 
 
-@pytest.fixture
-def maria(house):
-    return open_account()
-
-
 # ---------------------------------------------------------------- bills of another system
 
 

@@ -13,7 +13,6 @@ from careline.domain.contacts.models import Code
 from careline.domain.journal.models import Outbox
 from careline.domain.ledger import queries as ledger
 from careline.domain.ledger.models import Charge, PaymentLink, PaymentMethod
-from tests.people import Desk, open_account
 
 
 class OurProvider:
@@ -21,16 +20,6 @@ class OurProvider:
 
     def page(self, *, reference: str, token: str, amount_minor: int, currency: str) -> str:
         return f"https://pay.example.com/{reference}/{amount_minor}{currency}"
-
-
-@pytest.fixture
-def maria(house):
-    return open_account()
-
-
-@pytest.fixture
-def ana(house, maria):
-    return Desk(house["ana"]).take_call(maria)
 
 
 def test_without_a_messenger_no_code_is_made_and_the_caller_can_be_called_back(ana, maria, monkeypatch):

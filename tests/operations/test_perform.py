@@ -26,16 +26,6 @@ from careline.domain.staff.models import Spending
 from tests.people import CARRIER, TUESDAY, Desk, key, open_account
 
 
-@pytest.fixture
-def maria(house):
-    return open_account()
-
-
-@pytest.fixture
-def ana(house, maria):
-    return Desk(house["ana"]).take_call(maria)
-
-
 def tables() -> dict[str, list]:
     """Every row of every table of ours, as it stands."""
     return {

@@ -32,11 +32,6 @@ def maria(house):
 
 
 @pytest.fixture
-def verified(house, maria):
-    return Desk(house["ana"]).take_call(maria)
-
-
-@pytest.fixture
 def ana(verified, maria):
     return by_code(verified, maria)
 

@@ -28,11 +28,6 @@ def sandbox(settings, tmp_path):
     settings.HOME = tmp_path
 
 
-@pytest.fixture
-def maria(house):
-    return open_account()
-
-
 def lose_the_answer(monkeypatch, code):
     """The process dies between `do` and `settle`: the act's call never comes back."""
 

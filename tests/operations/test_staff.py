@@ -11,15 +11,10 @@ from careline.domain.ledger.models import BillLine
 from careline.domain.staff import queries
 from careline.domain.staff.models import Spending, Staff, Token
 from careline.domain.staff.rules import initials, kind_of
-from tests.people import CARRIER, TUESDAY, Desk, key, open_account
+from tests.people import CARRIER, TUESDAY, Desk, key
 
 # Midnight in New York, the carrier's zone, in winter.
 MIDNIGHT = datetime(2026, 11, 25, 5, 0, tzinfo=UTC)
-
-
-@pytest.fixture
-def maria(house):
-    return open_account()
 
 
 @pytest.fixture

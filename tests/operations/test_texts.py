@@ -11,18 +11,13 @@ from django.conf import settings
 from careline.acts import texts
 from careline.domain.customers.models import Customer
 from careline.domain.journal.models import Outbox
-from tests.people import Desk, default_rulebook, open_account
+from tests.people import Desk, default_rulebook
 
 FILE = "texts.toml"
 
 
 def asked_for(words: str) -> set[str]:
     return {name for _, name, _, _ in Formatter().parse(words) if name}
-
-
-@pytest.fixture
-def maria(house):
-    return open_account()
 
 
 def said(topic: str) -> str:
