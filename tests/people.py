@@ -22,6 +22,7 @@ from careline.domain.customers.models import (
     Pin,
     Plan,
 )
+from careline.domain.journal.models import Outbox
 from careline.domain.ledger import operations as ledger
 from careline.domain.ledger.models import Bill, BillLine, Payment, PaymentMethod
 from careline.domain.rulebook import operations as rulebook_operations
@@ -176,6 +177,13 @@ class Desk:
         self.must("contacts.call_back", account=account.pk, line=(line or account.lines.order_by("pk")[0]).pk)
         self.later(seconds=20)
         return self.act("contacts.call_back_answered", account=account.pk, name=name or account.customer.name)
+
+    def prove_phone(self, account: Account) -> Desk:
+        """The caller reads back the code that was sent to their phone."""
+        self.must("contacts.send_code", account=account.pk, line=account.lines.order_by("pk")[0].pk)
+        code = Outbox.objects.filter(topic="one_time_code").latest("pk").body.split()[0]
+        self.must("contacts.check_code", account=account.pk, code=code)
+        return self
 
     def take_call(self, account: Account, verify: bool = True, pin: str = "4711") -> Desk:
         """A live call from the holder, verified by PIN unless the story says otherwise."""

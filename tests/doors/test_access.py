@@ -136,9 +136,7 @@ def hold_contact(person, account, level, channel="voice") -> Contact:
     chosen = {} if level == "none" else {"account": account.pk, "person": holder}
     desk.contact = int(desk.must("contacts.open", channel=channel, **chosen).show["id"])
     if level == "strong":
-        desk.must("contacts.send_code", account=account.pk, line=account.lines.get().pk)
-        code = Outbox.objects.filter(topic="one_time_code").latest("pk").body.split()[0]
-        desk.must("contacts.check_code", account=account.pk, code=code)
+        desk.prove_phone(account)
     if level in ("wrap-up", "verified", "strong"):
         desk.must("contacts.check_pin", account=account.pk, pin="4711")
     if level == "wrap-up":

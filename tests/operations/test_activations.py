@@ -61,14 +61,6 @@ def on_line(desk: Desk, account: Account, code: str, **given: object):
     return desk.act(code, account=account.pk, line=line(account).pk, **(ALL[code] | given), **extra)
 
 
-def strong(desk: Desk, account: Account) -> Desk:
-    """The caller proves the number too: the code that was sent to it."""
-    desk.must("contacts.send_code", account=account.pk, line=line(account).pk)
-    code = Outbox.objects.filter(topic="one_time_code").latest("pk").body.split()[0]
-    desk.must("contacts.check_code", account=account.pk, code=code)
-    return desk
-
-
 def suspended(account: Account, reason: str = "non_payment", **more: object) -> Line:
     Line.objects.filter(account=account).update(status="suspended", suspended_for=reason, status_reason="words", status_since=date(2026, 11, 20), **more)
     return line(account)
@@ -103,7 +95,7 @@ def test_a_stolen_phone_is_suspended_for_a_verified_caller_and_restored_for_a_st
     assert (line(maria).suspended_for, line(maria).status_since) == ("lost_or_stolen", date(2026, 11, 24))
     no = on_line(ana, maria, "lines.restore")
     assert no.refusal.rule == "restore-strong" and "contacts.send_code" in [w.act for w in no.refusal.way_on]
-    back = on_line(strong(ana, maria), maria, "lines.restore")
+    back = on_line(ana.prove_phone(maria), maria, "lines.restore")
     assert back.ok and back.show["restart"] is True, "the phone notices only after a restart"
     row = line(maria)
     assert (row.status, row.status_reason, row.suspended_for) == ("active", "", "")
@@ -118,7 +110,7 @@ def test_a_stolen_phone_is_suspended_for_a_verified_caller_and_restored_for_a_st
 
 def test_suspending_at_the_customers_wish_needs_a_strongly_verified_caller(ana, maria):
     assert on_line(ana, maria, "lines.suspend", reason="customer_wish").refusal.rule == "suspend-strong"
-    assert on_line(strong(ana, maria), maria, "lines.suspend", reason="customer_wish").ok
+    assert on_line(ana.prove_phone(maria), maria, "lines.suspend", reason="customer_wish").ok
 
 
 def test_what_the_ladder_suspends_for_a_lead_or_the_job_may_and_an_associate_not(house, ana, maria):
@@ -140,7 +132,7 @@ def test_a_line_with_money_past_due_is_restored_once_it_is_paid_for_a_fee_that_w
     issue_bill(maria, row, issued=date(2026, 10, 20), amount=3000)
     owed = facts(maria).past_due
     assert owed == 3000
-    no = on_line(strong(ana, maria), maria, "lines.restore", consent=2000)
+    no = on_line(ana.prove_phone(maria), maria, "lines.restore", consent=2000)
     assert no.refusal.rule == "restore-overdue" and "$30.00" in no.say
     assert {"payments.take", "payments.send_link"} <= {w.act for w in no.refusal.way_on}
     method = ledger.methods_of(maria.pk)[0]
@@ -159,7 +151,7 @@ def test_a_line_with_money_past_due_is_restored_once_it_is_paid_for_a_fee_that_w
 def test_a_lead_may_restore_while_a_little_is_past_due_and_nobody_while_more_is(house, maria):
     row = suspended(maria)
     issue_bill(maria, row, issued=date(2026, 10, 20), amount=2500)
-    lena = strong(Desk(house["lena"]).take_call(maria), maria)
+    lena = Desk(house["lena"]).take_call(maria).prove_phone(maria)
     assert on_line(lena, maria, "lines.restore", consent=2000).ok
     suspended(maria)
     issue_bill(maria, row, issued=date(2026, 10, 20), amount=1)
@@ -169,7 +161,7 @@ def test_a_lead_may_restore_while_a_little_is_past_due_and_nobody_while_more_is(
 
 def test_a_contract_that_ended_is_not_brought_back_by_paying_nor_by_anybody(house, ana, maria):
     suspended(maria, contract_ends_on=date(2026, 11, 23))
-    no = on_line(strong(ana, maria), maria, "lines.restore", consent=2000)
+    no = on_line(ana.prove_phone(maria), maria, "lines.restore", consent=2000)
     assert (no.refusal.rule, no.refusal.who_could) == ("restore-contract", ())
     Line.objects.update(contract_ends_on=date(2026, 11, 24))
     assert on_line(ana, maria, "lines.restore", consent=2000).ok, "it ends today: today it still holds"
@@ -177,8 +169,8 @@ def test_a_contract_that_ended_is_not_brought_back_by_paying_nor_by_anybody(hous
 
 def test_a_suspension_for_fraud_is_lifted_by_a_lead(house, ana, maria):
     suspended(maria, "fraud")
-    assert on_line(strong(ana, maria), maria, "lines.restore").refusal.rule == "restore-lead"
-    lena = strong(Desk(house["lena"]).take_call(maria), maria)
+    assert on_line(ana.prove_phone(maria), maria, "lines.restore").refusal.rule == "restore-lead"
+    lena = Desk(house["lena"]).take_call(maria).prove_phone(maria)
     assert on_line(lena, maria, "lines.restore").ok
 
 
@@ -537,7 +529,7 @@ def test_an_authorized_persons_rights_hold_for_lines_and_for_what_they_cost(hous
     assert on_line(ana, maria, "lines.add_data").refusal.rule == "no-money-right"
     assert on_line(ana, maria, "lines.set_feature").ok
     suspended(maria)
-    assert on_line(strong(ana, maria), maria, "lines.restore", consent=2000).refusal.rule == "restore-money-right"
+    assert on_line(ana.prove_phone(maria), maria, "lines.restore", consent=2000).refusal.rule == "restore-money-right"
     right.update(may_service=False)
     for code in ALL:
         assert on_line(ana, maria, code).refusal.rule in ("no-service-right", "no-money-right"), code
@@ -562,7 +554,7 @@ def test_nobody_changes_what_costs_money_on_their_own_account_admitted_or_not(ho
 def test_an_order_to_the_network_is_not_given_by_deciding_a_request(house, maria):
     suspended(maria)
     issue_bill(maria, line(maria), issued=date(2026, 10, 20), amount=2000)
-    ana = strong(Desk(house["ana"]).take_call(maria), maria)
+    ana = Desk(house["ana"]).take_call(maria).prove_phone(maria)
     given = {"account": str(maria.pk), "line": str(line(maria).pk), "consent": 2000}
     assert ana.act("lines.restore", **given).refusal.who_could == ("lead", "supervisor")
     no = ana.act("approvals.ask", account=maria.pk, code="lines.restore", input=given)

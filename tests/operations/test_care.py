@@ -45,19 +45,7 @@ def maria(house):
 
 @pytest.fixture
 def ana(verified, maria):
-    return strong(verified, maria)
-
-
-def by_code(desk: Desk, account: Account) -> Desk:
-    """The caller reads back the code that was sent to their phone."""
-    desk.must("contacts.send_code", account=account.pk, line=account.lines.order_by("pk")[0].pk)
-    code = Outbox.objects.filter(topic="one_time_code").latest("pk").body.split()[0]
-    desk.must("contacts.check_code", account=account.pk, code=code)
-    return desk
-
-
-def strong(desk: Desk, account: Account) -> Desk:
-    return by_code(desk, account)
+    return verified.prove_phone(maria)
 
 
 def told(since: int = 0) -> list[tuple[str, str]]:
@@ -120,7 +108,7 @@ def test_the_notice_goes_out_at_night_and_after_a_stop(house, ana, maria):
     Consent.objects.create(account=maria, topic="all", channel="sms", granted=False, at=TUESDAY, source="reply")
     ana.must("contacts.end")
     late = Desk(house["ben"], TUESDAY + timedelta(hours=16))  # eleven at night for Maria
-    by_code(late.take_call(maria), maria)
+    late.take_call(maria).prove_phone(maria)
     send_due(at=late.at)
     late.must("customers.change_contact", account=maria.pk, email=NEW)
     assert send_due(at=late.at) == 2, "the text and the mail"
@@ -198,10 +186,10 @@ def test_a_strong_caller_has_the_pin_changed_and_it_makes_nobody_strong_for_a_da
     assert told() == [("sms", "+12065550188"), ("email", OLD)] and done.status == "done"
     kept = JournalLine.objects.values_list("text", flat=True), RequestKey.objects.values_list("outcome", "work")
     assert "83520" not in str(list(kept[0])) + str(list(kept[1])) + words(), "a PIN is kept nowhere"
-    ben = by_code(Desk(house["ben"]).take_call(maria, pin="83520"), maria)
+    ben = Desk(house["ben"]).take_call(maria, pin="83520").prove_phone(maria)
     assert level(ben) == 3, "a new PIN verifies, and makes nobody strong"
     ben.contact = None
-    late = by_code(Desk(house["eva"], TUESDAY + timedelta(hours=24)).take_call(maria, pin="83520"), maria)
+    late = Desk(house["eva"], TUESDAY + timedelta(hours=24)).take_call(maria, pin="83520").prove_phone(maria)
     assert level(late) == 4
 
 
@@ -223,7 +211,7 @@ def test_the_first_pin_is_set_for_who_proved_an_old_number_and_never_for_a_new_o
     ana = Desk(house["ana"]).take_call(maria, verify=False)
     assert ana.act("customers.set_pin", account=maria.pk, pin="83520").refusal.rule == "needs-verified"
     Line.objects.update(number_since=TUESDAY - timedelta(hours=23))
-    by_code(ana, maria)
+    ana.prove_phone(maria)
     assert ana.act("customers.set_pin", account=maria.pk, pin="83520").refusal.rule == "pin-first"
     Line.objects.update(number_since=TUESDAY - timedelta(hours=24))
     ana.must("customers.set_pin", account=maria.pk, pin="83520")
@@ -234,7 +222,7 @@ def test_a_forgotten_pin_is_taken_away_by_a_lead_for_who_proved_the_phone_and_se
     ana = Desk(house["ana"]).take_call(maria, verify=False)
     for _ in range(3):
         ana.act("contacts.check_pin", account=maria.pk, pin="0000")
-    by_code(ana, maria)
+    ana.prove_phone(maria)
     no = ana.act("customers.set_pin", account=maria.pk, pin="83520")
     assert no.refusal.rule == "pin-strong" and "customers.clear_pin" in [w.act for w in no.refusal.way_on]
     no = ana.act("customers.clear_pin", account=maria.pk, words="Forgot it")
@@ -287,7 +275,7 @@ def test_a_verified_caller_locks_and_only_a_strong_one_unlocks(verified, maria):
     assert (row.change_lock, row.port_lock) == (True, True)
     assert verified.act("customers.lock", account=maria.pk, what="sim").refusal.code == "CONFLICT"
     assert verified.act("customers.unlock", account=maria.pk, what="port").refusal.rule == "care-strong"
-    by_code(verified, maria)
+    verified.prove_phone(maria)
     done = verified.must("customers.unlock", account=maria.pk, what="port")
     row = fresh(maria)
     assert (row.change_lock, row.port_lock) == (True, False) and "porting out taken off" in done.say
@@ -308,7 +296,7 @@ def test_nothing_is_unlocked_within_a_day_of_a_change_of_pin_or_address(house, a
     no = ana.act("customers.unlock", account=maria.pk, what="sim")
     assert no.refusal.rule == "unlock-fresh" and "last 24 hours" in no.say and fresh(maria).change_lock
     ana.must("contacts.end")
-    late = by_code(Desk(house["ben"], TUESDAY + timedelta(hours=24)).take_call(maria, pin="83520" if change == "pin" else "4711"), maria)
+    late = Desk(house["ben"], TUESDAY + timedelta(hours=24)).take_call(maria, pin="83520" if change == "pin" else "4711").prove_phone(maria)
     assert late.act("customers.unlock", account=maria.pk, what="sim").ok
 
 

@@ -11,7 +11,6 @@ from careline.domain.contacts.rules import lives
 from careline.domain.journal import queries as journal
 from careline.domain.journal.models import Line as JournalLine
 from careline.domain.journal.models import Outbox
-from tests.operations.test_care import by_code
 from tests.people import TUESDAY, Desk
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -39,7 +38,7 @@ def test_a_code_that_was_sent_by_a_clock_ahead_lives_no_longer_than_its_minutes(
     code = Outbox.objects.get(topic="one_time_code").body.split()[0]
     ana.at = TUESDAY
     assert ana.act("contacts.check_code", account=maria.pk, code=code).refusal.rule == "code-failed"
-    by_code(ana, maria)
+    ana.prove_phone(maria)
     assert Contact.objects.get(pk=ana.contact).level >= 3
 
 

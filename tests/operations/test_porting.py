@@ -16,7 +16,6 @@ from careline.domain.journal.models import Line as JournalLine
 from careline.domain.journal.models import Outbox, RequestKey
 from careline.domain.ledger import queries as ledger
 from careline.foundation.act import Who
-from tests.operations.test_care import by_code
 from tests.operations.test_sims import MAIL, line, notices
 from tests.people import TUESDAY, Desk, issue_bill, key, open_account
 
@@ -33,7 +32,7 @@ def maria(house):
 
 @pytest.fixture
 def ana(verified, maria):
-    return by_code(verified, maria)
+    return verified.prove_phone(maria)
 
 
 def make(desk: Desk, account: Account) -> str:
@@ -74,7 +73,7 @@ def test_it_is_made_for_a_strong_holder_of_an_account_that_is_not_locked_and_did
         return verified.act("lines.make_transfer_pin", account=maria.pk, line=line(maria).pk).refusal.rule
 
     assert rule() == "care-strong"
-    by_code(verified, maria)
+    verified.prove_phone(maria)
     verified.must("customers.lock", account=maria.pk, what="port")
     assert rule() == "transfer-locked"
     verified.must("customers.unlock", account=maria.pk, what="port")

@@ -20,7 +20,6 @@ from careline.doors.jobs.reconcile import reconcile
 from careline.doors.jobs.worker import send_due
 from careline.foundation import sim
 from tests import people
-from tests.operations.test_care import by_code
 from tests.people import TUESDAY, Desk, open_account
 
 MAIL = "maria@okafor.example"
@@ -50,7 +49,7 @@ def maria(house):
 
 @pytest.fixture
 def ana(verified, maria):
-    return by_code(verified, maria)
+    return verified.prove_phone(maria)
 
 
 def line(account: Account) -> Line:
@@ -134,10 +133,10 @@ def test_nothing_is_changed_within_a_day_of_a_new_address_or_pin(ana, maria):
 def test_for_a_day_the_number_proves_nothing_strong_by_its_new_sim(house, ana, maria):
     change(ana, maria)
     ana.must("contacts.end")
-    ben = by_code(Desk(house["ben"], TUESDAY + timedelta(hours=23)).take_call(maria), maria)
+    ben = Desk(house["ben"], TUESDAY + timedelta(hours=23)).take_call(maria).prove_phone(maria)
     assert Contact.objects.get(pk=ben.contact).level == 3 and change(ben, maria, iccid=card(8)).refusal.rule == "care-strong"
     ben.must("contacts.end")
-    ben = by_code(Desk(house["ben"], TUESDAY + timedelta(hours=24)).take_call(maria), maria)
+    ben = Desk(house["ben"], TUESDAY + timedelta(hours=24)).take_call(maria).prove_phone(maria)
     assert Contact.objects.get(pk=ben.contact).level == 4 and change(ben, maria, iccid=card(8)).ok
 
 
@@ -145,7 +144,7 @@ def test_while_nobody_knows_what_became_of_it_the_number_proves_nothing_either(h
     SandboxNetwork().script(line(maria).msisdn, "silent", "sim")
     assert change(ana, maria).status == "pending" and line(maria).iccid == "8901260000000000001"
     ana.must("contacts.end")
-    ben = by_code(Desk(house["ben"], TUESDAY + timedelta(minutes=1)).take_call(maria), maria)
+    ben = Desk(house["ben"], TUESDAY + timedelta(minutes=1)).take_call(maria).prove_phone(maria)
     assert Contact.objects.get(pk=ben.contact).level == 3
 
 
@@ -163,7 +162,7 @@ def test_a_card_that_is_in_another_line_or_on_its_way_there_is_not_given_twice(h
     Line.objects.filter(account=otto).update(iccid=card(3))
     assert change(ana, maria, iccid=card(3)).refusal.rule == "sim-taken"
     SandboxNetwork().script("+12065550177", "silent", "sim")
-    ben = by_code(Desk(house["ben"]).take_call(otto), otto)
+    ben = Desk(house["ben"]).take_call(otto).prove_phone(otto)
     assert change(ben, otto, iccid=card(4)).status == "pending"
     assert change(ana, maria, iccid=card(4)).refusal.rule == "sim-taken"
 
@@ -234,6 +233,6 @@ def test_a_misread_phone_number_is_said_at_its_field(verified, maria, wrong):
 def test_who_uses_a_line_by_right_may_have_its_phone_changed_and_not_its_sim(house, verified, maria):
     holder = Contact.objects.get(pk=verified.contact).person
     maria.people.filter(person=holder).update(right="authorized", may_service=True)
-    by_code(verified, maria)
+    verified.prove_phone(maria)
     assert change(verified, maria).refusal.rule == "holder-only"
     assert device(verified, maria, imei=imei(1), make="Fairphone", model="5").ok
