@@ -295,16 +295,17 @@ def lock(act: Act, given: Lock, scene: Scene) -> Done:
 
 
 def unlock_facts(scene: Scene, act: Act, given: Lock) -> dict[str, Any]:
-    return _credentials(scene, _row(given.account), care.pin_set_at(given.account), act.at)
+    return {"credentials": ways_in(scene, _row(given.account), care.pin_set_at(given.account), act.at)}
 
 
-def _credentials(scene: Scene, account: Any, pin_at: datetime | None, at: datetime) -> dict[str, Any]:
+def ways_in(scene: Scene, account: Any, pin_at: datetime | None, at: datetime) -> dict[str, Any]:
+    """Whether that by which somebody gets into this account changed within so many hours."""
     hours = int(policy_of(scene)["credentials"]["unlock_hours"])
-    return {"credentials": {"fresh": fresh(care.changed_lately(account, pin_at).values(), at, hours), "hours": hours}}
+    return {"fresh": fresh(care.changed_lately(account, pin_at).values(), at, hours), "hours": hours}
 
 
 def credentials_now(scene: Scene, at: datetime) -> dict[str, Any]:
-    return _credentials(scene, scene.contact.account, scene.contact.pin_set_at, at) if scene.rulebook.care else {}
+    return {"credentials": ways_in(scene, scene.contact.account, scene.contact.pin_set_at, at)} if scene.rulebook.care else {}
 
 
 def unlock(act: Act, given: Lock, scene: Scene) -> Done:

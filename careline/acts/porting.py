@@ -18,7 +18,7 @@ from careline.acts import texts
 from careline.acts.activations import OfLine, ask, line_of, of_account, on_network, order_after_notice
 from careline.acts.care import about, email_of_record, told
 from careline.acts.declare import ActType, Done, Input, Locks, Scene, Secret
-from careline.acts.sims import takeover_facts, tell_of_refusal
+from careline.acts.sims import Takeover, tell_of_refusal
 from careline.domain.activations import operations, queries, rules
 from careline.domain.customers import queries as customers
 from careline.domain.journal import rules as journal
@@ -58,8 +58,7 @@ def _policy(scene: Scene) -> dict[str, int]:
 # ---------------------------------------------------------------- the PIN
 
 
-def pin_facts(scene: Scene, act: Act, given: OfLine) -> dict[str, Any]:
-    return takeover_facts(scene, given.account, "port_lock", act)
+BY_PORT = Takeover("port_lock")
 
 
 def make_transfer_pin(act: Act, given: OfLine, scene: Scene) -> Done:
@@ -135,7 +134,7 @@ def port_refused(act: Act, given: PortOut, scene: Scene, no: Refusal) -> str:
 
 
 ACTS: list[ActType] = [
-    ActType("lines.make_transfer_pin", "Make a transfer PIN", OfLine, make_transfer_pin, locks=of_account, facts=pin_facts,
+    ActType("lines.make_transfer_pin", "Make a transfer PIN", OfLine, make_transfer_pin, locks=of_account, facts=BY_PORT.facts, stands=BY_PORT.now,
             opening={"takeover": {"locked": False, "fresh": False, "hours": 0}}),
     on_network("lines.port_out", "Another carrier asks for a number", PortOut, port_out, locks=_accounts, call=order_after_notice, on_page=False,
                facts=port_facts, refused=port_refused, opening={"port": {"locked": False}}),

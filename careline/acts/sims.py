@@ -5,19 +5,19 @@ so a change of it is the holder's, strongly verified, told before it happens, an
 
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from careline.acts.activations import OfLine, ask, line_of, on_network, order_after_notice
-from careline.acts.care import about, email_of_record, policy_of, told
+from careline.acts.care import about, email_of_record, told, ways_in
 from careline.acts.declare import ActType, Done, Scene
 from careline.domain.activations import rules
 from careline.domain.customers import operations as customer_operations
 from careline.domain.customers import queries as customers
 from careline.domain.customers.queries import care
-from careline.domain.customers.rules.care import fresh
 from careline.domain.journal import queries as journal_queries
 from careline.foundation import phone, sim
 from careline.foundation.act import Act
@@ -73,16 +73,27 @@ def _holds(value: str, fault_of: Any) -> str:
     return sim.plain(value)
 
 
-def takeover_facts(scene: Scene, account_id: int, lock: str, act: Act) -> dict[str, Any]:
-    """What stops everything by which a number could be taken over: the lock of this name, and a way in that changed lately."""
-    hours = int(policy_of(scene)["credentials"]["unlock_hours"])
-    account = customers.account(account_id)
-    lately = care.changed_lately(account, care.pin_set_at(account_id)).values() if account is not None else ()
-    return {"takeover": {"locked": account is not None and getattr(account, lock), "fresh": fresh(lately, act.at, hours), "hours": hours}}
+@dataclass(frozen=True)
+class Takeover:
+    """What stops an act by which a number could be taken over: the account's lock of this name, and a way in that changed lately."""
+
+    lock: str
+
+    def facts(self, scene: Scene, act: Act, given: OfLine) -> dict[str, Any]:
+        account = customers.account(given.account)
+        if account is None:
+            raise refuse("NOT_FOUND", "There is no such account.")
+        return self._of(scene, account, care.pin_set_at(account.pk), act.at)
+
+    def now(self, scene: Scene, at: datetime) -> dict[str, Any]:
+        """The same from what the page has asked anyway."""
+        return self._of(scene, scene.contact.account, scene.contact.pin_set_at, at) if scene.rulebook.care else {}
+
+    def _of(self, scene: Scene, account: Any, pin_at: datetime | None, at: datetime) -> dict[str, Any]:
+        return {"takeover": {"locked": getattr(account, self.lock), **ways_in(scene, account, pin_at, at)}}
 
 
-def sim_facts(scene: Scene, act: Act, given: ChangeSim) -> dict[str, Any]:
-    return takeover_facts(scene, given.account, "change_lock", act)
+BY_SIM = Takeover("change_lock")
 
 
 def change_sim(act: Act, given: ChangeSim, scene: Scene) -> Done:
@@ -132,7 +143,7 @@ def change_device(act: Act, given: ChangeDevice, scene: Scene) -> Done:
 
 
 ACTS: list[ActType] = [
-    on_network("lines.change_sim", "Change the SIM", ChangeSim, change_sim, call=order_after_notice, facts=sim_facts, refused=sim_refused,
+    on_network("lines.change_sim", "Change the SIM", ChangeSim, change_sim, call=order_after_notice, facts=BY_SIM.facts, stands=BY_SIM.now, refused=sim_refused,
                opening={"takeover": {"locked": False, "fresh": False, "hours": 0}}),
     on_network("lines.change_device", "Another phone on a line", ChangeDevice, change_device, facts=device_facts,
                opening={"device": {"blocked": False}}),

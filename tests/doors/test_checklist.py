@@ -21,7 +21,7 @@ from tests.doors.test_factors import enrol
 def points(browser) -> dict[str, str]:
     """Each point with its state and what it says."""
     text = browser.get("/checklist").content.decode()
-    found = re.findall(r'is-(ok|risk)">(?:done|open)</span></span><span><b>([^<]+)</b><span class="check-say">(.*?)</span></span><span', text, re.S)
+    found = re.findall(r'is-(ok|risk)">(?:done|to do)</span></span><span><b>([^<]+)</b><span class="check-say">(.*?)</span></span><span', text, re.S)
     assert len(found) == len(re.findall("check-state", text)) >= 12
     return {title: f"{state}: {re.sub('<[^>]+>', '', say)}" for state, title, say in found}
 

@@ -41,7 +41,7 @@ def test_what_a_lock_stops_is_offered_beside_it_while_it_is_off(ana, maria):
     page = plain(ana.get(f"{ana.here}?section=care"))
     assert "change the SIM" not in page and "make a transfer PIN" not in page
     for code in ("lines.change_sim", "lines.make_transfer_pin"):
-        assert "have the lock taken off first" in plain(ana.get(f"{ana.here}?act={code}")), "said before anything is typed"
+        assert "Its holder has the lock taken off first." in plain(ana.get(f"{ana.here}?act={code}")), "said before anything is typed"
 
 
 def test_a_card_or_an_esim_has_a_form_of_its_own_and_a_misread_number_stays_to_be_mended(ana, maria):

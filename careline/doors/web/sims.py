@@ -17,7 +17,6 @@ KINDS: dict[str, dict[str, str]] = {
     "lines.make_transfer_pin": LINE,
 }
 WARNS = "They are told at once, at the number and address of record, before anything changes."
-LOCKED = "The account is locked against it: have the lock taken off first."
 ASKS = "Did anybody ask you to do this, or is somebody with you on another call? We never ask for that."
 
 
@@ -43,7 +42,7 @@ def _sim_form(desk: ContactPage, given: Any) -> dict[str, Any]:
     return forms.form(
         "lines.change_sim", "Change the SIM", "Change it", desk.do_url("lines.change_sim"),
         [*fields, forms.field("kind", "To", "choice", kind, choices=[("sim", "A card"), ("esim", "An eSIM on a device")], reload=reload), number],
-        cancel_href=desk.url(), consequence=f"{LOCKED if desk.row.account.change_lock else WARNS}{now} The old one stops working. For {hours} hours the number makes nobody strong.", say_aloud=ASKS,
+        cancel_href=desk.url(), consequence=f"{WARNS}{now} The old one stops working. For {hours} hours the number makes nobody strong.", say_aloud=ASKS,
     )  # fmt: skip
 
 
@@ -68,7 +67,7 @@ def _pin_form(desk: ContactPage, given: Any) -> dict[str, Any]:
     fields, _ = _lines(desk, "lines.make_transfer_pin", given)
     return forms.form(
         "lines.make_transfer_pin", "Make a transfer PIN", "Make it", desk.do_url("lines.make_transfer_pin"), fields,
-        cancel_href=desk.url(), consequence=f"{f'{LOCKED} ' if desk.row.account.port_lock else ''}It goes by text to the number itself and is told to the address of record. Whoever has it takes the number to another carrier; the one before it is void.",
+        cancel_href=desk.url(), consequence="It goes by text to the number itself and is told to the address of record. Whoever has it takes the number to another carrier; the one before it is void.",
         say_aloud="Give it only to the carrier that you go to, and keep your line until the number has moved: a number of a cancelled line is lost.",
     )  # fmt: skip
 
