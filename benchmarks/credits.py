@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import re
 import sys
 import tempfile
 import time
@@ -22,6 +21,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks import limits  # noqa: E402
 from benchmarks.both import on_both  # noqa: E402
 
 SECONDS = 5.0
@@ -42,24 +42,18 @@ def measure_here() -> None:
     import django
 
     django.setup()
-    from django.conf import settings
     from django.db import connection, connections
     from django.utils import timezone
 
     from careline.acts.perform import bare_facts
-    from careline.domain.rulebook import operations, queries
+    from careline.domain.rulebook import queries
     from careline.doors.jobs import setup
     from careline.foundation.authority import Question
-    from careline.foundation.rulebook import Rulebook, read_folder
     from tests import people
 
     setup.migrate()
-    files = read_folder(settings.RULEBOOK_FOLDER)
-    # The benchmark's supervisors give more credits in a day than policy allows.
-    files["limits.toml"], found = re.subn(r"supervisor = 60\b", "supervisor = 1000000", files["limits.toml"])
-    assert found, "limits.toml: the number of credits a day is no longer 60"
+    limits.lift()
     now = timezone.now()
-    operations.activate(act=people.carrier_act(now), rulebook=Rulebook(files), from_at=now, seconded_by="Job:bench")
     accounts = [people.open_account(f"Caller {n}", f"+1206555{n:04}", f"A-{n:07}", today=now.date()) for n in range(1, DESKS + 1)]
     staff = [people.hire(f"sam{n}", f"Sam {n}", "supervisor") for n in range(DESKS)]
     names = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}

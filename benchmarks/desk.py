@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import http.client
 import os
-import re
 import socket
 import subprocess
 import sys
@@ -26,6 +25,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks import limits  # noqa: E402
 from benchmarks.both import on_both  # noqa: E402
 
 REPEATS = 500
@@ -68,7 +68,7 @@ def measure_here(accounts: int, home: str) -> None:
     from careline.domain.staff import queries as staff
 
     settings.ALLOWED_HOSTS = ["*"]
-    search_without_limit()
+    limits.lift()
     ben = staff.by_username("ben")
     assert ben is not None
     client = Client()
@@ -139,22 +139,6 @@ def measure_here(accounts: int, home: str) -> None:
     finally:
         server.terminate()
         server.wait(10)
-
-
-def search_without_limit() -> None:
-    """Put in force a rulebook that lets one person search as often as the benchmark does."""
-    from django.conf import settings
-    from django.utils import timezone
-
-    from careline.domain.rulebook import operations
-    from careline.foundation.rulebook import Rulebook, read_folder
-    from tests import people
-
-    files = read_folder(settings.RULEBOOK_FOLDER)
-    files["limits.toml"], found = re.subn(r"(?m)^per_hour = \d+", "per_hour = 100000000", files["limits.toml"])
-    assert found == 1
-    now = timezone.now()
-    operations.activate(act=people.carrier_act(now), rulebook=Rulebook(files), from_at=now, seconded_by="Job:bench")
 
 
 def free_port() -> int:

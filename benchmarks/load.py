@@ -6,7 +6,8 @@
 
 The set is that of benchmarks/carrier.py: of each account a customer, a person, a right, a line, 3 bills of 6 lines, 2 payments. It is exported,
 and imported into an empty house; then the same files again, of which all is unchanged; then the same with a hundredth of the customers
-changed, as a nightly file of everything. At last the whole house, `--all`, out and into an empty database of the same kind. CPU is of the
+changed, as a nightly file of everything. Then the first import once more, into a house in which another process grants credits about every 30 ms
+meanwhile. At last the whole house, `--all`, out and into an empty database of the same kind. CPU is of the
 command's process alone (on PostgreSQL the server's comes on top), and says more than seconds on a busy machine; memory is the most that the
 process held. PostgreSQL is a throw-away one (fsync off).
 """
@@ -25,7 +26,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks import limits  # noqa: E402
 from benchmarks.both import on_both  # noqa: E402
+from benchmarks.grants import at, beside, in_contacts, times_of, until_told  # noqa: E402
+
+GRANTS = 20  # people who grant
+ALONE = 5.0  # seconds of grants with no import beside them
 
 
 def main() -> None:
@@ -34,8 +40,12 @@ def main() -> None:
     parser.add_argument("--form", default="csv", choices=("csv", "jsonl", "parquet"))
     parser.add_argument("--home", help="folder of the set on SQLite, kept")
     parser.add_argument("--sqlite", action="store_true", help="SQLite only")
+    parser.add_argument("--grants", metavar="SECONDS", help=argparse.SUPPRESS)
     parser.add_argument("--here", action="store_true", help="only the database that CARELINE_DATABASE_URL names (default: SQLite)")
     given = parser.parse_args()
+    if given.grants is not None:
+        grant(float(given.grants) or None)
+        return
     if given.here:
         with tempfile.TemporaryDirectory(prefix="careline-bench-") as folder:
             measure_here(given, Path(folder))
@@ -71,6 +81,12 @@ class House:
         return time.monotonic() - began, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
 
 
+    def granting(self, seconds: float = 0) -> subprocess.Popen[str]:
+        """A process that grants here, so long or until its standard input closes."""
+        command = [sys.executable, __file__, "--grants", str(seconds)]
+        return subprocess.Popen(command, env=self.environment, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
 def measure_here(given: argparse.Namespace, folder: Path) -> None:
     kept = Path(given.home) if given.home and not os.environ.get("CARELINE_DATABASE_URL") else folder / "set"
     source = House(kept, "bench_set")
@@ -93,6 +109,12 @@ def measure_here(given: argparse.Namespace, folder: Path) -> None:
         text = (files / "customers.csv").read_text().splitlines(keepends=True)
         (files / "customers.csv").write_text("".join(line.replace(",en,", ",es,") if n % 100 == 1 else line for n, line in enumerate(text)))
         told("import, 1 % of the customers changed", rows, target.run(*into))
+        (files / "customers.csv").write_text("".join(text))
+    desk = House(folder / "desk", "bench_desk")
+    desk.run("migrate")
+    alone = times_of(desk.granting(ALONE))
+    took, meanwhile = beside(desk.granting(), lambda: desk.run(*into))
+    told("import into a desk that grants", rows, took)
     shutil.rmtree(files)
     took = target.run("export", "--all", str(whole), "--quiet")
     held = sum(path.read_bytes().count(b"\n") for path in whole.glob("*.jsonl"))
@@ -100,6 +122,29 @@ def measure_here(given: argparse.Namespace, folder: Path) -> None:
     shutil.copytree(target.home / "secrets", folder / "moved" / "secrets")
     moved = House(folder / "moved", "bench_moved")
     told("import --all, journal proven", held, moved.run("import", "--all", str(whole), "--quiet"))
+
+    print(f"\n{source.vendor}: a grant beside the import p50 {at(meanwhile, 0.5):.0f} ms, p99 {at(meanwhile, 0.99):.0f} ms ({len(meanwhile) / took[0]:.1f} a second); "
+          f"with no import p50 {at(alone, 0.5):.0f} ms, p99 {at(alone, 0.99):.0f} ms ({len(alone) / ALONE:.1f} a second)\n", flush=True)  # fmt: skip
+
+
+def grant(seconds: float | None) -> None:
+    """Grant in a house of its own accounts; whoever grants and whom are made at the first call."""
+    import django
+
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "careline.settings")
+    django.setup()
+    from django.utils import timezone
+
+    from careline.domain.customers.models import Account
+    from careline.domain.staff.models import Staff
+    from tests import people
+
+    if not Staff.objects.filter(username="s0").exists():
+        limits.lift()
+        for n in range(GRANTS):
+            people.hire(f"s{n}", f"Somebody {n}", "supervisor")
+            people.open_account(f"Caller {n}", f"+1206555{n:04}", f"OWN-{n:04}", pin=None)
+    until_told(in_contacts(list(Staff.objects.order_by("pk")[:GRANTS]), list(Account.objects.filter(reference__startswith="OWN-")), timezone.now()), seconds)
 
 
 if __name__ == "__main__":

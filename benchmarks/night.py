@@ -43,6 +43,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.both import on_both  # noqa: E402
+from benchmarks.grants import at, beside, in_contacts, until_told  # noqa: E402
 
 COUNT = next((int(word) for word in sys.argv[1:] if word.isdecimal()), 10_000)
 DUE = date(2026, 11, 21)
@@ -82,14 +83,14 @@ def measure_here() -> None:
         alone = phase("--night", night)
         floors = phase("--floors", floor, night)
         quiet = phase("--grants", floor, str(ALONE))
-        (beside, grants) = at_once(first)
+        beside_it, grants = beside(started("--grants", first), lambda: phase("--night", first))
     row = {**alone, **floors}
     spent = row["seconds"] / row["floor"]
     print(
         f"| {'PostgreSQL' if URL in os.environ else 'SQLite'} | {row['seconds']:.1f} | {row['cpu']:.1f} | {COUNT / row['seconds']:,.0f} | {row['rows']:,} "
         f"| {row['overdue'] / row['first']:,.0f} | {row['floor']:.1f} | {row['floor_cpu']:.1f} | {spent:.1f} | {row['cpu'] / row['floor_cpu']:.1f} "
         f"| {row['most']:.0f} (+{row['added']:.0f}) | {at(grants, 0.5):.0f}, {at(grants, 0.99):.0f} ({len(grants)}) | {at(quiet, 0.5):.0f}, {at(quiet, 0.99):.0f} ({len(quiet)}) "
-        f"| {beside['seconds']:.1f} |", flush=True,
+        f"| {beside_it['seconds']:.1f} |", flush=True,
     )  # fmt: skip
 
 
@@ -137,23 +138,8 @@ def phase(word: str, where: dict[str, str], other: dict[str, str] | str = "") ->
     return json.loads(said.splitlines()[-1])
 
 
-def at_once(where: dict[str, str]) -> tuple[dict[str, Any], list[float]]:
-    """The night, and the grants beside it from its first moment to its last."""
-    grants = started("--grants", where)
-    assert grants.stdout is not None and grants.stdout.readline().strip() == "ready"
-    night = phase("--night", where)
-    said, _ = grants.communicate()
-    if grants.returncode:
-        sys.exit(grants.returncode)
-    return night, json.loads(said.splitlines()[-1])
-
-
 def given() -> str:
     return next((word.removeprefix("--of=") for word in sys.argv if word.startswith("--of=")), "")
-
-
-def at(found: list[float], share: float) -> float:
-    return found[min(int(len(found) * share), len(found) - 1)]
 
 
 # ---------------------------------------------------------------- the accounts
@@ -343,39 +329,16 @@ def written(question: str) -> Iterator[list[Any]]:
 
 
 def grant_until_told() -> None:
-    """Grant credits on the last accounts that owe nothing, until standard input closes or for so many seconds, and print how long each
-    took (ms, sorted)."""
-    import select
-
+    """Grant credits on the last accounts that owe nothing, until standard input closes or for so many seconds."""
     import django
 
     django.setup()
-    from careline.domain.contacts.models import Contact
-    from careline.domain.customers.models import Account, AccountPerson, Person
+    from careline.domain.customers.models import Account
     from careline.domain.staff.models import Staff
-    from tests.people import Desk
 
-    desks = []
     owe_nothing = [pk for pk in range(COUNT, 0, -1) if pk % 5][:GRANTS]
-    for n, (staff, account) in enumerate(zip(Staff.objects.order_by("pk")[:GRANTS], Account.objects.filter(pk__in=owe_nothing), strict=True)):
-        desk = Desk(staff, NIGHT)
-        holder = Person.objects.create(customer=account.customer, name=f"Caller {n}")
-        AccountPerson.objects.create(account=account, person=holder, right="holder")
-        desk.contact = int(desk.must("contacts.open", account=account.pk, channel="chat", person=holder.pk).show["id"])
-        Contact.objects.filter(pk=desk.contact).update(level=3, level_at=NIGHT, person=holder)
-        desks.append((desk, account))
-    print("ready", flush=True)
-    times: list[float] = []
-    until = time.monotonic() + float(given() or "inf")
-    while time.monotonic() < until and not (not given() and select.select([sys.stdin], [], [], 0)[0]):
-        time.sleep(0.03)
-        desk, account = desks[len(times) % len(desks)]
-        began = time.perf_counter()
-        granted = desk.act("credits.grant", account=account.pk, reason="goodwill", amount=1, words="bench")
-        if not granted.ok:  # a refusal is no grant: its time says nothing
-            sys.exit(f"The bench's grant {len(times) + 1} was refused: {granted.say}")
-        times.append((time.perf_counter() - began) * 1000)
-    print(json.dumps(sorted(times)))
+    desks = in_contacts(list(Staff.objects.order_by("pk")[:GRANTS]), list(Account.objects.filter(pk__in=owe_nothing)), NIGHT)
+    until_told(desks, float(given()) if given() else None)
 
 
 if __name__ == "__main__":
