@@ -22,6 +22,12 @@ from careline.prepared import day as given_day
 from careline.prepared import prepared, whole, wholes
 
 
+def stands(bill: str = "pk") -> Exists:
+    """For a question about many bills (`bill`: where it has the bill's id): only those that no correction took the place of. Asked bill by bill:
+    written as `corrected_by=None` it is a join, for which SQLite, where few bills were ever corrected, first sorts all bills that there are."""
+    return ~Exists(Bill.objects.filter(corrects=OuterRef(bill)))  # type: ignore[return-value]
+
+
 @dataclass
 class Open:
     """One account: bills that are open, money given back that nothing covers any more (entry, amount), and credits and
@@ -68,7 +74,7 @@ def _applied() -> QuerySet[Allocation, tuple[Any, ...]]:
 
 @prepared
 def _standing() -> QuerySet[Bill, tuple[Any, ...]]:
-    return Bill.objects.filter(account_id__in=wholes("accounts"), corrected_by=None).order_by("pk").values_list("pk", "account_id", "due_on", "total_minor")
+    return Bill.objects.filter(stands(), account_id__in=wholes("accounts")).order_by("pk").values_list("pk", "account_id", "due_on", "total_minor")
 
 
 @prepared
@@ -102,7 +108,7 @@ def _owed_between() -> QuerySet[Bill, tuple[int, int, date, int]]:
 def _owed(rows: QuerySet[Bill]) -> QuerySet[Bill, tuple[int, int, date, int]]:
     # A sum for each bill, not a join that is grouped: SQLite walks a grouped one in the order of all bills there are.
     put = Allocation.objects.filter(bill=OuterRef("pk")).values("bill").annotate(s=Sum("amount_minor")).values("s")
-    found = rows.filter(due_on__lte=given_day("by"), corrected_by=None).annotate(left=F("total_minor") - Coalesce(Subquery(put), 0)).filter(left__gt=0)
+    found = rows.filter(stands(), due_on__lte=given_day("by")).annotate(left=F("total_minor") - Coalesce(Subquery(put), 0)).filter(left__gt=0)
     return found.values_list("account_id", "pk", "due_on", "left")
 
 
@@ -110,7 +116,7 @@ def past_due_of_all(day: date) -> tuple[int, int]:
     """How many accounts owe something past due on a day, and how much together (minor units). By one question, not account by
     account: what a report is held against."""
     paid = Allocation.objects.filter(bill=OuterRef("pk")).values("bill").annotate(s=Sum("amount_minor")).values("s")
-    late = Bill.objects.filter(due_on__lt=day, corrected_by=None).annotate(left=F("total_minor") - Coalesce(Subquery(paid), 0)).filter(left__gt=0)
+    late = Bill.objects.filter(stands(), due_on__lt=day).annotate(left=F("total_minor") - Coalesce(Subquery(paid), 0)).filter(left__gt=0)
     found = late.aggregate(n=Count("account", distinct=True), s=Sum("left"))
     return found["n"], found["s"] or 0
 
@@ -168,9 +174,9 @@ def paid_by_day(bill_ids: Iterable[int]) -> dict[int, tuple[int, list[tuple[date
 def history_between(first: int, last: int, due_from: date, due_by: date) -> list[tuple[int, int, date, int, list[tuple[date, int]]]]:
     """The standing bills of the accounts with an id from `first` to `last` that fell due within these days, the oldest first: account, bill,
     due day, total, and what paid it, as in `paid_by_day`. What was written off counts as open still. Two questions."""
-    bills = Bill.objects.filter(account_id__gte=first, account_id__lte=last, due_on__gte=due_from, due_on__lte=due_by, corrected_by=None)
+    bills = Bill.objects.filter(stands(), account_id__gte=first, account_id__lte=last, due_on__gte=due_from, due_on__lte=due_by)
     rows = Allocation.objects.filter(
-        bill__account_id__gte=first, bill__account_id__lte=last, bill__due_on__gte=due_from, bill__due_on__lte=due_by, bill__corrected_by=None
+        stands("bill"), bill__account_id__gte=first, bill__account_id__lte=last, bill__due_on__gte=due_from, bill__due_on__lte=due_by
     ).exclude(entry__kind=rules.EntryKind.WRITE_OFF)  # fmt: skip
     paid: dict[int | None, list[tuple[date, int]]] = defaultdict(list)
     for bill_id, day, at, minor in rows.order_by("pk").values_list("bill_id", "entry__day", "at", "amount_minor"):

@@ -11,6 +11,7 @@ from django.db.models.functions import Coalesce
 
 from careline.domain.ledger import rules
 from careline.domain.ledger.models import Allocation, Bill, BillLine, Payment, UnbilledCharge
+from careline.domain.ledger.queries.applied import stands
 from careline.foundation.tariff import MILLION
 from careline.prepared import day as given_day
 from careline.prepared import moment, prepared, wholes, words
@@ -23,7 +24,7 @@ def covered_to(account_ids: Sequence[int]) -> dict[int, tuple[date, bool]]:
 
 @prepared
 def _covered() -> QuerySet[Bill, tuple[Any, ...]]:
-    rows = Bill.objects.filter(account_id__in=wholes("accounts"), corrected_by=None).values("account_id")
+    rows = Bill.objects.filter(stands(), account_id__in=wholes("accounts")).values("account_id")
     return rows.annotate(last=Max("period_end"), imported=Count("source_key")).order_by("account_id").values_list("account_id", "last", "imported")
 
 
@@ -36,7 +37,7 @@ def charged_in_advance(account_ids: Sequence[int], period_end: date) -> list[tup
 @prepared
 def _in_advance() -> QuerySet[BillLine, tuple[Any, ...]]:
     rows = BillLine.objects.filter(
-        bill__account_id__in=wholes("accounts"), bill__period_end=given_day("end"), bill__corrected_by=None, period_end=given_day("end"),
+        stands("bill"), bill__account_id__in=wholes("accounts"), bill__period_end=given_day("end"), period_end=given_day("end"),
         kind__in=(rules.LineKind.PLAN, rules.LineKind.DISCOUNT),
     )  # fmt: skip
     return rows.order_by("pk").values_list("bill__account_id", "line_id", "kind", "label", "amount_minor", "proration_num", "proration_den")
@@ -49,7 +50,7 @@ def unbilled_of_many(account_ids: Sequence[int]) -> list[UnbilledCharge]:
 
 @prepared
 def _unbilled() -> QuerySet[UnbilledCharge]:
-    carried = BillLine.objects.filter(bill__account=OuterRef("account"), bill__corrected_by=None, source_key=OuterRef("number"))
+    carried = BillLine.objects.filter(stands("bill"), bill__account=OuterRef("account"), source_key=OuterRef("number"))
     return UnbilledCharge.objects.filter(~Exists(carried), account_id__in=wholes("accounts")).order_by("at", "pk")
 
 
@@ -60,7 +61,7 @@ def carried_already(account_ids: Sequence[int], numbers: Sequence[str]) -> set[t
 
 @prepared
 def _carried() -> QuerySet[BillLine, tuple[int, str]]:
-    rows = BillLine.objects.filter(bill__account_id__in=wholes("accounts"), bill__corrected_by=None, source_key__in=words("numbers"))
+    rows = BillLine.objects.filter(stands("bill"), bill__account_id__in=wholes("accounts"), source_key__in=words("numbers"))
     return rows.values_list("bill__account_id", "source_key")  # type: ignore[return-value]
 
 
@@ -72,7 +73,7 @@ def with_charge(account_ids: Sequence[int], source_key: str, since: date) -> set
 
 @prepared
 def _fees() -> QuerySet[BillLine, tuple[int, str | None]]:
-    rows = BillLine.objects.filter(bill__account_id__in=wholes("accounts"), bill__issued_on__gte=given_day("since"), bill__corrected_by=None, kind=rules.LineKind.FEE)
+    rows = BillLine.objects.filter(stands("bill"), bill__account_id__in=wholes("accounts"), bill__issued_on__gte=given_day("since"), kind=rules.LineKind.FEE)
     return rows.values_list("bill__account_id", "source_key")
 
 
@@ -84,7 +85,7 @@ def fell_due(account_ids: Sequence[int], first: date, last: date) -> list[tuple[
 @prepared
 def _fell_due() -> QuerySet[Bill, tuple[int, date, int, int]]:
     paid = Allocation.objects.filter(bill=OuterRef("pk")).values("bill").annotate(s=Sum("amount_minor")).values("s")
-    rows = Bill.objects.filter(account_id__in=wholes("accounts"), corrected_by=None, due_on__gte=given_day("first"), due_on__lte=given_day("last"))
+    rows = Bill.objects.filter(stands(), account_id__in=wholes("accounts"), due_on__gte=given_day("first"), due_on__lte=given_day("last"))
     return rows.annotate(paid=Coalesce(Subquery(paid), 0)).values_list("account_id", "due_on", "total_minor", "paid")
 
 
