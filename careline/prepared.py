@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, update_wrapper
 from itertools import chain
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any, Generic, TypeVar
 
 from django.db import DatabaseError, connections
@@ -199,43 +199,69 @@ def prepared(build: Callable[..., QuerySet[Any, M]]) -> Prepared[M]:
 
 
 MOST_VALUES = 20_000  # in one statement: SQLite takes 32,766 and PostgreSQL 65,535
-FEW = 20  # rows that are written sooner as values of one statement: by SQLite than one by one, by PostgreSQL than as arrays
+TOGETHER = (50, 7, 1)  # rows that a repeated statement of SQLite takes: one alone costs half as much again
+FEW = 20  # rows that are written sooner as values of one statement: by SQLite than by repeated ones, by PostgreSQL than as arrays
 PLAIN = (IntegerField, CharField, TextField, BooleanField, ForeignKey)
 REPEATED = (DateField, DecimalField)  # days, moments and quantities come again and again: each is turned once
+
+_Values = list[Sequence[Any]]  # of each column, those of every row
 
 
 @dataclass(frozen=True)
 class _Columns:
-    """How rows of a model are written: their table and columns, a source of many rows (PostgreSQL: an array for each column), each column's
-    attribute, what it holds when nobody says, and at which places stands a value that its field must turn into the database's
-    (the others go as they are)."""
+    """How rows of a model are written: the attributes whose values are given, as SQL a place for each of a row and (PostgreSQL) of many rows as
+    an array for each, with what the other columns hold when nobody says; and at which places stands a value that its field must turn into
+    the database's (the others go as they are)."""
 
     table: str
     into: str
+    one: str
     arrays: str
     key: str
     names: tuple[str, ...]
-    defaults: tuple[Any, ...]
     turned: tuple[tuple[int, Any], ...]
+    taken: Callable[[Any], tuple[Any, ...]]  # of a row that has them as attributes
+    picked: Callable[[Any], tuple[Any, ...]]  # of one that has them by name
 
 
 @cache
-def _columns(model: type[Model], vendor: str, with_key: bool = False) -> _Columns:
-    quote = connections["default"].ops.quote_name
-    fields = [f for f in model._meta.concrete_fields if with_key or not f.primary_key]
+def _columns(model: type[Model], vendor: str, with_key: bool = False, given: frozenset[str] | None = None) -> _Columns:
+    """`given`: the attributes that are said, where not all are. Raises TypeError for one that the model does not have, or when the default of
+    another must be made for each row."""
+    connection = connections["default"]
+    quote = connection.ops.quote_name
+    every = [f for f in model._meta.concrete_fields if with_key or not f.primary_key]
     key = model._meta.pk
     assert key is not None
+    fields = [f for f in every if given is None or f.attname in given]
+    others = [f for f in every if f not in fields]
+    wrong = set(given or ()).difference(f.attname for f in every) | {f.attname for f in others if callable(f.default) and f.has_default()}
+    if wrong:
+        raise TypeError(f"{model.__name__}: {', '.join(sorted(wrong))}")
+    rest = "".join(f", {_literal(f.get_db_prep_save(f.get_default(), connection), vendor)}" for f in others)
     # Without its length: a cast to varchar(20) would cut what is too long, where the column itself refuses it.
-    types = [(f.rel_db_type if f.primary_key else f.db_type)(connections["default"]).partition("(")[0] for f in fields]
+    types = [(f.rel_db_type if f.primary_key else f.db_type)(connection).partition("(")[0] for f in fields]
+    names = tuple(f.attname for f in fields)
     return _Columns(
         table=model._meta.db_table,
-        into=f"INSERT INTO {quote(model._meta.db_table)} ({', '.join(quote(f.column) for f in fields)}) ",
-        arrays=f"SELECT * FROM unnest({', '.join(f'%b::{t}[]' for t in types)})",
+        into=f"INSERT INTO {quote(model._meta.db_table)} ({', '.join(quote(f.column) for f in fields + others)}) ",
+        one=f"({', '.join(['%s'] * len(fields))}{rest})",
+        arrays=f"SELECT given.*{rest} FROM unnest({', '.join(f'%b::{t}[]' for t in types)}) AS given",
         key=quote(key.column),
-        names=tuple(f.attname for f in fields),
-        defaults=tuple(f.default if callable(f.default) and f.has_default() else f.get_default() for f in fields),
+        names=names,
         turned=tuple((n, f) for n, f in enumerate(fields) if not _plain(f)),
+        taken=attrgetter(*names) if len(names) > 1 else lambda row: (getattr(row, names[0]),),
+        picked=itemgetter(*names) if len(names) > 1 else lambda row: (row[names[0]],),
     )
+
+
+def _literal(value: Any, vendor: str) -> str:
+    """What a column holds when nobody says, as SQL."""
+    if value is None:
+        return "NULL"
+    if isinstance(value, bool):
+        return str(value).upper() if vendor == "postgresql" else str(int(value))
+    return "'" + value.replace("'", "''").replace("%", "%%") + "'" if isinstance(value, str) else str(value)
 
 
 def _plain(field: Any) -> bool:
@@ -252,9 +278,9 @@ def write_many(rows: Sequence[Any], model: type[Model] | None = None) -> None:
     of: Any = model or type(rows[0])
     connection = connections["default"]
     columns = _columns(of, connection.vendor)
-    taken = attrgetter(*columns.names) if len(columns.names) > 1 else lambda row: (getattr(row, columns.names[0]),)
-    for row, pk in zip(rows, _insert(columns, map(list, map(taken, rows))), strict=True):
-        setattr(row, of._meta.pk.attname, pk)
+    key = of._meta.pk.attname
+    for row, pk in zip(rows, _insert(columns, map(columns.taken, rows)), strict=True):
+        setattr(row, key, pk)
         if model is None:
             row._state.adding, row._state.db = False, connection.alias
 
@@ -263,24 +289,29 @@ def write_rows(model: type[Model], rows: Sequence[Mapping[str, Any]]) -> list[in
     """Insert new rows that are given as columns (`account_id`, not `account`); what is left out is the field's default. Returns
     their ids in the order given. To make an instance takes longer than to write the row, so this is for tens of thousands.
     Raises TypeError for a column that the model does not have or whose default must be made for each row."""
-    columns = _columns(model, connections["default"].vendor)
-    wrong = set().union(*rows).difference(columns.names)
-    for name, default in zip(columns.names, columns.defaults, strict=True):
-        if callable(default) and not all(name in row for row in rows):
-            wrong.add(name)
-    if wrong:
-        raise TypeError(f"{model.__name__}: {', '.join(sorted(wrong))}")
-    return _insert(columns, (list(map(row.get, columns.names, columns.defaults)) for row in rows))
+    if not rows:
+        return []
+    vendor = connections["default"].vendor
+    wide = len(rows[0])
+    try:
+        columns = _columns(model, vendor, given=frozenset(rows[0]))
+        values = list(map(columns.picked, rows)) if all(len(row) == wide for row in rows) else None
+    except KeyError:
+        values = None
+    if values is None:  # not all say the same columns
+        told: frozenset[str] = frozenset().union(*rows)
+        columns = _columns(model, vendor, given=told)
+        _columns(model, vendor, given=told.intersection(*rows))  # a default that must be made for each row is nowhere left out
+        defaults = [model._meta.get_field(name).get_default() for name in columns.names]
+        values = [tuple(map(row.get, columns.names, defaults)) for row in rows]
+    return _insert(columns, values)
 
 
-def copy_rows(model: type[Model], rows: Sequence[list[Any]]) -> None:
+def copy_rows(model: type[Model], rows: Sequence[Sequence[Any]]) -> None:
     """Insert rows with the ids they have: the values of every field in the model's order, as the field or its text."""
-    connection = connections["default"]
-    columns = _columns(model, connection.vendor, True)
-    ready = _turned(columns, rows)
-    with _cursor(len(ready)) as cursor:
-        for source, values in _parts(columns, ready):
-            cursor.execute(f"{columns.into}{source}", values)
+    columns = _columns(model, connections["default"].vendor, True)
+    if rows:
+        _write(columns, _turned(columns, rows))
 
 
 def rewrite_many(rows: Sequence[Any], names: Sequence[str], model: type[Model] | None = None) -> None:
@@ -293,10 +324,7 @@ def rewrite_many(rows: Sequence[Any], names: Sequence[str], model: type[Model] |
     quote = connection.ops.quote_name
     columns = _columns(of, connection.vendor, True)
     changed = ", ".join(f"{c} = excluded.{c}" for c in (quote(of._meta.get_field(n).column) for n in names))
-    ready = _turned(columns, map(list, map(attrgetter(*columns.names), rows)))
-    for source, values in _parts(columns, ready):
-        with _cursor(len(ready)) as cursor:
-            cursor.execute(f"{columns.into}{source} ON CONFLICT ({columns.key}) DO UPDATE SET {changed}", values)
+    _write(columns, _turned(columns, map(columns.taken, rows)), f" ON CONFLICT ({columns.key}) DO UPDATE SET {changed}")
 
 
 @cache
@@ -337,23 +365,18 @@ def save_columns_many(model: type[Model], names: Sequence[str], rows: Sequence[S
             raise DatabaseError(f"{model.__name__}: {len(ready)} rows were to be written, {cursor.rowcount} are in the database")
 
 
-def _turned(columns: _Columns, rows: Iterable[list[Any]]) -> list[list[Any]]:
-    """The values of rows as the database takes them; a moment or day that comes again is turned once."""
+def _turned(columns: _Columns, rows: Iterable[Sequence[Any]]) -> _Values:
+    """The values of rows as the database takes them, column by column; a moment or day that comes again is turned once."""
     connection = connections["default"]
-    ready = list(rows)
+    values: _Values = list(zip(*rows, strict=True))
     for place, field in columns.turned:
-        known: dict[Any, Any] | None = {} if isinstance(field, REPEATED) else None
-        for row in ready:
-            value = row[place]
-            if value is None:
-                continue
-            if known is None:
-                row[place] = field.get_db_prep_save(value, connection)
-            elif value in known:
-                row[place] = known[value]
-            else:
-                row[place] = known[value] = field.get_db_prep_save(value, connection)
-    return ready
+        column = values[place]
+        if isinstance(field, REPEATED):
+            known = {v: None if v is None else field.get_db_prep_save(v, connection) for v in set(column)}
+            values[place] = list(map(known.__getitem__, column))
+        else:
+            values[place] = [None if v is None else field.get_db_prep_save(v, connection) for v in column]
+    return values
 
 
 def _as_arrays(count: int) -> bool:
@@ -372,16 +395,38 @@ def _cursor(count: int) -> Any:
     return connection.make_cursor(ServerBindingCursor(connection.connection))
 
 
-def _parts(columns: _Columns, ready: Sequence[list[Any]]) -> Iterator[tuple[str, list[Any]]]:
+def _parts(columns: _Columns, values: _Values) -> Iterator[tuple[str, list[Any]]]:
     """The rows in parts that one statement takes: what stands behind INSERT INTO, and its values."""
-    size = MOST_VALUES // len(columns.names) or 1
-    one = f"({', '.join(['%s'] * len(columns.names))})"
-    for start in range(0, len(ready), size):
-        part = ready[start : start + size]
-        if _as_arrays(len(ready)):
-            yield columns.arrays, list(map(list, zip(*part, strict=True)))
+    size, count = MOST_VALUES // len(columns.names) or 1, len(values[0])
+    for start in range(0, count, size):
+        part = [column[start : start + size] for column in values]
+        if _as_arrays(count):
+            yield columns.arrays, list(map(list, part))
         else:
-            yield f"VALUES {', '.join([one] * len(part))}", list(chain.from_iterable(part))
+            yield f"VALUES {', '.join([columns.one] * len(part[0]))}", list(chain.from_iterable(zip(*part, strict=True)))
+
+
+def _repeated(cursor: Any, columns: _Columns, values: _Values, then: str) -> None:
+    """Write rows by statements that stay prepared: as many as may be by one that takes many, the last by smaller ones."""
+    flat = list(chain.from_iterable(zip(*values, strict=True)))
+    start = 0
+    for together in TOGETHER:
+        wide = together * len(columns.names)
+        whole = start + (len(flat) - start) // wide * wide
+        if whole > start:
+            sql = f"{columns.into}VALUES {', '.join([columns.one] * together)}{then}"
+            cursor.executemany(sql, [flat[n : n + wide] for n in range(start, whole, wide)])
+        start = whole
+
+
+def _write(columns: _Columns, values: _Values, then: str = "") -> None:
+    """Write rows whose ids nobody has to be told."""
+    with _cursor(len(values[0])) as cursor:
+        if connections["default"].vendor == "sqlite":
+            _repeated(cursor, columns, values, then)
+        else:
+            for source, given in _parts(columns, values):
+                cursor.execute(f"{columns.into}{source}{then}", given)
 
 
 def _last_id(cursor: Any, table: str) -> int:
@@ -391,25 +436,25 @@ def _last_id(cursor: Any, table: str) -> int:
     return int(found[0]) if found else 0
 
 
-def _insert(columns: _Columns, rows: Iterable[list[Any]]) -> list[int]:
+def _insert(columns: _Columns, rows: Iterable[Sequence[Any]]) -> list[int]:
     """Turn the values into the database's, write the rows, and return their ids in order."""
     connection = connections["default"]
-    ready = _turned(columns, rows)
-    one = f"({', '.join(['%s'] * len(columns.names))})"
-    if connection.vendor == "sqlite" and connection.in_atomic_block and len(ready) > FEW:
-        # One statement that stays prepared. It returns no ids; they are one after the other, because AUTOINCREMENT counts from
+    values = _turned(columns, rows)
+    count = len(values[0])
+    if connection.vendor == "sqlite" and connection.in_atomic_block and count > FEW:
+        # Statements that stay prepared. They return no ids; they are one after the other, because AUTOINCREMENT counts from
         # the largest id that the table ever had and nobody else writes until the transaction ends. Counted, not trusted: a
         # trigger that writes to the table or skips a row, or a key that does not count so, is an error here.
         with connection.cursor() as cursor:
             before = _last_id(cursor, columns.table)
-            cursor.executemany(f"{columns.into}VALUES {one}", ready)
+            _repeated(cursor, columns, values, "")
             last = _last_id(cursor, columns.table)
-        if last - before != len(ready):
-            raise DatabaseError(f"{columns.table}: {len(ready)} rows were written and {last - before} ids given; which is whose is not known")
+        if last - before != count:
+            raise DatabaseError(f"{columns.table}: {count} rows were written and {last - before} ids given; which is whose is not known")
         return list(range(before + 1, last + 1))
     ids: list[int] = []
-    for source, values in _parts(columns, ready):
-        with _cursor(len(ready)) as cursor:
-            cursor.execute(f"{columns.into}{source} RETURNING {columns.key}", values)
+    for source, given in _parts(columns, values):
+        with _cursor(count) as cursor:
+            cursor.execute(f"{columns.into}{source} RETURNING {columns.key}", given)
             ids += [pk for (pk,) in cursor.fetchall()]
     return ids
