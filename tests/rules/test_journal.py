@@ -93,6 +93,17 @@ def test_everything_that_a_line_says_is_in_its_text(other):
     assert other.text(1, "") != LINE.text(1, "")
 
 
+@given(st.text(max_size=20), values, st.none() | st.just(LENA))
+def test_a_line_is_the_canonical_text_of_what_it_says(words, value, asked_by):
+    """Put together from pieces, it is the text that its JSON has."""
+    line = replace(LINE, say=words, data={"note": value, "amount": 800}, code=words, act=replace(ACT, why=words, rulebook=words, asked_by=asked_by, who=replace(ANA, name=words)))
+    text = line.text(3, "d" + words)
+    said = json.loads(text)
+    assert text == canonical(said)
+    assert (said["say"], said["data"], said["why"], said["seq"], said["payload"], said["chain"]) == (words, {"note": value, "amount": 800}, words, 3, "d" + words, LINE.chain)
+    assert {"kind", "id", "level"} == set(said["basis"]) and said["who"]["name"] == said["code"] == said["rulebook"] == words
+
+
 def test_place_and_payload_are_in_the_text_and_the_payload_itself_and_the_key_are_not():
     assert len({LINE.text(1, ""), LINE.text(2, ""), LINE.text(1, "d")}) == 3
     personal = replace(LINE, payload={"words": "her mother is in hospital"})

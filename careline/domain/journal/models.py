@@ -73,14 +73,14 @@ class Line(models.Model):
 
     @staticmethod
     def columns(chain: Chain | Head, entry: rules.Entry, key: bytes) -> tuple[dict[str, Any], Payload | None]:
-        """The next line of a locked chain as columns, but for its chain's id, and its payload; moves the chain's head in memory."""
+        """The next line of a locked chain as columns, and its payload; moves the chain's head in memory. A chain that is not written yet has no id."""
         payload = Payload.of(entry.payload) if entry.payload is not None else None
         seq = chain.length + 1
         text = entry.text(seq, payload.digest if payload else "")
         mac = rules.line_mac(key, chain.head, text)
         chain.length, chain.head = seq, mac
         return {
-            "seq": seq, "text": text, "mac": mac, "at": entry.act.at, "code": entry.code, "outcome": entry.outcome,
+            "chain_id": chain.id, "seq": seq, "text": text, "mac": mac, "at": entry.act.at, "code": entry.code, "outcome": entry.outcome,
             "who": entry.act.who.key, "basis": entry.act.basis.key,
         }, payload  # fmt: skip
 

@@ -73,7 +73,8 @@ def record(entry: rules.Entry) -> Line:
         Chain.objects.bulk_create([Chain(name=entry.chain)], ignore_conflicts=True)
         (chain,) = _head(name=entry.chain)
     columns, payload = Line.columns(chain, entry, settings.JOURNAL_KEY)
-    line = Line(chain=chain, **columns)
+    line = Line(**columns)
+    line.chain = chain
     write_many([line])
     if payload:
         payload.line = line
@@ -100,8 +101,10 @@ def record_many(entries: Sequence[rules.Entry]) -> int:
         Chain.objects.bulk_create([Chain(name=n) for n in fresh], ignore_conflicts=True)
         chains, fresh = _locked(wanted), {}
         made = _lines(entries, chains)
-    every = chains | fresh
-    ids = write_rows(Line, [{**columns, "chain_id": every[e.chain].id} for e, (columns, _) in zip(entries, made, strict=True)])
+    for entry, (columns, _) in zip(entries, made, strict=True) if fresh else ():
+        if columns["chain_id"] is None:
+            columns["chain_id"] = fresh[entry.chain].id
+    ids = write_rows(Line, [columns for columns, _ in made])
     payloads: list[Payload] = []
     for pk, (_, payload) in zip(ids, made, strict=True):
         if payload:
@@ -283,6 +286,8 @@ def tell_many(*, act: Act, tellings: Sequence[Telling]) -> list[int]:
 
 def withdraw_many(*, act: Act, message_ids: Sequence[int]) -> int:
     """Messages that must not go any more, where none of them went yet. Returns how many."""
+    if not message_ids:
+        return 0
     rows = Outbox.objects.filter(pk__in=message_ids, state="queued")
     return rows.update(state="expired", body="", why="Taken back: there is no reason for it any more")
 
