@@ -29,6 +29,10 @@ PATIENCE = 0.5  # seconds: no longer does a job wait for others, whatever they d
 GAP = 0.015  # seconds, where nobody can be seen waiting
 
 
+# What columns of days and moments hold is read once: thousands of rows of a run say the same few.
+for _type, _parse in (("date", base.parse_date), ("datetime", base.parse_datetime)):
+    base.Database.register_converter(_type, lru_cache(maxsize=4096)(base.decoder(_parse)))
+
 LONG = 10_000  # characters: a statement with so many places is written for many rows, and seldom comes again
 
 
