@@ -89,6 +89,7 @@ def decimals(currency: str) -> int:
     return _DECIMALS.get(currency, 2)
 
 
+@lru_cache(4096)  # a run and a page say the same few amounts again and again
 def shown(minor: int, currency: str = "USD") -> str:
     """The amount as a person reads it: ``$1,234.50``, ``−$5.00``, ``CHF 5.00``.
 

@@ -28,6 +28,9 @@ _DAMM: Final = (
 )
 
 
+_STEPS: Final = tuple({str(digit): interim for digit, interim in enumerate(row)} for row in _DAMM)
+
+
 def uuid7(unix_ms: int, random: bytes) -> uuid.UUID:
     """A UUID version 7 (RFC 9562, 5.7): sorts by time, unguessable with good bytes.
 
@@ -94,5 +97,5 @@ def _damm(digits: str) -> int:
     """The check digit of ``digits``; 0 when they already end in theirs."""
     interim = 0
     for digit in digits:
-        interim = _DAMM[interim][int(digit)]
+        interim = _STEPS[interim][digit]
     return interim

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import lru_cache
 from typing import Any, Final
 
 TAXABLE: Final = ("plan", "usage", "fee", "one_off", "equipment", "other")
@@ -148,6 +149,7 @@ class Tariff:
         return Taxed(tuple(sorted(known.values(), key=lambda tax: wanted.index(tax.place))), places is None and bool(self.postal.get(state)))
 
 
+@lru_cache(10_000)
 def plain_code(postal_code: str) -> str:
     """A postal code as it is compared: `98101-2345` is `981012345`."""
     return "".join(c for c in postal_code.upper() if c.isalnum())

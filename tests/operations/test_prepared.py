@@ -28,6 +28,7 @@ from careline.domain.ledger.models import (
     Bill,
     BillLine,
     Charge,
+    ClosedPeriod,
     Entry,
     Payment,
     PaymentMethod,
@@ -92,6 +93,7 @@ def billed(account: Account, at: Any) -> None:
     Payment.objects.create(number="PY-R", account=account, amount_minor=paid.amount_minor, method="Visa", received_at=at, returns=paid)
     Entry.objects.create(account=account, kind="write_off", day=start, at=at, amount_minor=-1, reference="WO-1", label="Given up")
     BillLine.objects.create(bill=account.bills.latest("pk"), kind="fee", label="Carried", source_key="CH-8", amount_minor=0)
+    ClosedPeriod.objects.create(number="BP-1", starts_on=date(2026, 1, 1), ends_on=date(2026, 1, 31), chart="", closed_by="Lena", at=at)
 
 
 @pytest.fixture
@@ -184,7 +186,9 @@ def asked(house):
         "domain.ledger.queries.applied._applied": [((), accounts)],
         "domain.ledger.queries.applied._money": [((), accounts)],
         "domain.ledger.queries.applied._standing": [((), accounts)],
+        "domain.ledger.queries.applied._with_money_left": [((), accounts)],
         "domain.ledger.queries.applied._with_written_off": [((), accounts)],
+        "domain.ledger.queries.books._closed": [((), {})],
         "domain.ledger.queries.cycle._beyond": [((), lines | within)],
         "domain.ledger.queries.cycle._came_back": [((), accounts | {"since": since, "before": people.TUESDAY + timedelta(days=1)})],
         "domain.ledger.queries.cycle._carried": [((), accounts | {"numbers": ["CH-8", "CH-7"]})],

@@ -130,6 +130,7 @@ def issue_many(*, act: Act, start: date, account_ids: Sequence[int], tariff: Tar
         return done
     issued_on = civil_date(act.at, settings.CARRIER_ZONE)
     due_on = issued_on + timedelta(days=tariff.due_days)
+    due, cycle = f"due {due_on:%b} {due_on.day}", start.isoformat()
     numbers = next_numbers("bill", "B", len(good))
     made = ledger.issue_bills_many(
         act=act,
@@ -146,8 +147,8 @@ def issue_many(*, act: Act, start: date, account_ids: Sequence[int], tariff: Tar
     record_many([
         Entry(
             account_chain(d.account_id), act, RUN, "done",
-            f"Bill {number} issued: {shown(d.total_minor)}, due {due_on:%b} {due_on.day}",
-            {"bill": number, "cycle": start.isoformat(), "total": d.total_minor} | _cites(lines[d.id], cites),
+            f"Bill {number} issued: {shown(d.total_minor)}, {due}",
+            {"bill": number, "cycle": cycle, "total": d.total_minor} | _cites(lines[d.id], cites),
         )
         for number, d in zip(numbers, good, strict=True)
     ])  # fmt: skip

@@ -389,14 +389,16 @@ def _taxes(made: Sequence[Made], facts: Facts, tariff: Tariff) -> list[Made]:
 # ---------------------------------------------------------------- a draft as text
 
 
+_PACKED = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
+
+
 def packed(made: Sequence[Made]) -> str:
     """The lines of a draft as one text, and back by `unpacked`."""
     rows = [
-        [m.kind, m.label, m.amount, m.line_id, _iso(m.start), _iso(m.end), str(m.quantity), m.unit, m.num, m.den, m.source_key,
-         m.taxed, m.taxes, m.ppm]
-        for m in made
+        (kind, label, amount, line_id, _iso(start), _iso(end), str(quantity), *rest)
+        for kind, label, amount, line_id, start, end, quantity, *rest in made
     ]  # fmt: skip
-    return json.dumps(rows, separators=(",", ":"), ensure_ascii=False)
+    return _PACKED.encode(rows)
 
 
 def unpacked(text: str) -> list[Made]:

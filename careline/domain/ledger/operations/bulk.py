@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
+from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -58,12 +59,16 @@ def _must_sum(number: str, total: int, lines: int) -> None:
 def _enter_bills(bills: Iterable[tuple[int, str, int, date, date, date, int]]) -> None:
     """The entry of each new bill: its id, number, account, period, day of issue and total."""
     closed, zone = closed_through(), ZoneInfo(settings.CARRIER_ZONE)
+
+    @cache  # thousands are issued on one day, of one period
+    def said(start: date, end: date, issued_on: date) -> dict[str, Any]:
+        return {
+            "kind": rules.EntryKind.BILL, "day": issued_on, "booked_on": rules.booked_on(issued_on, closed),
+            "at": datetime.combine(issued_on, datetime.min.time(), tzinfo=zone), "label": f"Bill {start:%b} {start.day} to {end:%b} {end.day}",
+        }  # fmt: skip
+
     write_rows(Entry, [
-        {
-            "account_id": account_id, "kind": rules.EntryKind.BILL, "day": issued_on, "booked_on": rules.booked_on(issued_on, closed),
-            "at": datetime.combine(issued_on, datetime.min.time(), tzinfo=zone), "amount_minor": total, "bill_id": pk, "reference": number,
-            "label": f"Bill {start:%b} {start.day} to {end:%b} {end.day}",
-        }
+        {"account_id": account_id, "amount_minor": total, "bill_id": pk, "reference": number, **said(start, end, issued_on)}
         for pk, number, account_id, start, end, issued_on, total in bills
     ])  # fmt: skip
 
@@ -99,7 +104,9 @@ def apply_unapplied_many(account_ids: Iterable[int], at: datetime, slice_size: i
     recovers what was written off."""
     ids = list(account_ids)
     for start in range(0, len(ids), slice_size):
-        taken = ids[start : start + slice_size]
+        taken = queries.with_money_left(ids[start : start + slice_size])
+        if not taken:
+            continue
         _apply_slice(taken, at)
         for account_id in queries.with_written_off(taken):
             _recover(account_id, at)

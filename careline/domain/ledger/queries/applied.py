@@ -85,6 +85,19 @@ def _money() -> QuerySet[Entry, tuple[Any, ...]]:
     return rows.order_by("at", "pk").values_list("pk", "kind", "account_id", "amount_minor", "recovers_id")
 
 
+def with_money_left(account_ids: Sequence[int]) -> list[int]:
+    """Those of the accounts that have a credit or payment which is not all put to something, by id: most have none. (All that `open_of_many` finds
+    money left of, and some of which more was owed again since.)"""
+    return sorted({pk for (pk,) in _with_money_left(accounts=account_ids)})
+
+
+@prepared
+def _with_money_left() -> QuerySet[Entry, tuple[int]]:
+    put = Allocation.objects.filter(entry=OuterRef("pk")).values("entry").annotate(s=Sum("amount_minor")).values("s")
+    rows = Entry.objects.filter(account_id__in=wholes("accounts"), amount_minor__lt=0).exclude(kind=rules.EntryKind.BILL_CORRECTED)
+    return rows.annotate(left=F("amount_minor") + Coalesce(Subquery(put), 0)).filter(left__lt=0).values_list("account_id")
+
+
 def owed_of(account_ids: Sequence[int], due_by: date) -> list[tuple[int, int, date, int]]:
     """What is open of the standing bills that are due by a day: account, bill, due day, open (minor units)."""
     return _owed_of(accounts=account_ids, by=due_by)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from datetime import date, timedelta
 from typing import Any
 
-from django.db.models import Case, Count, Exists, F, Max, OuterRef, Prefetch, Q, Sum, Value, When
+from django.db.models import Case, Count, Exists, F, OuterRef, Prefetch, Q, Sum, Value, When
 from django.db.models.functions import Coalesce
 from django.db.models.query import QuerySet
 
@@ -23,6 +23,7 @@ from careline.domain.ledger.rules.books import (
     trial_balance,
 )
 from careline.foundation.chart import Chart
+from careline.prepared import prepared
 
 # What a room above knows of credits: their parts, in the days from the first (None: ever) to the last.
 Credits = Callable[[date | None, date], Iterable[Share]]
@@ -110,8 +111,13 @@ def files_for(period: ClosedPeriod, chart: Chart, balance: TrialBalance, credits
 
 def closed_through() -> date | None:
     """The last day of the books that is closed; None: none ever was."""
-    found: date | None = ClosedPeriod.objects.aggregate(d=Max("ends_on"))["d"]
-    return found
+    found = _closed.first()
+    return found[0] if found else None
+
+
+@prepared
+def _closed() -> QuerySet[ClosedPeriod, tuple[date]]:
+    return ClosedPeriod.objects.order_by("-ends_on").values_list("ends_on")[:1]
 
 
 def closed_periods() -> list[ClosedPeriod]:
