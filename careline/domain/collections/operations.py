@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cache, partial
 from typing import Any
 
 from django.conf import settings
@@ -287,8 +288,13 @@ def _fees(act: Act, works: list[_Work], policy: Policy, day: date, done: Applied
     ids = sorted({w.known.account.id for w, _ in found})
     by_bill = billing_queries.with_late_fee_on_bill(ids, min(d.due_on for _, d in found))
     made = []
+
+    @cache  # a function of these two alone, and thousands owe the same
+    def fee_on(state: str, owed: int) -> billing_rules.Made | None:
+        return billing_rules.late_fee(state, owed, policy.tariff.late_fee)
+
     for work, debt in found:
-        fee = billing_rules.late_fee(work.known.account.state, debt.open, policy.tariff.late_fee)
+        fee = fee_on(work.known.account.state, debt.open)
         if fee is not None and work.known.account.id not in by_bill:
             made.append((work, debt, fee))
     numbers = ledger.charge_next_bill_many(act=act, rows=[
@@ -365,6 +371,7 @@ def _notices(act: Act, works: list[_Work], policy: Policy, steps: _Steps, done: 
     numbers = customer_queries.texted(ids)
     refused = customer_queries.refused(ids, (TOPIC, "all"))
     tellings, sent = [], []
+    body_of = cache(partial(_body, policy))  # thousands are told the same
     for work, rung, again in wanted:
         channels = list(rung.channels)
         if again and work.known.notice is not None and work.known.notice.state == "failed" and work.known.notice.channel in channels:
@@ -376,7 +383,7 @@ def _notices(act: Act, works: list[_Work], policy: Policy, steps: _Steps, done: 
             steps += [] if again else [_step(act, work, rung.code, "notice", what="no channel")]
             done.add(account.id, "notice without a channel")
             continue
-        body = _body(policy, rung.code, work, channel)
+        body = body_of(rung.code, account.language, channel, work.decision.target.owed, work.decision.target.since)
         tellings.append(journal.Telling(TOPIC, channel, to, body, f"ladder:{account.id}:{rung.code}", account.id))
         sent.append((work, rung, channel, again))
     for (work, rung, channel, again), message in zip(sent, journal.tell_many(act=act, tellings=tellings), strict=True):
@@ -404,15 +411,14 @@ def _address(work: _Work, rung: Any, channels: Sequence[str], numbers: dict[int,
     return "", ""
 
 
-def _body(policy: Policy, code: str, work: _Work, channel: str) -> str:
+def _body(policy: Policy, code: str, language: str, channel: str, owed: int, due: date | None) -> str:
     ladder = policy.ladder
-    language = work.known.account.language.partition("-")[0].lower()
+    language = language.partition("-")[0].lower()
     words = ladder.texts[code].get(language)
     text, language = (words, language) if words else (ladder.texts[code]["en"], "en")
-    due = work.decision.target.since
     day = "" if due is None else f"{due:%b} {due.day}" if language == "en" else f"{due.day}/{due.month}/{due.year}"
     out = "" if channel == "letter" else policy.opt_out.get(language, policy.opt_out["en"])
-    return text.format(carrier=settings.CARRIER_NAME, amount=shown(work.decision.target.owed), due=day) + out
+    return text.format(carrier=settings.CARRIER_NAME, amount=shown(owed), due=day) + out
 
 
 def _places(act: Act, works: list[_Work], policy: Policy, steps: _Steps, done: Applied) -> list[tuple[Climbing, dict[str, Any]]]:
