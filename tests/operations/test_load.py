@@ -423,7 +423,7 @@ def test_a_file_from_before_the_ladder_puts_no_line_back_on_and_says_so(fernline
     rows = [r.split(",") for r in (fernline / "subscribers.csv").read_text(encoding="utf-8-sig").splitlines()]
     was, other = next(r[3] for r in rows if r[0] == stood[0].source_key), Plan.objects.get(source_key="P2")
     assert was != other.source_key
-    (fernline / "subscribers.csv").write_text("".join(",".join(r[:3] + [other.source_key if r[0] == stood[0].source_key else r[3]] + r[4:]) + "\n" for r in rows))
+    (fernline / "subscribers.csv").write_text("".join(",".join([*r[:3], other.source_key if r[0] == stood[0].source_key else r[3], *r[4:]]) + "\n" for r in rows))
     tally = bring_in(fernline, "third")["lines"]
     assert (tally.kept, tally.written) == (3, 1) and Line.objects.get(pk=stood[0].pk).plan_id == other.pk and standing(stood) == before
 
