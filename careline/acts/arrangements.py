@@ -15,8 +15,9 @@ from careline.acts.declare import ActType, Done, Id, Input, Locks, Minor, Price,
 from careline.domain.arrangements import operations, queries, rules
 from careline.domain.arrangements.rules import BY_EMAIL
 from careline.domain.collections import queries as collections
+from careline.domain.contacts import queries as contacts
+from careline.domain.contacts.rules import Way
 from careline.domain.customers import queries as customers
-from careline.domain.customers.rules import LineStatus
 from careline.domain.journal import rules as journal
 from careline.domain.journal.operations import tell
 from careline.domain.ledger import queries as ledger
@@ -200,9 +201,9 @@ def method_said(method: Any) -> str:
     return f"{method.brand} …{method.last_four}"
 
 
-def why_not_charged(policy: Policy, account_id: int, method: Any, parts: Sequence[rules.Part], today: date) -> str:
+def why_not_charged(rulebook: Rulebook, account_id: int, method: Any, parts: Sequence[rules.Part], today: date) -> str:
     """Why the later parts cannot be charged to a saved method, in words; nothing when they can."""
-    if policy.charge_from is None:
+    if policy_of(rulebook).charge_from is None:
         return "This carrier charges no parts: the customer pays them."
     if method is None or method.account_id != account_id or not method.is_active:
         return "Choose a saved method of this account."
@@ -210,17 +211,17 @@ def why_not_charged(policy: Policy, account_id: int, method: Any, parts: Sequenc
         return "No part is later than today, so there is nothing to charge later."
     if method.expires_on is not None and method.expires_on < parts[-1].due_on:
         return f"{method_said(method)} expires before the last part. Choose another, or let them pay the parts."
-    if not _written_to(account_id)[1]:
+    if _written(rulebook, account_id) is None:
         return "What is charged has to be sent in writing first, and neither a text nor an e-mail reaches this account. Let them pay the parts."
     return ""
 
 
-def _charged_to(given: Agree | Change, policy: Policy, parts: Sequence[rules.Part], today: date) -> Any:
+def _charged_to(given: Agree | Change, rulebook: Rulebook, parts: Sequence[rules.Part], today: date) -> Any:
     """The method that later parts are charged to (None: they are not). Raises Refused where that cannot be agreed."""
     if given.method is None:
         return None
     method = ledger.method(given.method)
-    if why := why_not_charged(policy, given.account, method, parts, today):
+    if why := why_not_charged(rulebook, given.account, method, parts, today):
         raise refuse("INVALID", why, fields={"method": why})
     return method
 
@@ -229,7 +230,7 @@ def _promised(
     act: Act, given: Agree | Change, scene: Scene, policy: Policy, number: str, parts: Sequence[rules.Part], fee: int, today: date
 ) -> operations.Promise:
     """What is agreed beside the parts; the written confirmation is queued."""
-    method = _charged_to(given, policy, parts, today)
+    method = _charged_to(given, scene.rulebook, parts, today)
     told, told_to = _confirm(act, scene, given.account, number, parts, method)
     row = customers.account(given.account)
     autopay = row is not None and row.autopay
@@ -245,31 +246,22 @@ def _shortly(parts: Sequence[rules.Part]) -> str:
 
 def _confirm(act: Act, scene: Scene, account_id: int, number: str, parts: Sequence[rules.Part], method: Any) -> tuple[str, str]:
     """Queue the written confirmation. Returns its words and where it goes, as terms keep it; nothing where neither a text nor an e-mail arrives."""
-    channel, to = _written_to(account_id)
-    if not to:
+    way = _written(scene.rulebook, account_id)
+    if way is None:
         return "", ""
     language = texts.language_of(account_id)
     plan = ", ".join(f"{shown(p.amount_minor)} {texts.day_said(scene.rulebook, language, p.due_on)}" for p in parts)
     body = texts.said(scene.rulebook, "arranged", language, plan=plan, number=number)
     if method is not None:
         body += " " + texts.said(scene.rulebook, "arranged_charged", language, method=method_said(method))
-    _write(act, account_id, channel, to, body, number)
-    return body, BY_EMAIL if channel == "email" else phone.last_four(to)
+    tell(act=act, topic="arrangement", channel=way.channel, to=way.to, body=body, about=f"arrangement:{number}", account_id=account_id,
+         subject=texts.subject(way.channel, number))  # fmt: skip
+    return body, BY_EMAIL if way.channel == "email" else phone.last_four(way.to)
 
 
-def _written_to(account_id: int) -> tuple[str, str]:
-    """The channel and the address on which something in writing arrives today: the oldest number that gets texts (a line that is
-    wholly suspended gets none), else the customer's e-mail address, else nothing."""
-    for line in customers.numbers_of_record(account_id):
-        if line.can_text and (line.status == LineStatus.ACTIVE or line.bar == "outgoing"):
-            return "sms", line.msisdn
-    row = customers.account(account_id)
-    return ("email", row.customer.email) if row is not None and row.customer.email else ("", "")
-
-
-def _write(act: Act, account_id: int, channel: str, to: str, body: str, number: str) -> None:
-    subject = f"{settings.CARRIER_NAME}: {number}" if channel == "email" else ""
-    tell(act=act, topic="arrangement", channel=channel, to=to, body=body, about=f"arrangement:{number}", account_id=account_id, subject=subject)
+def _written(rulebook: Rulebook, account_id: int) -> Way | None:
+    """How something in writing arrives today."""
+    return contacts.ways([account_id], "arrangement", texts.outbound_of(rulebook)).get(account_id)
 
 
 def _person(scene: Scene) -> int | None:
@@ -317,12 +309,12 @@ def stop_charging(act: Act, given: StopCharging, scene: Scene) -> Done:
 def cancel(act: Act, given: Cancel, scene: Scene) -> Done:
     found = operations.cancel(act=act, account_id=given.account)
     number, left = found.row.number, found.progress.left_minor
-    channel, to = _written_to(given.account)
-    if to:
-        body = texts.body(scene.rulebook, "arrangement_cancelled", given.account, number=number, left=shown(left))
-        _write(act, given.account, channel, to, body, number)
+    told = texts.write(
+        act=act, rulebook=scene.rulebook, account_id=given.account, topic="arrangement", name="arrangement_cancelled", about=f"arrangement:{number}",
+        reference=number, number=number, left=shown(left),
+    )  # fmt: skip
     return Done(
-        f"Arrangement {number} cancelled; {shown(left)} of it is open",
+        f"Arrangement {number} cancelled; {shown(left)} of it is open{'' if told else f'; {texts.NOBODY}'}",
         {"arrangement": number},
         data={"arrangement": number, "left": left},
         payload={"words": given.words},

@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from django.conf import settings
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
+from careline.acts import texts
 from careline.acts.declare import ActType, Day, Done, Id, Input, Locks, Scene, ShortWords, Words
 from careline.domain.approvals import operations as approvals
 from careline.domain.approvals import rules as approval_rules
@@ -126,46 +127,78 @@ def _person_on(account_id: int, person_id: int | None) -> int | None:
 
 
 class Reply(Input):
-    """A text that a customer sent back, as the messaging gateway tells of it."""
+    """What a customer sent back to a text (`number`: theirs) or an e-mail (`email`: their address), as the messaging gateway tells of it."""
 
-    number: str
+    number: str = ""
+    email: Annotated[str, Field(max_length=254)] = ""
     text: Annotated[str, Field(min_length=1, max_length=1600)]
     _number = field_validator("number")(number_or_blank)
 
+    @model_validator(mode="after")
+    def from_somewhere(self) -> Reply:
+        if bool(self.number) == bool(self.email.strip()):
+            raise ValueError("Say the number that a text came from, or the address that an e-mail came from.")
+        return self
+
+    @property
+    def channel(self) -> str:
+        return "sms" if self.number else "email"
+
+    @property
+    def said(self) -> str:
+        """The words; of an e-mail its first line, for what it answers stands below."""
+        return self.text if self.number else next((row for row in self.text.splitlines() if row.strip()), "")
+
+
+def _replied(given: Reply) -> list[int]:
+    """Whose reply it is: the account with this number, or all whose customer has this address; by id."""
+    if given.number:
+        line = customers.living_line(given.number)
+        return [line.account_id] if line is not None else []
+    return customers.with_email(given.email.strip())
+
 
 def _reply_account(given: Reply) -> Locks:
-    line = customers.living_line(given.number)
-    return Locks(accounts=(line.account_id,) if line is not None else ())
+    return Locks(accounts=tuple(_replied(given)))
 
 
 def reply(act: Act, given: Reply, scene: Scene) -> Done:
-    """STOP ends texts at once, and is confirmed once; START begins them again. Anything else is only written down."""
-    line = customers.living_line(given.number)
-    if line is None:
-        raise refuse("NOT_FOUND", "No line has this number.")
+    """STOP ends messages on its channel at once, and is confirmed once; START begins them again. Anything else is only written down."""
+    accounts, channel = _replied(given), given.channel
+    if not accounts:
+        raise refuse("NOT_FOUND", "No line has this number." if given.number else "No customer has this address.")
     if "contact_rules.toml" not in scene.rulebook.files:
         raise refuse("CONFLICT", "The rulebook in force has no contact_rules.toml, so nobody knows what ends texts.", rule="no-contact-rules")
-    chain, policy = journal.account_chain(line.account_id), scene.rulebook.outbound
-    stops = policy.stops(given.text)
+    chain, policy = journal.account_chain(accounts[0]), scene.rulebook.outbound
+    stops, what = policy.stops(given.said), "texts" if given.number else "e-mails"
     payload = {"text": given.text}
     if stops is None:
-        return Done("A reply to a text, neither STOP nor START", chain=chain, payload=payload)
-    refused = customers.wishes([line.account_id])[line.account_id]
+        return Done(f"A reply to {'a text' if given.number else 'an e-mail'}, neither STOP nor START", chain=chain, payload=payload)
+    refused = customers.wishes(accounts)
     if not stops:
-        for topic, channel in sorted(refused):
-            if channel == "sms":
-                customer_operations.consent(act=act, account_id=line.account_id, topic=topic, channel=channel, granted=True, source="reply")
-        return Done("START by reply: texts again", chain=chain, payload=payload)
-    told = [t for _, t, c, _ in journal_queries.sent_since([line.account_id], act.at - timedelta(days=30)) if c == "sms" and policy.class_of(t) != "free"]
-    topic = "all" if policy.scope_is_all(civil_date(act.at, settings.CARRIER_ZONE)) or not told else policy.stopped(told[-1])
-    if (topic, "sms") in refused or ("all", "sms") in refused:
+        for account_id in accounts:
+            for topic, on in sorted(refused[account_id]):
+                if on == channel:
+                    customer_operations.consent(act=act, account_id=account_id, topic=topic, channel=channel, granted=True, source="reply")
+        return Done(f"START by reply: {what} again", chain=chain, payload=payload)
+    sent = journal_queries.sent_since(accounts, act.at - timedelta(days=30))
+    ended: dict[int, str] = {}
+    for account_id in accounts:
+        told = [t for a, t, c, _ in sent if a == account_id and c == channel and policy.class_of(t) != "free"]
+        topic = "all" if policy.scope_is_all(civil_date(act.at, settings.CARRIER_ZONE)) or not told else policy.stopped(told[-1])
+        if not {(topic, channel), ("all", channel)} & refused[account_id]:
+            ended[account_id] = topic
+            customer_operations.consent(act=act, account_id=account_id, topic=topic, channel=channel, granted=False, source="reply")
+    if not ended:
         return Done("STOP by reply, once more: it stands already", chain=chain, payload=payload)
-    customer_operations.consent(act=act, account_id=line.account_id, topic=topic, channel="sms", granted=False, source="reply")
-    language = customers.language_of(line.account_id).partition("-")[0].lower()
+    first, topic = next(iter(ended.items()))
+    language = customers.language_of(first).partition("-")[0].lower()
     words = policy.confirmation.get(language, policy.confirmation["en"])
-    tell(act=act, topic="stop_confirmation", channel="sms", to=given.number, body=words.format(carrier=settings.CARRIER_NAME),
-         about=f"stop:{line.pk}", account_id=line.account_id, expires_at=act.at + timedelta(minutes=5))  # fmt: skip
-    return Done(f"STOP by reply: no more texts about {topic.replace('_', ' ')}", data={"topic": topic, "cite": policy.stop_cite}, chain=chain, payload=payload)
+    tell(act=act, topic="stop_confirmation", channel=channel, to=given.number or given.email.strip(), body=words.format(carrier=settings.CARRIER_NAME),
+         about=f"stop:{first}", account_id=first, expires_at=act.at + timedelta(minutes=5), subject=texts.subject(channel, "STOP"))  # fmt: skip
+    say = f"STOP by reply: no more {what} about {', '.join(dict.fromkeys(t.replace('_', ' ') for t in ended.values()))}"
+    also = tuple(("contacts.reply", Done(say, chain=journal.account_chain(pk))) for pk in ended if pk != accounts[0])
+    return Done(say, data={"topic": topic, "cite": policy.stop_cite}, chain=chain, payload=payload, also=also)
 
 
 def ring(act: Act, given: Ring, scene: Scene) -> Done:

@@ -152,7 +152,7 @@ def send_explanation(act: Act, given: SendExplanation, scene: Scene) -> Done:
     line = customers.line(given.line)
     if line is None or line.account_id != given.account:
         raise refuse("NOT_FOUND", "Choose a number of this account.", fields={"line": "Choose one."})
-    if not line.can_text or line.status != "active":
+    if not line.gets_texts:
         raise refuse("CONFLICT", "This line takes no texts now. Send it by e-mail, or tell the customer on the call.", rule="line-takes-no-texts")
     tell(act=act, topic="bill_explained", channel="sms", to=line.msisdn, body=f"{settings.CARRIER_NAME}: {given.text}", about=f"bill:{bill}", account_id=given.account)
     return done

@@ -13,16 +13,15 @@ from careline.acts import texts
 from careline.acts.arrangements import after_money
 from careline.acts.contacts import number_or_blank
 from careline.acts.declare import ActType, Done, Id, Input, Locks, Minor, Scene, ShortWords
-from careline.acts.verification import text_number
 from careline.carriers import need
 from careline.carriers import payments as provider
+from careline.domain.contacts.rules import Way
 from careline.domain.customers import operations as customer_operations
 from careline.domain.customers import queries as customers
 from careline.domain.journal import rules as journal
 from careline.domain.journal.operations import tell
 from careline.domain.ledger import operations, queries
 from careline.domain.ledger.ports import Answer
-from careline.foundation import phone
 from careline.foundation.act import Act
 from careline.foundation.money import shown
 from careline.foundation.refusal import Refusal, WayOn, refuse
@@ -35,9 +34,11 @@ class Take(Input):
 
 
 class SendLink(Input):
+    """A link goes by text to a line, or without one to the e-mail address of record."""
+
     account: Id
     amount: Minor
-    line: Id
+    line: Id | None = None
 
 
 class GuestLink(Input):
@@ -150,51 +151,59 @@ def settle_take(act: Act, work: Mapping[str, Any], answer: Answer, scene: Scene)
             way_on=(WayOn("Send a payment link", "payments.send_link"),),
         )
         return Done(f"Payment of {amount} declined", {"charge": work["charge"]}, refusal=refusal)
-    number = text_number(row.account_id)
-    if number:
-        tell(act=act, topic="receipt", channel="sms", to=number,
-             body=texts.body(scene.rulebook, "receipt", row.account_id, amount=amount, method=work["method"], number=row.payment.number),
-             about=f"payment:{row.payment.number}", account_id=row.account_id)
+    told = texts.write(
+        act=act, rulebook=scene.rulebook, account_id=row.account_id, topic="receipt", name="receipt", about=f"payment:{row.payment.number}",
+        reference=row.payment.number, amount=amount, method=work["method"], number=row.payment.number,
+    )  # fmt: skip
     return Done(
-        f"Payment {row.payment.number}: {amount} with {work['method']}",
+        f"Payment {row.payment.number}: {amount} with {work['method']}{'' if told else f'; no receipt was sent: {texts.NOBODY}'}",
         {"payment": row.payment.number, "amount": row.amount_minor},
         also=after_money(act, row.account_id),
     )
 
 
 def send_link(act: Act, given: SendLink, scene: Scene) -> Done:
+    if given.line is None:
+        account = customers.account(given.account)
+        if account is None or not account.customer.email:
+            raise refuse("CONFLICT", "There is no e-mail address of record. Choose a number that gets texts.", rule="no-email", way_on=(NOTE,))
+        return _send(act, scene, given.account, given.amount, Way("email", account.customer.email), guest=False)
     line = next((x for x in customers.numbers_of_record(given.account) if x.pk == given.line), None)
     if line is None:
         raise refuse("NOT_FOUND", "Choose a number of this account that takes texts.", fields={"line": "Choose one."})
     if not line.can_text:
         raise refuse("INVALID", "This number takes no texts. Choose another.", fields={"line": "Choose one that takes texts."})
-    return _send(act, scene, given.account, given.amount, line.msisdn, guest=False)
+    if not line.gets_texts:
+        say = "This line is suspended and gets no texts now. Send the link by e-mail, or to another line."
+        raise refuse("INVALID", say, fields={"line": say})
+    return _send(act, scene, given.account, given.amount, Way("sms", line.msisdn), guest=False)
 
 
 def send_guest_link(act: Act, given: GuestLink, scene: Scene) -> Done:
-    return _send(act, scene, given.account, given.amount, given.number, guest=True)
+    return _send(act, scene, given.account, given.amount, Way("sms", given.number), guest=True)
 
 
-def _send(act: Act, scene: Scene, account_id: int, amount: int, to: str, guest: bool) -> Done:
+def _send(act: Act, scene: Scene, account_id: int, amount: int, way: Way, guest: bool) -> Done:
     need("PAYMENTS", NOTE)
     need("MESSENGER", NOTE if guest else WayOn("Take a payment with a saved method", "payments.take"))
     hours = scene.rulebook.limits["payment"]["link_hours"]
     link, token = operations.make_link(
-        act=act, account_id=account_id, amount_minor=amount, to=to, guest=guest, hours=hours
+        act=act, account_id=account_id, amount_minor=amount, to=way.to if way.channel == "sms" else "", guest=guest, hours=hours
     )
     page = provider().page(reference=link.reference, token=token, amount_minor=amount, currency="USD")
     tell(
         act=act,
         topic="payment_link",
-        channel="sms",
-        to=to,
+        channel=way.channel,
+        to=way.to,
+        subject=texts.subject(way.channel, link.reference),
         body=texts.body(scene.rulebook, "link", None if guest else account_id, amount=shown(amount), hours=hours, page=page),
         about=f"link:{link.reference}",
         account_id=None if guest else account_id,  # a guest's phone is not the customer's, nor is what the customer said about texts
         expires_at=link.expires_at,
     )
     return Done(
-        f"Payment link {link.reference} for {shown(amount)} sent to the number ending in {phone.last_four(to)}",
+        f"Payment link {link.reference} for {shown(amount)} sent {texts.how(way)}",
         {"link": link.reference},
     )
 
@@ -211,20 +220,17 @@ def link_paid(act: Act, given: LinkPaid, scene: Scene) -> Done:
         act=act, reference=given.link, provider_reference=given.provider_reference, method=given.method
     )
     assert link.payment is not None
-    tell(
-        act=act,
-        topic="receipt",
-        channel="sms",
-        to=link.to,
-        # A guest's receipt names the amount and the last four of their number, nothing of the account.
-        body=texts.body(
-            scene.rulebook, "receipt_link", None if link.guest else link.account_id, amount=shown(link.amount_minor), last4=link.to_last_four
-        ),
-        about=f"payment:{link.payment.number}",
-        account_id=None if link.guest else link.account_id,
-    )
+    number, amount, told = link.payment.number, shown(link.amount_minor), "told"
+    if link.guest:  # the receipt names the amount and the last four of their number, nothing of the account
+        tell(act=act, topic="receipt", channel="sms", to=link.to, body=texts.body(scene.rulebook, "receipt_link", None, amount=amount, last4=link.to_last_four),
+             about=f"payment:{number}", account_id=None)  # fmt: skip
+    else:
+        told = texts.write(
+            act=act, rulebook=scene.rulebook, account_id=link.account_id, topic="receipt", name="receipt", about=f"payment:{number}", reference=number,
+            first=link.to, amount=amount, method=given.method, number=number,
+        )  # fmt: skip
     return Done(
-        f"Payment {link.payment.number}: {shown(link.amount_minor)} by link {link.reference}",
+        f"Payment {number}: {amount} by link {link.reference}{'' if told else f'; no receipt was sent: {texts.NOBODY}'}",
         {"payment": link.payment.number},
         chain=journal.account_chain(link.account_id),
         also=after_money(act, link.account_id),
@@ -275,30 +281,29 @@ def settle_refund(act: Act, work: Mapping[str, Any], answer: Answer, scene: Scen
     if row.state != "done":
         refusal = Refusal("DECLINED", f"{row.reason or 'The provider refused.'} No money went back.", rule="provider-declined")
         return Done(f"Refund {row.number} of {amount} refused by the provider", {"refund": row.number}, refusal=refusal)
-    number = text_number(row.account_id)
-    if number:
-        tell(act=act, topic="refund", channel="sms", to=number,
-             body=texts.body(scene.rulebook, "refund", row.account_id, amount=amount, method=row.payment.method),
-             about=f"refund:{row.number}", account_id=row.account_id)  # fmt: skip
-    return Done(f"Refund {row.number}: {amount} back to {row.payment.method}", {"refund": row.number, "amount": row.amount_minor})
+    told = texts.write(
+        act=act, rulebook=scene.rulebook, account_id=row.account_id, topic="refund", name="refund", about=f"refund:{row.number}", reference=row.number,
+        amount=amount, method=row.payment.method,
+    )  # fmt: skip
+    return Done(f"Refund {row.number}: {amount} back to {row.payment.method}{'' if told else f'; {texts.NOBODY}'}", {"refund": row.number, "amount": row.amount_minor})
 
 
 def switch_autopay(act: Act, given: SwitchAutopay, scene: Scene) -> Done:
-    """What is charged from now on is sent in writing first; without a number for it, or a method, it cannot be switched on."""
-    number = text_number(given.account)
+    """What is charged from now on is sent in writing first; where nothing in writing arrives, or without a method, it cannot be switched on."""
     method = queries.methods_of_many([given.account], operations.carrier_day(act.at)).get(given.account)
     if given.on and method is None:
         say = "There is no saved method that could be charged. Take a payment by link, or note what the customer wants."
         raise refuse("CONFLICT", say, rule="autopay-method", way_on=(WayOn("Send a payment link", "payments.send_link"),))
-    if given.on and number is None:
-        raise refuse("CONFLICT", "Autopay has to be sent in writing, and no number of this account takes texts.", rule="autopay-in-writing", way_on=(NOTE,))
+    name = f"{method.brand} …{method.last_four}" if method is not None else ""
+    told = texts.write(
+        act=act, rulebook=scene.rulebook, account_id=given.account, topic="autopay", name="autopay_on" if given.on else "autopay_off",
+        about=f"autopay:{given.account}", reference=name or "Autopay", method=name,
+    )  # fmt: skip
+    if given.on and not told:
+        raise refuse("CONFLICT", f"Autopay has to be sent in writing, and {texts.NOBODY}.", rule="autopay-in-writing", way_on=(NOTE,))
     if not customer_operations.switch_autopay(act=act, account_id=given.account, on=given.on):
         raise refuse("CONFLICT", f"Autopay is {'on' if given.on else 'off'} already.", rule="autopay-stands")
-    name = f"{method.brand} …{method.last_four}" if method is not None else ""
-    if number:
-        body = texts.body(scene.rulebook, "autopay_on" if given.on else "autopay_off", given.account, method=name)
-        tell(act=act, topic="autopay", channel="sms", to=number, body=body, about=f"autopay:{given.account}", account_id=given.account)
-    return Done(f"Autopay {f'on, with {name}' if given.on else 'off'}", data={"on": given.on}, payload={"words": given.words})
+    return Done(f"Autopay {f'on, with {name}' if given.on else 'off'}{'' if told else f'; {texts.NOBODY}'}", data={"on": given.on}, payload={"words": given.words})
 
 
 def returned(act: Act, given: Returned, scene: Scene) -> Done:
@@ -308,13 +313,13 @@ def returned(act: Act, given: Returned, scene: Scene) -> Done:
     if queries.was_returned(payment.pk):
         raise refuse("CONFLICT", f"{payment.number} came back already.", rule="returned-once")
     back = operations.return_payment(act=act, payment=payment, label=given.reason)
-    number = text_number(payment.account_id)
-    if number:
-        tell(act=act, topic="payment_returned", channel="sms", to=number,
-             body=texts.body(scene.rulebook, "returned", payment.account_id, amount=shown(payment.amount_minor), method=payment.method),
-             about=f"payment:{back.number}", account_id=payment.account_id)  # fmt: skip
+    amount = shown(payment.amount_minor)
+    told = texts.write(
+        act=act, rulebook=scene.rulebook, account_id=payment.account_id, topic="payment_returned", name="returned", about=f"payment:{back.number}",
+        reference=back.number, letter=True, amount=amount, method=payment.method,
+    )  # fmt: skip
     return Done(
-        f"Payment {payment.number} of {shown(payment.amount_minor)} came back: {back.number}",
+        f"Payment {payment.number} of {amount} came back: {back.number}{f'; told {told}' if told else ''}",
         {"payment": back.number},
         data={"returns": payment.number},
         payload={"reason": given.reason},

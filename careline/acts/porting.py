@@ -72,7 +72,7 @@ def make_transfer_pin(act: Act, given: OfLine, scene: Scene) -> Done:
     row = operations.make_transfer_pin(act=act, line_id=line.pk, pin=pin, until=act.at + timedelta(days=policy["days"]))
     last, until = phone.last_four(line.msisdn), civil_date(row.expires_at, settings.CARRIER_ZONE)
     how = told(act, scene, account, email_of_record(act, account, scene), "transfer_pin", last4=last)
-    text = bool(settings.MESSENGER) and line.can_text and line.status == "active"
+    text = bool(settings.MESSENGER) and line.gets_texts
     if text:
         body = texts.body(scene.rulebook, "transfer_pin", account.pk, pin=pin, number=phone.shown(line.msisdn), day=texts.day_of(scene.rulebook, account.pk, until))
         tell(act=act, topic="transfer_pin", channel="sms", to=line.msisdn, body=body, about=f"transfer:{row.pk}", account_id=account.pk, expires_at=row.expires_at)

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from django.conf import settings
 
+from careline.domain.contacts import queries as contacts
+from careline.domain.contacts.rules import Way
 from careline.domain.customers import queries as customers
+from careline.domain.journal.operations import tell
+from careline.foundation import phone
+from careline.foundation.act import Act
+from careline.foundation.outbound import Outbound
 from careline.foundation.rulebook import Rulebook
+
+# Said where nothing in writing reaches a customer, so that whoever speaks with them tells them.
+NOBODY = "nothing in writing reaches them now (no number that gets texts, no e-mail address, or STOP)"
 
 ENGLISH = {
     "code": "{code} is your {carrier} code. It works for {minutes} minutes. Tell it only to somebody you called yourself.",
@@ -36,9 +45,8 @@ ENGLISH = {
     "autopay_ended": "Autopay is off now.",
     "arrangement_cancelled": "{carrier}: your payment arrangement {number} is cancelled. {left} is past due now.",
     "arrangement_broken": "{carrier}: {amount} was agreed for {day} and did not come, so your arrangement has ended and {left} is past due. Call us: we will "
-    "find a way together. Reply STOP to end texts about payments.",
-    "arrangement_soon": "{carrier}: as agreed, {amount} is due tomorrow, {day}. If it is on its way, thank you; call us today if it does not work out. Reply STOP to "
-    "end texts about payments.",
+    "find a way together.",
+    "arrangement_soon": "{carrier}: as agreed, {amount} is due tomorrow, {day}. If it is on its way, thank you; call us today if it does not work out.",
     "notice": "{carrier}: {what} If it was not you, call us at once.",
     "notice_subject": "Your {carrier} account was changed",
     "notice_email": "the e-mail address of your account was changed.",
@@ -100,3 +108,41 @@ def said(rulebook: Rulebook, name: str, language: str, **values: Any) -> str:
         except (KeyError, ValueError, IndexError, AttributeError):
             continue  # a text that asks for what is not there: better English than none
     raise KeyError(name)
+
+
+def outbound_of(rulebook: Rulebook) -> Outbound | None:
+    """The contact rules, where the rulebook has them."""
+    return rulebook.outbound if "contact_rules.toml" in rulebook.files else None
+
+
+def with_way_out(rulebook: Rulebook, topic: str, language: str, channel: str, words: str) -> str:
+    """A message about a debt ends with how to have no more of them [12 CFR 1006.6(e)]; a letter does not."""
+    policy = outbound_of(rulebook)
+    if policy is None or channel == "letter" or policy.class_of(topic) != "collections" or "STOP" in words:
+        return words
+    return words + policy.opt_out.get(language, policy.opt_out["en"])
+
+
+def subject(channel: str, reference: str) -> str:
+    """What an e-mail is about, in every language; other channels have none."""
+    return f"{settings.CARRIER_NAME}: {reference}" if channel == "email" else ""
+
+
+def how(way: Way) -> str:
+    """A way, as the desk and the journal say it."""
+    return {"sms": f"by text to the number ending in {phone.last_four(way.to)}", "email": "by e-mail", "letter": "by letter"}[way.channel]
+
+
+def write(
+    *, act: Act, rulebook: Rulebook, account_id: int, topic: str, name: str, about: str, reference: str, letter: bool = False, first: str = "",
+    expires_at: datetime | None = None, **values: Any,
+) -> str:
+    """Queue the text called `name` to the account's customer, by the way that reaches them: a text (`first`: to this number, where it gets texts),
+    else an e-mail about `reference`, else, with `letter`, a letter. Returns how, or empty where nothing reaches them."""
+    way = contacts.ways([account_id], topic, outbound_of(rulebook), letter, {account_id: first}).get(account_id)
+    if way is None:
+        return ""
+    language = language_of(account_id)
+    words = with_way_out(rulebook, topic, language, way.channel, said(rulebook, name, language, **values))
+    tell(act=act, topic=topic, channel=way.channel, to=way.to, body=words, about=about, account_id=account_id, subject=subject(way.channel, reference), expires_at=expires_at)
+    return how(way)

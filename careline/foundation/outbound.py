@@ -27,15 +27,25 @@ class Cap:
 
 
 @dataclass(frozen=True, slots=True)
+class State:
+    """What a state asks for beside what holds everywhere: a cap (None: no other), and hours within the others."""
+
+    cap: Cap | None
+    first: time
+    last: time
+    cite: str
+
+
+@dataclass(frozen=True, slots=True)
 class Outbound:
-    """`topics`: the class of each. `caps` by channel, `states` by state (they hold beside the caps). Texts are by language."""
+    """`topics`: the class of each. `caps` by channel, `states` by state (they hold beside the caps and hours). Texts are by language."""
 
     first: time
     last: time
     hours_cite: str
     topics: Mapping[str, str]
     caps: Mapping[str, Cap]
-    states: Mapping[str, Cap]
+    states: Mapping[str, State]
     stop_words: frozenset[str]
     again_words: frozenset[str]
     stop_all: bool
@@ -47,6 +57,13 @@ class Outbound:
     def class_of(self, topic: str) -> str:
         """What is not named is about money until somebody says otherwise: it keeps to everything."""
         return self.topics.get(topic, "collections")
+
+    def hours(self, state: str) -> tuple[time, time, str]:
+        """From when to when somebody of a state may be reached, on the wall where they are, and the rule that says so."""
+        own = self.states.get(state)
+        if own is None or (own.first <= self.first and own.last >= self.last):
+            return self.first, self.last, self.hours_cite
+        return max(self.first, own.first), min(self.last, own.last), own.cite
 
     def stopped(self, topic: str) -> str:
         """What STOP to a message ends: its topic; of messages about a debt, all of them, as each of them promises."""
@@ -76,7 +93,7 @@ class _Reader(Lined):
                 raise self.fault(name, 1, "", "there is no such table (hours, topic, cap, state, stop, opt_out)")
         hours = self.table(data, "hours")
         self.only(hours, "hours", 1, {"from", "to", "cite"})
-        first, last = self.clock(hours, "from"), self.clock(hours, "to")
+        first, last = self.clock(hours, "hours", "from"), self.clock(hours, "hours", "to")
         if first >= last:
             raise self.fault("hours", 1, "to", "later than `from`, on the same day")
         topics = self.table(data, "topic")
@@ -89,12 +106,7 @@ class _Reader(Lined):
         caps = {channel: self.cap(f"cap.{channel}", row, (channel,)) for channel, row in self.table(data, "cap").items()}
         if set(caps) != set(COUNTED):
             raise ValueError(f"the file: [cap.…] for each of {', '.join(COUNTED)}")
-        states = {}
-        for state, row in data.get("state", {}).items():
-            counts = self.texts(row, f"state.{state}", 1, "counts")
-            if not counts or not set(counts) <= set(COUNTED):
-                raise self.fault(f"state.{state}", 1, "counts", f"one or more of {', '.join(COUNTED)}")
-            states[state] = self.cap(f"state.{state}", row, counts)
+        states = {state: self.state(f"state.{state}", row, first, last) for state, row in data.get("state", {}).items()}
         stop = self.table(data, "stop")
         self.only(stop, "stop", 1, {"words", "again", "scope", "all_from", "cite", "confirmation"})
         words = self.texts(stop, "stop", 1, "words")
@@ -111,11 +123,26 @@ class _Reader(Lined):
             self.languages(stop.get("confirmation"), "stop.confirmation"), self.languages(data.get("opt_out"), "opt_out"),
         )  # fmt: skip
 
-    def clock(self, row: Mapping[str, Any], name: str) -> time:
+    def clock(self, row: Mapping[str, Any], table: str, name: str) -> time:
         try:
-            return time.fromisoformat(self.text(row, "hours", 1, name))
+            return time.fromisoformat(self.text(row, table, 1, name))
         except ValueError:
-            raise self.fault("hours", 1, name, 'a time of the day, such as "08:00"') from None
+            raise self.fault(table, 1, name, 'a time of the day, such as "08:00"') from None
+
+    def state(self, table: str, row: Mapping[str, Any], first: time, last: time) -> State:
+        """A state may say how often, from when to when, or both; never more than holds everywhere."""
+        own_first = self.clock(row, table, "from") if "from" in row else first
+        own_last = self.clock(row, table, "to") if "to" in row else last
+        if max(first, own_first) >= min(last, own_last):
+            raise self.fault(table, 1, "to", "later than `from`, within [hours]")
+        capped = {k: v for k, v in row.items() if k not in ("from", "to")}
+        if set(capped) == {"cite"} and len(row) > 1:
+            return State(None, own_first, own_last, self.text(row, table, 1, "cite", most=240))
+        counts = self.texts(row, table, 1, "counts")
+        if not counts or not set(counts) <= set(COUNTED):
+            raise self.fault(table, 1, "counts", f"one or more of {', '.join(COUNTED)}")
+        cap = self.cap(table, capped, counts)
+        return State(cap, own_first, own_last, cap.cite)
 
     def cap(self, table: str, row: Mapping[str, Any], counts: tuple[str, ...]) -> Cap:
         self.only(row, table, 1, {"most", "days", "after_conversation", "counts", "cite"})

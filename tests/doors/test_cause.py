@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from careline.carriers.sandbox import SandboxDevices, SandboxNetwork
 from careline.domain.contacts import queries as contacts
-from careline.domain.customers.models import AddedData, Device, Line, Usage
+from careline.domain.customers.models import AddedData, Customer, Device, Line, Usage
 from careline.domain.diagnosis import queries
 from careline.domain.diagnosis.models import Answer, Walk
 from careline.domain.diagnosis.rules.guide import load_all, numbers
@@ -281,16 +281,18 @@ def test_an_act_that_is_not_possible_says_why_and_who_could(house, used_up):
 
 def test_a_link_to_pay_waits_until_it_is_paid(ana, maria):
     Line.objects.update(status="suspended", suspended_for="non_payment", status_reason="not paid")
+    Customer.objects.update(email="maria@example.com")
     people.issue_bill(maria, maria.lines.get(), issued=date(2026, 10, 4), amount=3000)
     walk = begin(ana, maria)
     page, href = step_with_act(ana, walk)
     assert "Send a link to pay" in page and "Take a payment instead" in page and "payments.send_link" in href
     owed = ledger.past_due(maria.pk, timezone.now().date())[0]
     assert owed > 0 and f'value="{owed / 100:.2f}"' in ana.get(href).content.decode(), "what is past due is filled in"
-    sent = ana.do(ana.contact, "payments.send_link", account=maria.pk, amount="30", line=maria.lines.get().pk, walk=walk.pk, remedy="pay_link")
+    sent = ana.do(ana.contact, "payments.send_link", account=maria.pk, amount="30", line="", walk=walk.pk, remedy="pay_link")
+    assert Outbox.objects.get(topic="payment_link").to == "maria@example.com", "no text arrives on a suspended line"
     assert answer_location(sent).endswith(f"&walk={walk.pk}") and not said(walk, "remedy")
     waiting = text_of(ana.get(sent["Location"]))
-    assert "It is not paid yet." in waiting and "It is paid" in waiting
+    assert "by e-mail. It is not paid yet." in waiting and "It is paid" in waiting
     method = maria.payment_methods.get().pk
     paid = ana.do(ana.contact, "payments.take", account=maria.pk, amount=f"{owed / 100:.2f}", method=method, walk=walk.pk, remedy="pay_link")
     assert said(walk, "remedy") == [{"remedy": "pay_link", "outcome": "done"}]
@@ -312,7 +314,7 @@ def test_a_link_to_pay_waits_until_it_is_paid(ana, maria):
 # ---------------------------------------------------------------- what somebody knows
 
 
-def test_a_link_to_pay_goes_to_a_number_of_record_that_takes_texts(ana, maria):
+def test_a_link_to_pay_goes_where_it_arrives(ana, maria):
     tablet = second_line(maria, can_text=False)
     Line.objects.filter(pk=maria.lines.earliest("pk").pk).update(status="suspended", suspended_for="non_payment", status_reason="not paid")
     people.issue_bill(maria, maria.lines.earliest("pk"), issued=date(2026, 10, 4), amount=3000)
@@ -320,7 +322,11 @@ def test_a_link_to_pay_goes_to_a_number_of_record_that_takes_texts(ana, maria):
     assert no.status_code == 422 and "takes texts" in text_of(no) and not Outbox.objects.filter(topic="payment_link").exists()
     Line.objects.filter(pk=tablet.pk).update(can_text=True)
     form = text_of(ana.get(f"{ana.here}?act=payments.send_link"))
-    assert re.search(rf'value="{tablet.pk}" (checked|selected)', form) and "0188, suspended" in flat(form), "a line that is switched off may not get it"
+    assert re.search(rf'value="{tablet.pk}" (checked|selected)', form) and "0188" not in flat(form).split("Send a payment link")[-1].split("Send the link")[0]
+    no = ana.do(ana.contact, "payments.send_link", account=maria.pk, amount="30", line=maria.lines.earliest("pk").pk)
+    assert no.status_code == 422 and "suspended and gets no texts now" in text_of(no)
+    Line.objects.filter(pk=tablet.pk).update(can_text=False)
+    assert "no e-mail address" in text_of(ana.get(f"{ana.here}?act=payments.send_link")), "nothing reaches her: said before anything is typed"
 
 
 def test_a_cause_that_is_typed_is_found_by_its_title_by_words_of_it_or_asked_which(ana, maria):

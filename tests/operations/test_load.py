@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import tracemalloc
 import zipfile
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,13 @@ from django.conf import settings
 from django.db import OperationalError, connection, transaction
 
 from careline.__main__ import _plain
+from careline.domain.activations import operations as activations
+from careline.domain.activations.ports import Answer
+from careline.domain.activations.rules import Kind
 from careline.domain.customers import queries as customers
-from careline.domain.customers.models import Account, Customer, Person, Plan
+from careline.domain.customers.models import Account, Customer, Line, Person, Plan
 from careline.domain.journal import queries as journal
+from careline.domain.journal.models import Line as JournalLine
 from careline.domain.journal.models import RequestKey
 from careline.domain.ledger import queries as ledger
 from careline.domain.ledger.models import Allocation, Entry, Payment
@@ -379,3 +384,68 @@ def test_what_a_file_has_no_column_for_stays_as_it_is_here(house, fernline):
     Account.objects.filter(source_key="A003").update(street="12 Pine St", city="Seattle", port_lock=True)
     assert bring_in(fernline, "again")["accounts"].written == 0
     assert Account.objects.get(source_key="A003").street == "12 Pine St"
+
+
+# ---------------------------------------------------------------- what stands here and what an older file says
+
+
+def stand(line: Line, kind: str, on: datetime) -> None:
+    """The network did an order of this house on a line on a day."""
+    act = carrier_act(on)
+    (order,) = activations.ask_many(act=act, wanted=[activations.Wanted(line.account_id, line.pk, Kind(kind), f"{kind}:{line.pk}", "non_payment", "all" if kind == "suspend" else "", 0)])
+    activations.mark_sent(act=act, order_ids=[order.pk])
+    activations.settle(act=act, key=order.key, answer=Answer(True), words="not paid")
+
+
+@pytest.fixture
+def stood(house, fernline):
+    """Three lines that came as active: the ladder suspended one and ended another, the third moved to another carrier."""
+    bring_in(fernline)
+    lines = list(Line.objects.filter(status="active").order_by("pk")[:3])
+    for line, kind in zip(lines, ("suspend", "disconnect", "port_out"), strict=True):
+        stand(line, kind, TUESDAY)
+    return lines
+
+
+def standing(lines: list[Line]) -> list[tuple[str, str, str]]:
+    return list(Line.objects.filter(pk__in=[s.pk for s in lines]).order_by("pk").values_list("status", "bar", "suspended_for"))
+
+
+def test_a_file_from_before_the_ladder_puts_no_line_back_on_and_says_so(fernline, stood):
+    before = standing(stood)
+    assert before == [("suspended", "all", "non_payment"), ("cancelled", "", ""), ("cancelled", "", "")]
+    tally = bring_in(fernline, "again")["lines"]
+    assert (tally.kept, tally.written) == (3, 0) and tally.holds and standing(stood) == before
+    told = table(fernline / "again" / "kept-lines.csv")
+    assert [row["field"] for row in told] == ["status"] * 3 and "moved to another carrier (" in told[2]["reason"]
+    assert told[0]["reason"].startswith("stays suspended: suspended here (") and "and the row says active; Careline is the system of record" in told[0]["reason"]
+    # What else the row says is taken over all the same.
+    rows = [r.split(",") for r in (fernline / "subscribers.csv").read_text(encoding="utf-8-sig").splitlines()]
+    was, other = next(r[3] for r in rows if r[0] == stood[0].source_key), Plan.objects.get(source_key="P2")
+    assert was != other.source_key
+    (fernline / "subscribers.csv").write_text("".join(",".join([*r[:3], other.source_key if r[0] == stood[0].source_key else r[3], *r[4:]]) + "\n" for r in rows))
+    tally = bring_in(fernline, "third")["lines"]
+    assert (tally.kept, tally.written) == (3, 1) and Line.objects.get(pk=stood[0].pk).plan_id == other.pk and standing(stood) == before
+
+
+@pytest.mark.parametrize(("days", "status"), [(-1, "suspended"), (0, "suspended"), (1, "active")])
+def test_a_row_that_says_that_it_changed_later_is_news(fernline, stood, days, status):
+    since = (TUESDAY + timedelta(days=days)).date().isoformat()
+    rows = (fernline / "subscribers.csv").read_text(encoding="utf-8-sig").splitlines()
+    (fernline / "subscribers.csv").write_text("\n".join(f"{row},{since if n else 'changed'}" for n, row in enumerate(rows)) + "\n")
+    text = (fernline / "mapping.toml").read_text()
+    (fernline / "mapping.toml").write_text(text.replace('status = "st"', 'status = "st"\nstatus_since = "changed"', 1))
+    tally = bring_in(fernline, "again")["lines"]
+    assert tally.kept == (0 if days > 0 else 3) and standing(stood)[0] == (status, "" if days > 0 else "all", "" if days > 0 else "non_payment")
+
+
+def test_where_the_other_system_says_it_the_line_is_on_again_with_a_line_in_its_journal(fernline, stood, monkeypatch):
+    ours = Rulebook({**people.default_rulebook().files, "records.toml": '[records]\nline_status = "outside"\n'})
+    monkeypatch.setattr(run.rulebooks, "current", lambda: ours)
+    tally = bring_in(fernline, "again")["lines"]
+    assert (tally.kept, tally.written) == (0, 3)
+    line = Line.objects.get(pk=stood[0].pk)
+    assert (line.status, line.bar, line.suspended_for) == ("active", "", ""), "why and how far it was barred is over"
+    (told,) = [x for x in JournalLine.objects.filter(chain__name=f"account:{line.account_id}", code="imports.run") if "by import" in x.content["say"]]
+    assert "is active by import, no longer suspended: suspended here (" in told.content["say"]
+    assert not list(journal.verify())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.conf import settings
@@ -45,6 +46,28 @@ def test_hours_hold_in_every_zone_where_she_may_be(at, opens):
 def test_the_morning_after_the_clocks_change_begins_at_eight_on_the_wall():
     found = may_touch(POLICY, "collections", "sms", Reach(("America/New_York",)), datetime(2026, 11, 1, 4, tzinfo=UTC))
     assert found.later == datetime(2026, 11, 1, 13, tzinfo=UTC)
+
+
+def test_on_both_sides_of_the_date_line_the_hours_that_both_have_are_found():
+    """A number of Guam, an address in Honolulu: from twelve in the afternoon to nine in the evening there it is eight to five the next morning here."""
+    found = may_touch(POLICY, "collections", "sms", Reach(("Pacific/Guam", "Pacific/Honolulu")), hour(12))
+    assert not found.ok and found.later == hour(22)  # noon of the 24th in Honolulu, eight in the morning of the 25th in Guam
+    assert may_touch(POLICY, "collections", "sms", Reach(("Pacific/Guam", "Pacific/Honolulu")), hour(6, 59, 25)).ok
+
+
+def test_where_no_hour_is_right_in_all_of_three_zones_nobody_is_reached():
+    found = may_touch(POLICY, "collections", "sms", Reach(("America/Los_Angeles", "Asia/Kolkata", "Europe/Madrid")), NOON)
+    assert (found.ok, found.later) == (False, None) and "no hour that is right" in found.say
+
+
+def test_a_state_may_have_hours_of_its_own_within_the_others_and_names_its_rule():
+    policy = read(TEXT.replace("[stop]", '[state.ZZ]\nfrom = "09:00"\nto = "20:00"\ncite = "ZZ 1"\n[stop]', 1))
+    there = Reach(("America/New_York",), "ZZ")
+    early, late = may_touch(policy, "collections", "sms", there, hour(13, 30)), may_touch(policy, "autopay", "sms", there, hour(1, 0, 25))
+    assert (early.later, early.cite) == (hour(14), "ZZ 1") and (late.later, late.cite) == (hour(14, 0, 25), "ZZ 1")
+    assert may_touch(policy, "collections", "sms", there, hour(14)).ok and may_touch(policy, "one_time_code", "sms", there, hour(9)).ok
+    wider = read(TEXT.replace("[stop]", '[state.ZZ]\nfrom = "06:00"\nto = "23:00"\ncite = "ZZ 2"\n[stop]', 1))
+    assert may_touch(wider, "collections", "sms", there, hour(12)).later == hour(13), "a state asks for less, and gives nothing"
 
 
 def test_codes_and_security_notices_know_no_hour_no_cap_and_no_stop():
@@ -100,7 +123,7 @@ def test_stop_in_any_form_and_nothing_else(said, found):
     assert not POLICY.scope_is_all(date(2027, 1, 30)) and POLICY.scope_is_all(date(2027, 1, 31))
 
 
-zones = st.lists(st.sampled_from(["America/New_York", "America/Los_Angeles", "Pacific/Honolulu", "America/Puerto_Rico", "America/Phoenix"]), min_size=1, max_size=4)
+zones = st.lists(st.sampled_from(["America/New_York", "America/Los_Angeles", "Pacific/Honolulu", "America/Puerto_Rico", "America/Phoenix", "Pacific/Guam"]), min_size=1, max_size=4)
 
 
 @given(zones, st.sampled_from(["", "MA"]), st.lists(st.tuples(st.integers(0, 400), st.sampled_from(["call", "sms"]), st.booleans()), max_size=12), st.integers(0, 24 * 7), st.sampled_from(["call", "sms", "email"]))
@@ -110,9 +133,12 @@ def test_when_it_says_later_that_moment_is_right_and_no_zone_is_woken(where, sta
     reach = Reach(tuple(where), state, touches=tuple(Touch(NOON - timedelta(hours=h), c, t) for h, c, t in past))
     found = may_touch(POLICY, "collections", channel, reach, at)
     when = at if found.ok else found.later
-    assert when is not None and when >= at and may_touch(POLICY, "collections", channel, reach, when).ok
-    from zoneinfo import ZoneInfo
-
+    if when is None:  # no hour is right in all of them
+        assert not any(
+            all(POLICY.first <= (at + timedelta(minutes=m)).astimezone(ZoneInfo(z)).time() < POLICY.last for z in where) for m in range(0, 24 * 60, 15)
+        )
+        return
+    assert when >= at and may_touch(POLICY, "collections", channel, reach, when).ok
     for zone in where:
         assert POLICY.first <= when.astimezone(ZoneInfo(zone)).time() < POLICY.last
 
@@ -124,6 +150,7 @@ def test_when_it_says_later_that_moment_is_right_and_no_zone_is_woken(where, sta
         ('to = "21:00"', 'to = "07:00"', "to: later than `from`"),
         ('one_time_code = "free"', 'one_time_code = "service"', "locks people out"),
         ('receipt = "asked"', 'receipt = "loud"', "receipt: one of free, asked, service, collections"),
+        ('from = "08:00"\nto = "21:00"\nmost', 'from = "21:30"\nto = "22:00"\nmost', "to: later than `from`, within [hours]"),
         ("[cap.email]", "[cap.fax]", "[cap.…] for each of call, sms, email"),
         ('words = ["stop", ', 'words = [', '"stop" has to be one of them'),
         ('scope = "topic"', 'scope = "some"', 'scope: "topic" or "all"'),

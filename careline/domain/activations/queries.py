@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
@@ -24,6 +25,27 @@ def order(number: str) -> Order | None:
 def orders_of(account_id: int, limit: int = 20) -> list[Order]:
     """The account's orders, newest first."""
     return list(Order.objects.filter(account_id=account_id).select_related("line").order_by("-asked_at", "-pk")[:limit])
+
+
+@dataclass(frozen=True, slots=True)
+class Stood:
+    """That this house made a line stand as it does: on which account, on what day of the carrier, by what."""
+
+    account_id: int
+    on: date
+    by: str
+
+
+STANDS: Mapping[str, str] = {
+    rules.Kind.SUSPEND: "suspended here", rules.Kind.RESTORE: "restored here", rules.Kind.DISCONNECT: "ended here", rules.Kind.PORT_OUT: "moved to another carrier",
+}  # fmt: skip
+
+
+def stood(line_keys: Sequence[str]) -> dict[str, Stood]:
+    """Of the lines with these source keys those that this house suspended, restored, ended or let go, by the newest of these orders."""
+    rows = Order.objects.filter(line__source_key__in=line_keys, kind__in=list(STANDS), state=rules.State.DONE).order_by("settled_at", "pk")
+    found = rows.values_list("line__source_key", "account_id", "settled_at", "kind", "number")
+    return {str(key): Stood(account_id, civil_date(at, settings.CARRIER_ZONE), f"{STANDS[kind]} ({number})") for key, account_id, at, kind, number in found if at}
 
 
 def in_flight(line_id: int) -> Order | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from textwrap import shorten
@@ -275,7 +275,7 @@ def reaches(wanted: Sequence[tuple[int, str]], policy: Outbound, at: datetime, q
     """What is known of these accounts' customers for whoever wants to reach them. `wanted`: account and number or address, a number
     for the zones of its area code; `quiet`: accounts on which nobody is to be reached."""
     ids = sorted({account_id for account_id, _ in wanted})
-    since = at - timedelta(days=max([c.days for c in (*policy.caps.values(), *policy.states.values())] + [c.after_conversation for c in policy.caps.values()]))
+    since = at - timedelta(days=max([c.days for c in (*policy.caps.values(), *(s.cap for s in policy.states.values() if s.cap))] + [c.after_conversation for c in policy.caps.values()]))
     touches: dict[int, list[rules.Touch]] = {pk: [] for pk in ids}
     for account_id, topic, channel, sent_at in journal.sent_since(ids, since):
         if policy.class_of(topic) == "collections":
@@ -295,6 +295,22 @@ def reaches(wanted: Sequence[tuple[int, str]], policy: Outbound, at: datetime, q
         pk: rules.Reach(tuple(sorted({one.zone, *numbers[pk]})), one.state, frozenset(wishes[pk]), pk in quiet, tuple(touches[pk]))
         for pk, one in customers.owing(ids).items()
     }
+
+
+def ways(account_ids: Sequence[int], topic: str, policy: Outbound | None, letter: bool = False, first: Mapping[int, str] | None = None) -> dict[int, rules.Way]:
+    """How each of these accounts is told about a topic: by text to a number that gets texts now (a line that is wholly suspended gets none; `first`:
+    rather to this one), else by e-mail, else, with `letter`, by letter; never on a channel on which they said STOP to it. An account that
+    nothing reaches is not among them. Three questions, however many."""
+    if not account_ids:
+        return {}
+    numbers, wishes = customers.texted(account_ids), customers.wishes(account_ids)
+    found = {}
+    for pk, one in customers.owing(account_ids).items():
+        number = (first or {}).get(pk) or numbers.get(pk, "")
+        arrive = [rules.Way(c, to) for c, to in (("sms", number), ("email", one.email), ("letter", one.reference if letter else "")) if to]
+        if (chosen := rules.way(policy, topic, arrive, wishes[pk])) is not None:
+            found[pk] = chosen
+    return found
 
 
 def signals(recent: Sequence[Recent], at: datetime) -> list[customers.Signal]:

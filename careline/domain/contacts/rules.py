@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
@@ -230,6 +230,14 @@ class Reach:
 
 
 @dataclass(frozen=True, slots=True)
+class Way:
+    """How something in writing reaches somebody: a channel, and a number (E.164), an address or, of a letter, the account's reference."""
+
+    channel: str
+    to: str
+
+
+@dataclass(frozen=True, slots=True)
 class MayTouch:
     """Yes; not before `later`; or never (`ok` False and no `later`). `say` and `cite` tell why."""
 
@@ -246,25 +254,37 @@ def may_touch(policy: Outbound, topic: str, channel: str, reach: Reach, at: date
         return MayTouch(True)
     if reach.quiet and kind in ("service", "collections"):
         return MayTouch(False, None, "Nobody on this account is to be reached for now.", "ladder.toml: hold, quiet")
-    if {(topic, channel), (policy.stopped(topic), channel), ("all", channel)} & reach.refused:
+    if said_stop(policy, topic, channel, reach.refused):
         return MayTouch(False, None, "They said STOP to this.", policy.stop_cite)
     if kind == "asked" or channel == "letter":
         return MayTouch(True)
     found = MayTouch(True)
     when = at
     if kind == "collections":
-        caps = [c for c in (policy.caps.get(channel), policy.states.get(reach.state)) if c is not None and channel in c.counts]
+        state = policy.states.get(reach.state)
+        caps = [c for c in (policy.caps.get(channel), state.cap if state else None) if c is not None and channel in c.counts]
         for cap in caps:
             free = _free_of(cap, reach.touches, at)
             if free > when:
                 when, found = free, MayTouch(False, free, f"At most {cap.most} in {cap.days} days, or a conversation lately.", cap.cite)
-    opens = _opens(policy, reach.zones, when)
+    first, last, cite = policy.hours(reach.state)
+    opens = _opens(first, last, reach.zones, when)
     if opens is None:
-        return MayTouch(False, None, "There is no hour that is right in every zone where they may be.", policy.hours_cite)
+        return MayTouch(False, None, "There is no hour that is right in every zone where they may be.", cite)
     if opens > when:
-        say = found.say or f"Between {policy.first:%H:%M} and {policy.last:%H:%M} in {', '.join(reach.zones)}."
-        return MayTouch(False, opens, say, found.cite or policy.hours_cite)
+        say = found.say or f"Between {first:%H:%M} and {last:%H:%M} in {', '.join(reach.zones)}."
+        return MayTouch(False, opens, say, found.cite or cite)
     return replace(found, later=when) if not found.ok else found
+
+
+def said_stop(policy: Outbound, topic: str, channel: str, refused: Collection[tuple[str, str]]) -> bool:
+    """Whether somebody who refused these (topics and channels) wants to hear nothing of a topic on a channel."""
+    return policy.class_of(topic) != "free" and any((about, channel) in refused for about in (topic, policy.stopped(topic), "all"))
+
+
+def way(policy: Outbound | None, topic: str, ways: Iterable[Way], refused: Collection[tuple[str, str]]) -> Way | None:
+    """The first of the ways, each of which arrives, on which they did not say STOP to the topic; None: there is none. A letter always goes."""
+    return next((w for w in ways if w.channel == "letter" or policy is None or not said_stop(policy, topic, w.channel, refused)), None)
 
 
 def _free_of(cap: Cap, touches: Sequence[Touch], at: datetime) -> datetime:
@@ -279,15 +299,11 @@ def _free_of(cap: Cap, touches: Sequence[Touch], at: datetime) -> datetime:
     return free
 
 
-def _opens(policy: Outbound, zones: Sequence[str], at: datetime) -> datetime | None:
-    """The first moment from `at` on that is inside the hours in every zone; None: there is none within a week."""
-    for days in range(-1, 8):
-        day = (at + timedelta(days=days)).date()
-        starts, ends = [], []
-        for zone in zones:
-            starts.append(datetime.combine(day, policy.first, ZoneInfo(zone)).astimezone(UTC))
-            ends.append(datetime.combine(day, policy.last, ZoneInfo(zone)).astimezone(UTC))
-        first, last = max(starts), min(ends)
-        if first < last and at < last:
-            return max(first, at)
-    return None
+def _opens(first: time, last: time, zones: Sequence[str], at: datetime) -> datetime | None:
+    """The first moment from `at` on that is inside the hours in every zone; None: there is none within a week. It is `at`, or the hours
+    of one of the zones begin then; by the wall of each zone, which may have another date than the next."""
+    clocks = [ZoneInfo(zone) for zone in zones]
+    starts = {
+        datetime.combine(at.astimezone(clock).date() + timedelta(days=days), first, clock).astimezone(UTC) for clock in clocks for days in range(8)
+    }
+    return next((when for when in [at, *sorted(s for s in starts if s > at)] if all(first <= when.astimezone(c).time() < last for c in clocks)), None)

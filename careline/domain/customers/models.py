@@ -264,6 +264,11 @@ class Line(models.Model):
         return f"line {self.pk}"
 
     @property
+    def gets_texts(self) -> bool:
+        """A text arrives there now: one that is wholly suspended, or ended, gets none."""
+        return self.can_text and (self.status == rules.LineStatus.ACTIVE or (self.status == rules.LineStatus.SUSPENDED and self.bar == "outgoing"))
+
+    @property
     def held_since(self) -> datetime:
         """Since when this number and the SIM that it is reached by are the same. Whoever has the phone proves no more than that."""
         return max(self.number_since, self.sim_since or self.number_since)

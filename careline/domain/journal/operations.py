@@ -273,14 +273,24 @@ class Telling:
     about: str
     account_id: int
     expires_at: datetime | None = None
+    subject: str = ""
 
 
 def tell_many(*, act: Act, tellings: Sequence[Telling]) -> list[int]:
     """Queue many messages in bulk. Returns their ids in the order given."""
     return write_rows(Outbox, [
         {"topic": t.topic, "channel": t.channel, "to": t.to, "body": t.body, "about": t.about, "account_id": t.account_id, "at": act.at,
-         "not_before": act.at, "expires_at": t.expires_at}
+         "not_before": act.at, "expires_at": t.expires_at, "subject": t.subject}
         for t in tellings
+    ])  # fmt: skip
+
+
+def not_told_many(*, act: Act, rows: Sequence[tuple[int, str, str, str]]) -> None:
+    """What should have been told and nothing carries: account, topic, what about, and why. It stands among the messages, never to be sent, so
+    that it is known once and not tried again."""
+    write_rows(Outbox, [
+        {"account_id": account_id, "topic": topic, "about": about, "why": why[:160], "channel": "none", "to": "", "body": "", "at": act.at, "not_before": act.at, "state": "expired"}
+        for account_id, topic, about, why in rows
     ])  # fmt: skip
 
 

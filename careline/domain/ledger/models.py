@@ -115,7 +115,8 @@ class Charge(models.Model):
 
 
 class PaymentLink(models.Model):
-    """A link by which somebody pays a named amount on the provider's own page. The token is stored as its hash.
+    """A link by which somebody pays a named amount on the provider's own page. The token is stored as its hash. `to`: the number that it went
+    to; empty: it went to the e-mail address of record.
     `asked_in`: the key of the basis that it was asked for on; `state`: open, paid, or closed before it was paid."""
 
     account = models.ForeignKey("customers.Account", models.PROTECT, related_name="payment_links")

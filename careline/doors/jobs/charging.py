@@ -19,7 +19,6 @@ from careline.acts import texts
 from careline.acts.arrangements import after_money, method_said
 from careline.carriers import payments as provider
 from careline.domain.customers import operations as customer_operations
-from careline.domain.customers import queries as customers
 from careline.domain.journal import operations as journal
 from careline.domain.journal.rules import Entry, account_chain
 from careline.domain.ledger import operations as ledger
@@ -81,12 +80,14 @@ def settle(*, act: Act, rulebook: Rulebook, charge: Any) -> Any:
             return None
         row = ledger.settle_charge(act=act, key=charge.key, taken=answer.taken, reason=answer.reason, provider_reference=answer.reference)
         amount, taken = shown(row.amount_minor), row.payment is not None
-        number = customers.texted([row.account_id]).get(row.account_id)
-        if number and (taken or not late):  # a try of days ago that came to nothing is no news
-            values = {"number": row.payment.number} if row.payment is not None else {}
-            body = texts.body(rulebook, kind.taken if taken else kind.declined, row.account_id, amount=amount, method=name, **values)
-            journal.tell(act=act, topic=kind.topic, channel="sms", to=number, body=body, about=f"charge:{row.pk}", account_id=row.account_id)
         say = f"{kind.title}: {amount} with {name}" + (f", {row.payment.number}" if row.payment is not None else " declined")
+        if taken or not late:  # a try of days ago that came to nothing is no news
+            values: dict[str, Any] = {"number": row.payment.number} if row.payment is not None else {}
+            told = texts.write(
+                act=act, rulebook=rulebook, account_id=row.account_id, topic=kind.topic, name=kind.taken if taken else kind.declined,
+                about=f"charge:{row.pk}", reference=row.payment.number if row.payment is not None else name, amount=amount, method=name, **values,
+            )  # fmt: skip
+            say += "" if told else f"; {texts.NOBODY}"
         lines = [Entry(account_chain(row.account_id), act, kind.code, "done" if taken else "refused", say, {"charge": row.key})]
         if taken:
             lines += [Entry(done.chain, act, code, "done", done.say, done.data) for code, done in after_money(act, row.account_id)]

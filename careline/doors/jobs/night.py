@@ -273,9 +273,10 @@ def _ask_network(run: Run, row: Any) -> NetworkAnswer:
 def _said(run: Run, row: Any) -> journal_rules.Entry:
     what = {Kind.SUSPEND: "outgoing stopped" if row.bar == "outgoing" else "suspended", Kind.RESTORE: "restored", Kind.DISCONNECT: "disconnected"}[row.kind]
     last = phone.last_four(row.line.msisdn)
-    if row.kind == Kind.RESTORE and row.state == State.DONE and row.line.can_text:
-        body = texts.body(run.rulebook, "restored", row.account_id, last4=last)
-        journal.tell(act=run.act, topic="line_restored", channel="sms", to=row.line.msisdn, body=body, about=f"order:{row.number}", account_id=row.account_id)
+    if row.kind == Kind.RESTORE and row.state == State.DONE:  # it is on again: told there, where it takes texts
+        first = row.line.msisdn if row.line.can_text else ""
+        texts.write(act=run.act, rulebook=run.rulebook, account_id=row.account_id, topic="line_restored", name="restored", about=f"order:{row.number}",
+                    reference=row.number, first=first, last4=last)  # fmt: skip
     end = {State.DONE: what, State.REFUSED: f"not {what}: the network refused", State.UNKNOWN: "the network has not answered"}[row.state]
     status = {State.DONE: "done", State.REFUSED: "refused", State.UNKNOWN: "pending"}[row.state]
     data = {"order": row.number, "bar": row.bar, "reason": row.network_says, **({"charge": row.charge} if row.charge else {})}

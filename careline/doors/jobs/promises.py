@@ -25,6 +25,7 @@ from careline.carriers import lacking
 from careline.domain.arrangements import operations, queries
 from careline.domain.arrangements.rules import SETTLE, State
 from careline.domain.collections import queries as collections
+from careline.domain.contacts import queries as contacts
 from careline.domain.customers import operations as customer_operations
 from careline.domain.customers import queries as customers
 from careline.domain.journal import operations as journal
@@ -43,6 +44,7 @@ from careline.foundation.rulebook import Rulebook
 SETTLER = Who("Job", "arrangements", "Arrangements", "job")
 CHARGE = charging.KINDS["part"].code
 SOON, BROKEN = "arrangement_soon", "arrangement_broken"
+SAID = {SOON: "nobody is reminded of the part that is due tomorrow", BROKEN: "nobody was told that it broke"}
 READ = 500  # accounts that are looked at by one question
 STEP = 10  # accounts in one transaction: some tens of milliseconds, where all of them broke
 
@@ -142,24 +144,38 @@ def _tell_broken(act: Act, rulebook: Rulebook, broken: Sequence[queries.Standing
         assert found.progress.missed is not None
         part = found.progress.parts[found.progress.missed - 1]
         rows.append((found, f"arrangement:{found.row.number}", {"amount": part.amount_minor, "day": part.due_on, "left": found.progress.left_minor}))
-    _tell_many(act, rulebook, BROKEN, rows)
+    _tell_many(act, rulebook, BROKEN, rows, letter=True)
 
 
 def _tell_many(
-    act: Act, rulebook: Rulebook, topic: str, rows: Sequence[tuple[queries.Standing, str, dict[str, Any]]], expires_at: datetime | None = None
+    act: Act, rulebook: Rulebook, topic: str, rows: Sequence[tuple[queries.Standing, str, dict[str, Any]]], expires_at: datetime | None = None, letter: bool = False
 ) -> int:
-    """Queue a text about each of these arrangements, where a number takes texts: its words, what it is about, and what fills them (days,
-    and amounts in minor units). Returns how many. Three questions, however many."""
+    """Queue a message about each of these arrangements by the way that reaches its customer: its words, what it is about, and what fills them (days,
+    and amounts in minor units). Returns how many. Whom nothing reaches in time is said in the account's journal, once. Some six questions,
+    however many."""
     ids = [found.row.account_id for found, _, _ in rows]
-    numbers, accounts = (customers.texted(ids), customers.owing(ids)) if ids else ({}, {})
-    tellings = []
+    if not ids:
+        return 0
+    ways, accounts = contacts.ways(ids, topic, texts.outbound_of(rulebook), letter), customers.owing(ids)
+    tellings, untold = [], []
     for found, about, values in rows:
         account_id = found.row.account_id
-        if account_id in numbers:
-            language = accounts[account_id].language.partition("-")[0].lower()
-            filled = {n: texts.day_said(rulebook, language, v) if isinstance(v, date) else shown(v) for n, v in values.items()}
-            body = texts.said(rulebook, topic, language, **filled)
-            if topic == BROKEN and found.terms.autopay_off:
-                body += " " + texts.said(rulebook, "autopay_ended", language)
-            tellings.append(journal.Telling(topic, "sms", numbers[account_id], body, about, account_id, expires_at))
+        way = ways.get(account_id)
+        if way is None:
+            untold.append((found, about))
+            continue
+        language = accounts[account_id].language.partition("-")[0].lower()
+        filled = {n: texts.day_said(rulebook, language, v) if isinstance(v, date) else shown(v) for n, v in values.items()}
+        body = texts.said(rulebook, topic, language, **filled)
+        if topic == BROKEN and found.terms.autopay_off:
+            body += " " + texts.said(rulebook, "autopay_ended", language)
+        body = texts.with_way_out(rulebook, topic, language, way.channel, body)
+        subject = texts.subject(way.channel, found.row.number)
+        tellings.append(journal.Telling(topic, way.channel, way.to, body, about, account_id, expires_at, subject))
+    if untold:
+        journal.not_told_many(act=act, rows=[(found.row.account_id, topic, about, texts.NOBODY) for found, about in untold])
+        journal.record_many([
+            journal_rules.Entry(journal_rules.account_chain(found.row.account_id), act, SETTLE, "refused", f"{found.row.number}: {SAID[topic]}: {texts.NOBODY}", {"about": about})
+            for found, about in untold
+        ])  # fmt: skip
     return len(journal.tell_many(act=act, tellings=tellings)) if tellings else 0

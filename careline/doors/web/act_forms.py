@@ -163,22 +163,24 @@ def _take_form(desk: ContactPage, given: Any) -> dict[str, Any]:
             forms.field("method", "With", "choice", given.get("method") or (methods[0][0] if methods else None), choices=methods,
                         hint=None if methods else "Nothing is saved on this account. Send a payment link instead."),
         ],
-        cancel_href=desk.url(), consequence="The provider takes it now; the receipt goes to the number of record. A card number is never typed here.",
+        cancel_href=desk.url(), consequence="The provider takes it now; the receipt goes by text, or by e-mail where no text arrives. A card number is never typed here.",
         say_aloud="May I take that from the card that you saved with us?",
     )
 
 
 def _link_form(desk: ContactPage, given: Any) -> dict[str, Any]:
-    texts = [n for n in customers.numbers_of_record(desk.account_id) if n.can_text]
-    texts.sort(key=lambda n: n.status != "active")  # a line that is switched off may not get it
-    numbers = [(n.pk, phone.shown(n.msisdn) + ("" if n.status == "active" else f", {n.status}")) for n in texts]
+    to: list[tuple[Any, str]] = [(n.pk, phone.shown(n.msisdn)) for n in customers.numbers_of_record(desk.account_id) if n.gets_texts]
+    mail = desk.row.account.customer.email
+    if mail:
+        to.append(("", f"{mail}, by e-mail"))
     owed = max(desk.standing.balance_minor, 0)
     return forms.form(
         "payments.send_link", "Send a payment link", "Send the link", desk.do_url("payments.send_link"),
         [
             forms.hidden("account", desk.account_id),
             forms.field("amount", "Amount", "money", given.get("amount") or (forms.dollars(owed) if owed else None)),
-            forms.field("line", "To", "choice", given.get("line") or (numbers[0][0] if numbers else None), choices=numbers),
+            forms.field("line", "To", "choice", given.get("line", to[0][0] if to else None), choices=to,
+                        hint=None if to else "No number of this account gets texts now, and there is no e-mail address. Somebody who pays for them can have a link too."),
         ],
         cancel_href=desk.url(), consequence="They pay on the provider's page within a day; the payment shows here by itself.",
     )

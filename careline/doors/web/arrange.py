@@ -242,7 +242,7 @@ def _builder(desk: ContactPage, policy: Policy, given: Any, code: str, title: st
         fields.append(forms.field("method", f"Take {shown(parts[0].amount_minor)} now with", "choice", given.get("method") or "", required=False, choices=[*named, ("", "Not now")]))
     charged = None
     if methods and parts[-1].due_on > today and policy.charge_from is not None:
-        why = [why_not_charged(policy, desk.account_id, m, parts, today) for m in methods]
+        why = [why_not_charged(desk.scene.rulebook, desk.account_id, m, parts, today) for m in methods]
         good = [m for m, no in zip(methods, why, strict=True) if not no]
         running = desk.arrangement.charged_to if code == CHANGE and desk.arrangement is not None and "charged" not in given else None
         wish = str(given.get("charged") or (running.pk if running else ""))

@@ -108,7 +108,7 @@ def pay(request: HttpRequest, token: str) -> HttpResponse:
     if link is None:
         raise Http404
     request.careline_no_desk = True
-    for_what = f"the phone ending in {link.to_last_four}"
+    for_what = f"the phone ending in {link.to_last_four}" if link.to else "your account"
     carrier = settings.CARRIER_NAME
     if link.state == "paid" and link.payment is not None:
         shape = {"carrier": carrier, "amount": link.amount_minor, "for_what": for_what, "reference": link.reference, "at": link.payment.received_at}

@@ -264,9 +264,22 @@ IMPORTED = {
 }
 
 
-def upsert_many(*, act: Act, entity: str, rows: Sequence[Mapping[str, Any]], held_here: bool = False) -> list[str]:
+@dataclass
+class Status:
+    """Who says whether a line is on, barred or ended, where a row says otherwise than this house did. `on`: the day on which this house set it, by
+    the line's source key; `ours`: it stands, unless the row is of a later day. `differs`: those rows, by number, and what this house has."""
+
+    on: Mapping[str, date]
+    ours: bool
+    differs: dict[int, str] = field(default_factory=dict)
+
+
+_STATUS = ("status", "status_reason", "status_since")
+
+
+def upsert_many(*, act: Act, entity: str, rows: Sequence[Mapping[str, Any]], held_here: bool = False, status: Status | None = None) -> list[str]:
     """Write rows by the carrier's own keys. Returns, row by row: `written`, `unchanged`, or why it is rejected. `held_here`: this house
-    is their system of record, so that only new ones are written.
+    is their system of record, so that only new ones are written; `status`: who is it of whether a line is on.
 
     A row names what it refers to by source key. The find box learns new names and numbers in the same transaction.
     """
@@ -291,6 +304,8 @@ def upsert_many(*, act: Act, entity: str, rows: Sequence[Mapping[str, Any]], hel
     if spec.table is Usage:
         _reject_unknown_kinds(wanted, fates)
     existing = _by_identity(spec, list(wanted))
+    if status is not None and not held_here:
+        _stands(wanted, existing, status)
     guarded = _guarded(spec, existing.values())
     _reject_taken(spec, wanted, existing, fates)
     new: list[dict[str, Any]] = []
@@ -305,6 +320,9 @@ def upsert_many(*, act: Act, entity: str, rows: Sequence[Mapping[str, Any]], hel
             fates[n] = f"{differs[0].removesuffix('_id')}: differs from what is here, and Careline is the system of record (records.toml)"
             continue
         elif differs:
+            if isinstance(there, Line) and "status" in differs:  # why and how far it was barred here is over
+                values |= {"suspended_for": "", "bar": ""}
+                differs = [*differs, "suspended_for", "bar"]
             for k in differs:
                 setattr(there, k, values[k])
             columns.update(differs)
@@ -315,6 +333,19 @@ def upsert_many(*, act: Act, entity: str, rows: Sequence[Mapping[str, Any]], hel
         rewrite_many(changed, sorted(columns))
     _index_touched(entity, ids, new, changed)
     return fates
+
+
+def _stands(wanted: Mapping[tuple[Any, ...], tuple[int, dict[str, Any]]], existing: Mapping[tuple[Any, ...], Any], status: Status) -> None:
+    """Rows that would make a line stand otherwise than this house made it: what they say of that is passed over, where it is this house's to say."""
+    for identity, (n, values) in wanted.items():
+        there, since = existing.get(identity), values["status_since"]
+        on = status.on.get(values["source_key"])
+        if there is None or on is None or (since is not None and since > on):
+            continue
+        if values["status"] != there.status:
+            status.differs[n] = there.status
+        if status.ours:
+            values.update({name: getattr(there, name) for name in _STATUS})
 
 
 def _reject_unknown_kinds(wanted: Mapping[tuple[Any, ...], tuple[int, dict[str, Any]]], fates: list[str]) -> None:

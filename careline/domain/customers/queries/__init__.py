@@ -37,6 +37,7 @@ from careline.domain.customers.queries.accounts import (
     texted,
     ties_with,
     wishes,
+    with_email,
 )
 from careline.domain.customers.queries.cycle import (
     InCycle,
@@ -121,5 +122,6 @@ __all__ = [
     "used_by_day",
     "used_in_all",
     "wishes",
+    "with_email",
     "yes_or_no",
 ]

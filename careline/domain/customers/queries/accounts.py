@@ -244,6 +244,11 @@ def living_line(number: str) -> Line | None:
     return Line.objects.filter(msisdn=number).exclude(status=rules.LineStatus.CANCELLED).first()
 
 
+def with_email(address: str) -> list[int]:
+    """The accounts whose customer has this e-mail address now, by id."""
+    return list(Account.objects.filter(customer__email__iexact=address).order_by("pk").values_list("pk", flat=True))
+
+
 def refused(account_ids: Sequence[int], topics: Sequence[str]) -> set[tuple[int, str]]:
     """The channels on which these accounts want to hear nothing of these topics: account and channel; the newest word holds."""
     newest = {(a, t, c): yes for a, t, c, yes in _consents(accounts=account_ids, topics=topics)}

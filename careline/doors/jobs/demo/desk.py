@@ -12,6 +12,7 @@ from careline.acts.declare import BasisRef, Outcome
 from careline.acts.look import look
 from careline.acts.perform import perform, scene_for_page
 from careline.domain.contacts import queries as contacts
+from careline.domain.customers import queries as customers
 from careline.domain.journal import operations as journal
 from careline.domain.rulebook import queries as rulebooks
 from careline.doors.jobs.demo.carrier import House, moment
@@ -124,6 +125,13 @@ class Seat:
         """A deed on the account of the contact in hand."""
         assert self.known is not None
         return self.must(code, account=self.known.account, **given)
+
+    def send_link(self, amount: int) -> str:
+        """A payment link to whoever this is, where it arrives: by text, or by e-mail. Returns its number."""
+        assert self.known is not None
+        line = customers.line(self.known.lines[0])
+        to = {"line": line.pk} if line is not None and line.gets_texts else {}
+        return str(self.on("payments.send_link", amount=amount, **to).show["link"])
 
     def take(
         self, known: Known, *, person: int = 0, by: str = "callback", line: int = 0, reason: str = "other",

@@ -392,7 +392,7 @@ def _jae_declined(seat: Seat, who: Known) -> None:
     seat.take(who, by="pin", reason="payment")
     method = ledger.methods_of(who.account)[0]
     seat.refused("payments.take", "provider-declined", account=who.account, amount=_past_due(seat), method=method.pk)
-    seat.on("payments.send_link", amount=_past_due(seat), line=who.lines[0])
+    seat.send_link(_past_due(seat))
     seat.close("Autopay failed and the card was declined again; a payment link was sent.", "customer_acts", "payment_failed",
                follow_up="See whether the link was paid; else offer another way", due_on=seat.run.today, owner="ana")
 
@@ -532,7 +532,7 @@ def _linh_pays(seat: Seat, who: Known) -> None:
     seat.take(who, by="pin", reason="payment")
     method = ledger.methods_of(who.account)[0]
     seat.act("payments.take", account=who.account, amount=_past_due(seat), method=method.pk)
-    link = seat.on("payments.send_link", amount=_past_due(seat), line=who.lines[0]).show["link"]
+    link = seat.send_link(_past_due(seat))
     seat.close("The saved card has expired; sent a link.", "customer_acts", "payment_failed")
     _paid(seat, link)
 
@@ -562,7 +562,7 @@ def _banks_stranger(seat: Seat, who: Known) -> None:
 def _miguel_pays(seat: Seat, who: Known) -> None:
     seat.take(who, by="pin", reason="payment")
     amount = max(_owed(who) // 2, 500)
-    link = seat.on("payments.send_link", amount=amount, line=who.lines[0]).show["link"]
+    link = seat.send_link(amount)
     seat.close("Pays a part by link.", "customer_acts", "past_due")
     _paid(seat, link, 900)
 

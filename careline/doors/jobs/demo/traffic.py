@@ -89,7 +89,7 @@ def _pay(seat: Seat, known: Known, rng: Random) -> None:
         seat.on("payments.take", amount=owed, method=methods[0].pk)
         seat.close(f"Paid {shown(owed)} with the saved card.", "resolved", "past_due")
         return
-    link = seat.on("payments.send_link", amount=owed, line=known.lines[0]).show["link"]
+    link = seat.send_link(owed)
     seat.close(f"Sent a payment link for {shown(owed)}.", "customer_acts", "past_due")
     if rng.random() < 0.7:
         seat.later(rng.randrange(60, 3600))

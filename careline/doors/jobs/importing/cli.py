@@ -49,6 +49,8 @@ def main(options: argparse.Namespace) -> int:
         print(f"{rows} rows in {seconds:.1f} s ({rows / max(seconds, 0.001):.0f} a second){', nothing written (--check)' if options.check else ''}")
         if any(t.rejected for t in tallies.values()):
             print(f"Rejected rows, each with its field and reason: {options.out}/rejected-*.csv (customer data: delete them when you are done)")
+        if kept := sum(t.kept for t in tallies.values()):
+            print(f"{kept} row{'s' if kept > 1 else ''} not taken over whole, with the reason: {options.out}/kept-*.csv")
     wrong = [e for e, t in tallies.items() if not t.holds]
     if wrong:
         print(f"The totals do not reconcile for {', '.join(wrong)}: tell whoever looks after Careline.", file=sys.stderr)

@@ -28,6 +28,7 @@ from django.conf import settings
 from django.db import transaction
 
 from careline.acts.perform import bare_facts
+from careline.domain.activations import queries as orders
 from careline.domain.customers import operations as customers
 from careline.domain.journal import operations as journal
 from careline.domain.journal import queries as journal_queries
@@ -38,7 +39,7 @@ from careline.doors.jobs.importing.fields import IDENTITY, Fault, column
 from careline.doors.jobs.importing.mapping import Reader, Row, Source
 from careline.doors.jobs.pace import Pace
 from careline.doors.jobs.stop import Stop
-from careline.foundation import pins
+from careline.foundation import phone, pins
 from careline.foundation.act import NO_BASIS, Act, Who
 from careline.foundation.authority import Question
 from careline.foundation.cards import card_numbers
@@ -55,6 +56,7 @@ class Tally:
     written: int = 0
     unchanged: int = 0
     rejected: int = 0
+    kept: int = 0  # of those written or unchanged: something of the row was not taken over
 
     @property
     def holds(self) -> bool:
@@ -91,12 +93,14 @@ class Work:
         self.link.execute("PRAGMA synchronous=OFF")
         self.link.execute("CREATE TABLE IF NOT EXISTS seen (entity TEXT, key TEXT, n INTEGER, during TEXT, until INTEGER, PRIMARY KEY (entity, key)) WITHOUT ROWID")
         self.link.execute("CREATE TABLE IF NOT EXISTS reject (entity TEXT, n INTEGER, field TEXT, reason TEXT, row TEXT, during TEXT, until INTEGER)")
+        self.link.execute("CREATE TABLE IF NOT EXISTS kept (entity TEXT, n INTEGER, field TEXT, reason TEXT, row TEXT, during TEXT, until INTEGER)")
         self.link.execute("CREATE TABLE IF NOT EXISTS line (bill TEXT, n INTEGER, cells BLOB)")
 
     def back_to(self, during: str, until: int) -> None:
         """Forget what was noted in later parts: it was never settled."""
         self.link.execute("DELETE FROM seen WHERE during = ? AND until > ?", (during, until))
-        self.link.execute("DELETE FROM reject WHERE during = ? AND until > ?", (during, until))
+        for notes in ("reject", "kept"):
+            self.link.execute(f"DELETE FROM {notes} WHERE during = ? AND until > ?", (during, until))
 
     def twice(self, entity: str, rows: Sequence[tuple[str, int]]) -> dict[int, int]:
         """Note the keys of rows. Returns those whose key came before, with the row in which it did."""
@@ -107,13 +111,14 @@ class Work:
         found = {n: self.link.execute("SELECT n FROM seen WHERE entity = ? AND key = ?", (entity, key)).fetchone()[0] for key, n in rows}
         return {n: first for n, first in found.items() if first != n}
 
-    def reject(self, entity: str, n: int, name: str, reason: str, text: str) -> None:
-        self.link.execute("INSERT INTO reject VALUES (?, ?, ?, ?, ?, ?, ?)", (entity, n, name, _masked(reason), _masked(text), self.during, self.until))
+    def note(self, notes: str, entity: str, n: int, name: str, reason: str, text: str) -> None:
+        """Note a row as `reject` or `kept`."""
+        self.link.execute(f"INSERT INTO {notes} VALUES (?, ?, ?, ?, ?, ?, ?)", (entity, n, name, _masked(reason), _masked(text), self.during, self.until))
 
-    def rejected(self) -> Iterator[tuple[str, Iterator[tuple[int, str, str, str]]]]:
-        """The rejected rows of each entity in the order of its file."""
-        for (entity,) in self.link.execute("SELECT DISTINCT entity FROM reject").fetchall():
-            yield entity, self.link.execute("SELECT n, field, reason, row FROM reject WHERE entity = ? ORDER BY n, rowid", (entity,))
+    def noted(self, notes: str) -> Iterator[tuple[str, Iterator[tuple[int, str, str, str]]]]:
+        """The rows noted as such, of each entity in the order of its file."""
+        for (entity,) in self.link.execute(f"SELECT DISTINCT entity FROM {notes}").fetchall():
+            yield entity, self.link.execute(f"SELECT n, field, reason, row FROM {notes} WHERE entity = ? ORDER BY n, rowid", (entity,))
 
     def put_aside(self, lines: Iterator[tuple[str, int, bytes]]) -> None:
         """Put lines into the file by their bill, unless a run before this one did."""
@@ -171,7 +176,12 @@ class Run:
         if source.entity == "pins":  # there may be a PIN in clear where its hash belongs
             hidden = source.columns.get("hash", "")
             row = "(left out)" if isinstance(raw, str) else json.dumps({k: "•" if k == hidden and v else v for k, v in source.named(raw).items()}, ensure_ascii=False)
-        self.work.reject(source.entity, n, name, reason, row)
+        self.work.note("reject", source.entity, n, name, reason, row)
+
+    def keep(self, source: Source, n: int, name: str, reason: str, raw: Any) -> None:
+        """Keep a row of which something was not taken over, with what and why."""
+        self.place.tally(source.entity).kept += 1
+        self.work.note("kept", source.entity, n, name, reason, json.dumps(source.named(raw), ensure_ascii=False))
 
     def keep_place(self) -> None:
         """Write how far the import came; in the transaction that writes the rows."""
@@ -215,7 +225,7 @@ def _alone(out: Path) -> Iterator[None]:
 
 
 def _run(sources: Sequence[Source], out: Path, at: datetime, check: bool, say: Callable[[str], None]) -> dict[str, Tally]:
-    for old in out.glob("rejected-*.csv"):
+    for old in (*out.glob("rejected-*.csv"), *out.glob("kept-*.csv")):
         old.unlink()
     rulebook = rulebooks.current()
     verdict = rulebook.authority.decide(Question(IMPORTER, "imports.run", ("House", "house"), {"basis": bare_facts(kind="job", level=3)}))
@@ -243,7 +253,7 @@ def _run(sources: Sequence[Source], out: Path, at: datetime, check: bool, say: C
                 _bills(now, source, by_entity.get("bill_lines"))
             else:
                 _plain(now, source)
-        _write_rejects(now.work, out)
+        _write_notes(now.work, out)
         whole = True
     finally:
         now.work.close(keep=not whole and not check)
@@ -262,12 +272,13 @@ def _files(sources: Sequence[Source], forms: dict[str, dict[str, str]]) -> str:
     return sha256(repr(told).encode()).hexdigest()
 
 
-def _write_rejects(work: Work, out: Path) -> None:
-    for entity, rows in work.rejected():
-        with open(out / f"rejected-{entity}.csv", "w", encoding="utf-8", newline="") as file:
-            to = csv.writer(file)
-            to.writerow(["row", "field", "reason", "as_it_was"])
-            to.writerows(rows)
+def _write_notes(work: Work, out: Path) -> None:
+    for notes, name in (("reject", "rejected"), ("kept", "kept")):
+        for entity, rows in work.noted(notes):
+            with open(out / f"{name}-{entity}.csv", "w", encoding="utf-8", newline="") as file:
+                to = csv.writer(file)
+                to.writerow(["row", "field", "reason", "as_it_was"])
+                to.writerows(rows)
 
 
 def _line(act: Act, say: str, data: dict[str, Any]) -> None:
@@ -327,6 +338,8 @@ def _plain(now: Run, source: Source) -> None:
                 _journal(now.act, [r["account"] for r, fate in zip(rows, fates, strict=True) if fate == "written"], "payments")
             elif entity == "pins":
                 fates = _pins(now, rows)
+            elif entity == "lines":
+                fates = _lines(now, source, found)
             else:
                 fates = customers.upsert_many(act=now.act, entity=entity, rows=rows, held_here=now.records.get(entity) == "careline")
             _count(now, source, [(n, raw) for n, raw, _ in found], fates)
@@ -363,6 +376,31 @@ def _pins(now: Run, rows: Sequence[dict[str, Any]]) -> list[str]:
     _journal(now.act, [row["account"] for row, fate in zip(held, found, strict=True) if fate == "written"], "PINs")
     fates = iter(found)
     return [next(fates) if row["hash"] else "unchanged" for row in rows]
+
+
+def _lines(now: Run, source: Source, found: Sequence[Found]) -> list[str]:
+    """Lines, of which the ladder, the desk and porting say here whether they are on. Who is right where a file says otherwise is the
+    carrier's to say (records.toml, line_status); either way it is told: beside the rejected rows, or in the journal of the account."""
+    keys = [row["source_key"] for _, _, row in found]
+    if stood := orders.stood(keys):  # nobody bars or restores them meanwhile
+        customers.lock_accounts({s.account_id for s in stood.values()})
+        stood = orders.stood(keys)
+    status = customers.Status({key: s.on for key, s in stood.items()}, now.records.get("line_status", "careline") == "careline")
+    fates = customers.upsert_many(act=now.act, entity="lines", rows=[row for _, _, row in found], held_here=now.records.get("lines") == "careline", status=status)
+    taken = []
+    for n, here in status.differs.items():
+        row_number, raw, row = found[n]
+        one = stood[row["source_key"]]
+        said = f"{one.by} on {one.on}, and the row says {row['status']}{f' since {since}' if (since := row['status_since']) else ''}"
+        if fates[n] not in ("written", "unchanged"):
+            continue
+        if status.ours:
+            now.keep(source, row_number, "status", f"stays {here}: {said}; Careline is the system of record of it (records.toml, line_status)", raw)
+        else:
+            say = f"Line {phone.last_four(row['msisdn'])} is {row['status']} by import, no longer {here}: {said}; the other system is the system of record (records.toml)"
+            taken.append(journal_rules.Entry(journal_rules.account_chain(one.account_id), now.act, "imports.run", "done", say, {"line_status": row["status"]}))
+    journal.record_many(taken)
+    return fates
 
 
 def _settle(now: Run, entity: str, n: int) -> None:

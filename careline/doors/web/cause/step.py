@@ -113,7 +113,7 @@ def _waits_for_money(desk: ContactPage, row: Any) -> dict[str, Any]:
     found: dict[str, Any] = {"more": [take] if desk.who.role in desk.scene.rulebook.authority.roles_with("payments.take") else []}
     if link is not None:
         paid = link.payment_id is not None
-        say = f"A link for {money(link.amount_minor)} was sent at {clock(link.made_at)}, to the number ending in {link.to_last_four}. "
+        say = f"A link for {money(link.amount_minor)} was sent at {clock(link.made_at)}, {f'to the number ending in {link.to_last_four}' if link.to else 'by e-mail'}. "
         found |= {"sent": {"say": say + ("It is paid." if paid else "It is not paid yet."), "paid": paid}, "label": "Send another link …"}
     return found
 
