@@ -13,8 +13,9 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Sum
+from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -581,3 +582,16 @@ def test_ones_own_credit_is_taken_back_within_a_day_and_later_by_a_lead(house, m
     lena = Desk(house["lena"], ana.at)
     lena.must("approvals.decide", basis=BasisRef("request", int(asked)), request=asked, decision="approve")
     assert queries.balance(maria.pk) == 4860
+
+
+@pytest.mark.only_sqlite
+def test_one_accounts_bills_are_found_without_sorting_everybodys_when_sqlite_knows_how_rarely_one_is_corrected(house, maria):
+    for n in range(40):
+        open_account(f"Neighbour {n}", f"+1206555{2000 + n}", f"A-02{n:05}", pin=None)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+        with CaptureQueriesContext(connection) as asked:
+            assert len(queries.bills_of(maria.pk, 18)) == 3
+        cursor.execute("EXPLAIN QUERY PLAN " + asked.captured_queries[-1]["sql"])
+        plan = [step for *_, step in cursor.fetchall()]
+    assert any("corrects_id" in step for step in plan) and not [step for step in plan if "AUTOMATIC" in step or "SCAN" in step], plan

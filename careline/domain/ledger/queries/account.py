@@ -26,6 +26,7 @@ from careline.domain.ledger.models import (
     PaymentMethod,
     UnbilledCharge,
 )
+from careline.domain.ledger.queries.applied import stands
 from careline.foundation.money import shown
 from careline.prepared import moment, prepared, whole, wholes
 
@@ -56,7 +57,7 @@ def bills_of(account_id: int, limit: int | None = None) -> list[OpenBill]:
 
 @prepared
 def _bills(limit: int | None) -> QuerySet[Bill, tuple[Any, ...]]:
-    standing = Bill.objects.filter(account_id=whole("account"), corrected_by=None).order_by("-issued_on", "-pk")
+    standing = Bill.objects.filter(stands(), account_id=whole("account")).order_by("-issued_on", "-pk")
     rows = standing.annotate(paid=_paid())
     if limit:
         rows = rows.filter(Q(pk__in=standing.values("pk")[:limit]) | Q(total_minor__gt=F("paid")))
@@ -135,7 +136,7 @@ def past_due(account_id: int, today: date) -> tuple[int, date | None]:
 
 def unbilled_of(account_id: int) -> list[UnbilledCharge]:
     """The charges that no bill carries yet, oldest first."""
-    carried = BillLine.objects.filter(bill__account=OuterRef("account"), bill__corrected_by=None, source_key=OuterRef("number"))
+    carried = BillLine.objects.filter(stands("bill"), bill__account=OuterRef("account"), source_key=OuterRef("number"))
     return list(
         UnbilledCharge.objects.filter(~Exists(carried), account_id=account_id).select_related("line").order_by("at", "pk")
     )
@@ -191,7 +192,7 @@ def was_corrected(bill_id: int) -> bool:
 def creditable_lines(account_id: int, bills: int = 3) -> list[BillLine]:
     """The charges that a credit can start from: positive lines, not taxes, of the last bills that stand."""
     recent = list(
-        Bill.objects.filter(account_id=account_id, corrected_by=None)
+        Bill.objects.filter(stands(), account_id=account_id)
         .order_by("-issued_on", "-pk")
         .values_list("pk", flat=True)[:bills]
     )

@@ -13,6 +13,7 @@ from django.db.models import Q, Sum
 
 from careline.domain.ledger import rules
 from careline.domain.ledger.models import Allocation, Bill, Entry
+from careline.domain.ledger.queries.applied import stands
 from careline.domain.ledger.queries.why import billed
 from careline.domain.ledger.rules import explain
 from careline.foundation.calendar import add_months
@@ -96,7 +97,7 @@ def months(account_id: int, today: date, count: int = 13, from_minor: int = 200)
     """The bills of the last months, oldest first. `change` names the largest difference of a bill that moved by
     `from_minor` or more. Four questions."""
     since = add_months(today, -count)
-    found = Bill.objects.filter(account_id=account_id, corrected_by=None, issued_on__gte=since).order_by("-issued_on", "-pk")[:count]
+    found = Bill.objects.filter(stands(), account_id=account_id, issued_on__gte=since).order_by("-issued_on", "-pk")[:count]
     bills = list(found)[::-1]
     if not bills:
         return []

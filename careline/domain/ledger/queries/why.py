@@ -17,6 +17,7 @@ from careline.domain.journal.rules import account_chain
 from careline.domain.ledger import rules
 from careline.domain.ledger.models import Allocation, Bill, BillLine, Payment, UnbilledCharge
 from careline.domain.ledger.queries.account import unbilled_of
+from careline.domain.ledger.queries.applied import stands
 from careline.domain.ledger.rules import charges, estimate, explain
 from careline.foundation import phone
 from careline.foundation.money import shown
@@ -48,7 +49,7 @@ def explained(
 
 def next_bill(account_id: int, plans: Sequence[estimate.Plan], issued_on: date) -> explain.Explanation | None:
     """What the next bill will likely be, against the last: an estimate. None without a last bill."""
-    last = Bill.objects.filter(account_id=account_id, corrected_by=None).order_by("-issued_on", "-pk").first()
+    last = Bill.objects.filter(stands(), account_id=account_id).order_by("-issued_on", "-pk").first()
     if last is None:
         return None
     (before,) = billed([last])
@@ -64,7 +65,7 @@ def next_bill(account_id: int, plans: Sequence[estimate.Plan], issued_on: date) 
 
 def explained_against_last(account_id: int, coming: charges.Billed) -> explain.Explanation | None:
     """A bill that somebody else foresaw, against the last one. None without a last bill."""
-    last = Bill.objects.filter(account_id=account_id, corrected_by=None).order_by("-issued_on", "-pk").first()
+    last = Bill.objects.filter(stands(), account_id=account_id).order_by("-issued_on", "-pk").first()
     if last is None:
         return None
     (before,) = billed([last])
@@ -101,7 +102,7 @@ def told_of(account_id: int, came: charges.Billed, since: date) -> Told | None:
 
 def last_bills(account_id: int, count: int = 13) -> list[charges.Billed]:
     """The newest bills that stand, newest first, with their lines. Two questions."""
-    return billed(list(Bill.objects.filter(account_id=account_id, corrected_by=None).order_by("-issued_on", "-pk")[:count]))
+    return billed(list(Bill.objects.filter(stands(), account_id=account_id).order_by("-issued_on", "-pk")[:count]))
 
 
 def _name(line: Any) -> str:
@@ -171,7 +172,7 @@ def _returned(account_id: int, begin: datetime, end: datetime) -> list[explain.E
 def _late(account_id: int, until: date) -> list[explain.Event]:
     """The newest bill that was due before a day and not paid in full by then: what a late fee is for."""
     paid = Allocation.objects.filter(bill=OuterRef("pk"), entry__day__lte=OuterRef("due_on")).values("bill").annotate(s=Sum("amount_minor")).values("s")
-    rows = Bill.objects.filter(account_id=account_id, corrected_by=None, due_on__lt=until).annotate(paid=Coalesce(Subquery(paid), 0))
+    rows = Bill.objects.filter(stands(), account_id=account_id, due_on__lt=until).annotate(paid=Coalesce(Subquery(paid), 0))
     for b in rows.order_by("-due_on", "-pk")[:6]:
         if b.total_minor > b.paid:
             what = f"Of the bill of {b.issued_on:%b} {b.issued_on.day}, {shown(b.total_minor - b.paid)} was open after {b.due_on:%b} {b.due_on.day}, when it was due"
