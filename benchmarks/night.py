@@ -35,6 +35,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -304,9 +305,13 @@ def insert(model: Any, rows: list[Any]) -> None:
         copy_rows(model, list(map(list, rows)))
         return
     fields = model._meta.concrete_fields
+    names, one = ", ".join(f'"{f.column}"' for f in fields), f"({', '.join(['%s'] * len(fields))})"
     with connection.cursor() as cursor:
-        names, places = ", ".join(f'"{f.column}"' for f in fields), ", ".join(["%s"] * len(fields))
-        cursor.executemany(f"INSERT INTO {model._meta.db_table} ({names}) VALUES ({places})", rows)
+        for together in (50, 1):  # as the night does
+            whole = len(rows) // together * together
+            values = [list(chain.from_iterable(rows[n : n + together])) for n in range(0, whole, together)]
+            cursor.executemany(f"INSERT INTO {model._meta.db_table} ({names}) VALUES {', '.join([one] * together)}", values)
+            rows = rows[whole:]
 
 
 def written(question: str) -> Iterator[list[Any]]:

@@ -25,6 +25,7 @@ import json
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cache, update_wrapper
 from itertools import chain
 from operator import attrgetter, itemgetter
@@ -261,7 +262,11 @@ def _literal(value: Any, vendor: str) -> str:
         return "NULL"
     if isinstance(value, bool):
         return str(value).upper() if vendor == "postgresql" else str(int(value))
-    return "'" + value.replace("'", "''").replace("%", "%%") + "'" if isinstance(value, str) else str(value)
+    if isinstance(value, str):
+        return "'" + value.replace("'", "''").replace("%", "%%") + "'"
+    if not isinstance(value, int | Decimal):
+        raise TypeError(f"{value!r} is no default that a statement can say: give it with each row")
+    return str(value)
 
 
 def _plain(field: Any) -> bool:

@@ -25,6 +25,7 @@ from careline.domain.contacts import queries as contacts
 from careline.domain.customers.models import Account, AddedData, Consent, PlanChange, Usage
 from careline.domain.journal.models import Outbox, RequestKey
 from careline.domain.ledger.models import (
+    Allocation,
     Bill,
     BillLine,
     Charge,
@@ -357,3 +358,37 @@ def test_a_column_that_is_none_of_the_model_is_refused_and_nothing_is_written(ho
     with pytest.raises(TypeError, match="BillLine: bill, colour"):
         prepared.write_rows(BillLine, [{"bill": 1, "colour": "red"}])
     assert not BillLine.objects.exists()
+
+
+@pytest.mark.only_sqlite  # PostgreSQL counts its tables itself, all the time
+@pytest.mark.parametrize("counted", [False, True])
+def test_a_question_about_some_accounts_never_reads_a_whole_table(asked, counted):
+    """Or a run would take longer for each account, the more accounts there are. Counted: as SQLite is told by ANALYZE of a million
+    accounts of which few ever had a bill corrected."""
+    with connection.cursor() as cursor:
+        if counted:
+            cursor.execute("ANALYZE ledger_bill")
+            cursor.execute("DELETE FROM sqlite_stat1")
+            for model, rows in ((Account, 1_000_000), (Bill, 3_000_000), (BillLine, 18_000_000), (Entry, 6_000_000), (Allocation, 3_000_000)):
+                table = model._meta.db_table
+                cursor.execute("SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = %s", [table])
+                for (index,) in cursor.fetchall():
+                    cursor.execute(f"PRAGMA index_info({index})")
+                    first, *others = [row[2] for row in cursor.fetchall()]
+                    alike = rows if first in ("corrects_id", "reverses_id", "recovers_id", "taxed_line_id", "source_key") else 6
+                    cursor.execute("INSERT INTO sqlite_stat1 VALUES (%s, %s, %s)", [table, index, " ".join(map(str, [rows, alike, *[1] * len(others)]))])
+            cursor.execute("ANALYZE sqlite_schema")
+    read: list[str] = []
+    ours = {m._meta.db_table for m in apps.get_models()}
+    for name, question in questions().items():
+        for shape, values in asked[name]:
+            if not any(isinstance(v, list | tuple) for v in values.values()):
+                continue
+            question(*shape, **values)
+            held = question._held.__dict__[repr(shape)]
+            bound = [p.bound(values[p.value], connection) if isinstance(p, prepared.Given) else p for p in held.params]
+            with connection.cursor() as cursor:
+                cursor.execute(f"EXPLAIN QUERY PLAN {held.sql}", bound)
+                steps = [row[3] for row in cursor.fetchall()]
+            read += [f"{name}: {step}" for step in steps if "AUTOMATIC" in step or (step.startswith("SCAN ") and step.split()[1] in ours)]
+    assert not read, "\n".join(read)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.expressions import Combinable
@@ -134,8 +134,7 @@ def bill_day_of_line(line_id: int) -> int | None:
     return Line.objects.filter(pk=line_id).values_list("account__bill_day", flat=True).first()
 
 
-@dataclass(frozen=True, slots=True)
-class Owing:
+class Owing(NamedTuple):
     """An account as the ladder meets it."""
 
     id: int
