@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
@@ -14,12 +14,12 @@ from careline.acts.declare import ActType, Day, Done, Id, Input, Locks, Minor, S
 from careline.domain.collections import operations, queries, rules
 from careline.domain.contacts import operations as contact_operations
 from careline.domain.contacts import queries as contacts
-from careline.domain.contacts.rules import may_touch
+from careline.domain.contacts.rules import MayTouch, Reach, may_touch
 from careline.domain.customers import queries as customers
 from careline.domain.journal import rules as journal
 from careline.domain.ledger import queries as ledger
 from careline.foundation import phone
-from careline.foundation.act import Act, Basis
+from careline.foundation.act import Act, Basis, Level
 from careline.foundation.calendar import civil_date
 from careline.foundation.ladder import HoldKind
 from careline.foundation.money import shown
@@ -132,6 +132,88 @@ def lift(act: Act, given: LiftHold, scene: Scene) -> Done:
                 payload={"words": given.words}, chain=journal.account_chain(row.account_id))  # fmt: skip
 
 
+class KeepHold(Input):
+    """`hold`: its number. Somebody looked at it, and it stands."""
+
+    hold: Annotated[str, Field(min_length=4, max_length=40)]
+    words: Annotated[str, Field(min_length=1, max_length=400)]
+
+
+def _kept(given: KeepHold) -> Locks:
+    row = queries.hold(given.hold)
+    return Locks(accounts=(row.account_id,) if row is not None else ())
+
+
+def keep(act: Act, given: KeepHold, scene: Scene) -> Done:
+    """A hold that was to be looked at stands, and is looked at again after as many days as before."""
+    row = queries.hold(given.hold)
+    if row is None:
+        raise refuse("NOT_FOUND", f"There is no hold {given.hold}.")
+    kind = scene.rulebook.ladder.holds.get(row.kind) if "ladder.toml" in scene.rulebook.files else None
+    if kind is None or kind.review is None or row.review_on is None:
+        raise refuse("CONFLICT", f"{row.reference} is not to be looked at on a day: it ends by itself, or is lifted.", rule="hold-no-review")
+    on = _today(act) + timedelta(days=kind.review)
+    operations.keep_hold(act=act, hold_id=row.pk, review_on=on)
+    return Done(f"{row.reference} stands, {kind.title.lower()}; to be looked at again on {on:%b} {on.day}", {"hold": row.reference, "on": on.isoformat()},
+                data={"hold": row.reference, "kind": row.kind, "review_on": on.isoformat()}, payload={"words": given.words},
+                chain=journal.account_chain(row.account_id))  # fmt: skip
+
+
+class CallAgain(Input):
+    """Call on this day and not before. `start`: from what time on, where they live; `asked`: the customer asked for it."""
+
+    account: Id
+    on: Day
+    start: time | None = None
+    asked: bool = False
+    words: Annotated[str, Field(max_length=400)] = ""
+
+
+def _to_call(scene: Scene, account_id: int, today: date) -> None:
+    """Raises Refused where there is nothing to call about."""
+    if "ladder.toml" not in scene.rulebook.files:
+        raise refuse("CONFLICT", "The rulebook in force has no ladder.toml: nobody is called about money here.", rule="no-ladder")
+    ladder = scene.rulebook.ladder
+    if account_id not in customers.called([account_id]) or queries.climb_of(account_id) is None:
+        raise refuse("CONFLICT", "There is nothing to call about on this account, or no number to call.", rule="nothing-to-call")
+    if rules.target(ladder, queries.known([account_id], today, ladder)[account_id].facts, today).index < 0:
+        raise refuse("CONFLICT", "What is past due on this account is held or paid. Nobody is called about it.", rule="call-held")
+
+
+def put_again(act: Act, given: CallAgain, scene: Scene) -> Done:
+    """Put somebody to be called on a day. They stand on the past-due queue for everybody then, and not before."""
+    today = _today(act)
+    _to_call(scene, given.account, today)
+    policy, last = scene.rulebook.outbound, today + timedelta(days=scene.rulebook.ladder.again_days)
+    if not today <= given.on <= last:
+        say = f"Choose a day from today to {last:%b} {last.day}."
+        raise refuse("INVALID", say, fields={"on": say})
+    if given.start is not None and not policy.first <= given.start < policy.last:
+        say = f"Nobody is called before {policy.first:%H:%M} or from {policy.last:%H:%M} on, where they live."
+        raise refuse("INVALID", say, fields={"start": say})
+    if given.asked and scene.basis.level < Level.WRAP_UP:
+        say = "Only who is known to be the customer can ask for it. Leave this empty, and the caps hold."
+        raise refuse("INVALID", say, fields={"asked": say})
+    operations.call_again(act=act, account_id=given.account, on=given.on, start=given.start, asked=given.asked)
+    when = f"on {given.on:%b} {given.on.day}{f' from {given.start:%H:%M} on, their time' if given.start else ''}"
+    return Done(f"To be called again {when}{', as they asked' if given.asked else ''}", {"on": given.on.isoformat()},
+                data={"on": given.on.isoformat(), "start": f"{given.start:%H:%M}" if given.start else "", "asked": given.asked},
+                payload={"words": given.words} if given.words else None, chain=journal.account_chain(given.account))  # fmt: skip
+
+
+def may_call(rulebook: Rulebook, reach: Reach, again: rules.Again | None, zone: str, at: datetime) -> MayTouch:
+    """Whether somebody may be called about money past due at a moment: the contact rules, and that they are to be called again later."""
+    policy, today = rulebook.outbound, civil_date(at, settings.CARRIER_ZONE)
+    asked = again is not None and again.outside_caps(today)
+    if again is None or again.begins(zone) <= at:
+        return may_touch(policy, operations.TOPIC, "call", reach, at, asked)
+    verdict = may_touch(policy, operations.TOPIC, "call", reach, again.begins(zone), asked)
+    if not verdict.ok and verdict.later is None:
+        return verdict
+    say = "They asked to be called then." if again.asked is not None else "They are to be called again then."
+    return MayTouch(False, verdict.later or again.begins(zone), say, "")
+
+
 class CallOut(Input):
     """Call somebody about money that is past due."""
 
@@ -141,23 +223,18 @@ class CallOut(Input):
 def call_out(act: Act, given: CallOut, scene: Scene) -> Done:
     """Open a contact and show the number to dial. Who picks up is asked before anything is said; nothing of the debt is shown
     before they are known. Refused when the contact rules say not now, with the moment from which."""
-    if "ladder.toml" not in scene.rulebook.files:
-        raise refuse("CONFLICT", "The rulebook in force has no ladder.toml: nobody is called about money here.", rule="no-ladder")
-    policy = scene.rulebook.outbound
-    found = customers.called([given.account]).get(given.account)
-    climb = queries.climb_of(given.account)
-    if found is None or climb is None:
-        raise refuse("CONFLICT", "There is nothing to call about on this account, or no number to call.", rule="nothing-to-call")
-    line_id, number, _ = found
     today = _today(act)
-    if rules.target(scene.rulebook.ladder, queries.known([given.account], today, scene.rulebook.ladder)[given.account].facts, today).index < 0:
-        raise refuse("CONFLICT", "What is past due on this account is held or paid. Nobody is called about it.", rule="call-held")
+    _to_call(scene, given.account, today)
+    policy = scene.rulebook.outbound
+    line_id, number, _ = customers.called([given.account])[given.account]
     quiet = queries.quiet([given.account], today, scene.rulebook.ladder)
     reach = contacts.reaches([(given.account, number)], policy, act.at, quiet)[given.account]
-    verdict = may_touch(policy, operations.TOPIC, "call", reach, act.at)
+    zone = customers.owing([given.account])[given.account].zone
+    verdict = may_call(scene.rulebook, reach, queries.call_again_of(given.account), zone, act.at)
     if not verdict.ok:
         when = f" They may be called from {verdict.later.astimezone(ZoneInfo(settings.CARRIER_ZONE)):%b %d, %H:%M} (your time)." if verdict.later else ""
         raise refuse("CONFLICT", f"Not now: {verdict.say}{when}", rule="contact-rules", cite=verdict.cite)
+    operations.called(act=act, account_id=given.account)
     contact = contact_operations.open_contact(
         act=act, channel="voice", inbound=False, caller_number=number, reason=contacts.PAST_DUE, account_id=given.account, person_id=None
     )
@@ -170,6 +247,8 @@ def call_out(act: Act, given: CallOut, scene: Scene) -> Done:
 
 ACTS = [
     ActType("collections.call", "Call about money past due", CallOut, call_out, locks=_account, chooses="account"),
+    ActType("collections.call_again", "Call again on a day", CallAgain, put_again, locks=_account),
+    ActType("collections.keep_hold", "Keep a hold that was to be looked at", KeepHold, keep, locks=_kept),
     ActType("collections.hold", "Hold what is collected", PlaceHold, place, locks=_account, facts=hold_facts, numbers={"hold.daysRoom": "limits.toml:hold.days.{role}"},
             opening={"hold": {"open": False, "needsEnd": False, "days": 0, "daysRoom": 0}}),
     ActType("collections.release", "Lift a hold", LiftHold, lift, locks=_account, facts=lift_facts, opening={"lift": {"specialist": False}}),

@@ -16,6 +16,7 @@ from careline.foundation.lined import Lined
 EFFECTS: Final = ("notice", "late_fee", "suspend", "disconnect", "final_bill", "place", "write_off")
 BARS: Final = ("", "outgoing", "all", "gone")  # deeper and deeper; `gone`: the lines are disconnected
 CHANNELS: Final = ("sms", "email", "letter")
+AGAIN_DAYS: Final = 30  # of a ladder from before it said so
 WORDS: Final = frozenset({"carrier", "amount", "due"})
 ARRANGEMENT: Final = "arrangement"
 
@@ -75,7 +76,7 @@ class Ladder:
     """`restore_fee_from`: the bar from which on restoring a line costs the fee of its reason. `texts` are by rung and language; `again_after`: days after a declined autopay on which it is tried again.
     `notice_cost`: what one notice costs to send, by channel (minor units; empty: nobody said).
     `call_cost` (minor units) and `recovers` (until so many days past due, parts per million of what is owed) say what a call is
-    worth; `talk`: what an associate says, by occasion."""
+    worth; `again_days`: how far ahead somebody may be put to be called again; `talk`: what an associate says, by occasion."""
 
     least: int
     reachable: tuple[str, ...]
@@ -89,6 +90,7 @@ class Ladder:
     recovers: tuple[tuple[int, int], ...]
     talk: Mapping[str, str]
     notice_cost: Mapping[str, int]
+    again_days: int
 
     def index(self, code: str) -> int:
         """The place of a rung, lowest 0; -1: there is none of this code."""
@@ -147,12 +149,14 @@ class _Reader(Lined):
         again = auto.get("again_after")
         if not isinstance(again, list) or not all(type(d) is int and 0 < d <= 60 for d in again) or again != sorted(set(again)):
             raise self.fault("autopay", 1, "again_after", "days after a decline, rising, such as [3, 6]; [] never tries again")
-        cost, recovers = self.calls(self.table(data, "call"))
+        call = self.table(data, "call")
+        cost, recovers = self.calls(call)
+        again_days = self.whole(call, "call", 1, "again_days", least=1, most=90) if "again_days" in call else AGAIN_DAYS
         said = self.table(data, "talk")
         talk = {name: self.text(said, "talk", 1, name, most=400) for name in ("inbound", "outbound", "hardship")}
         postage = self.postage(self.table(data, "notice_cost")) if "notice_cost" in data else {}
         history = self.whole(top, "ladder", 1, "history_days", most=3650)
-        return Ladder(least, reachable, history, fee_from, rungs, holds, texts, tuple(again), cost, recovers, talk, postage)
+        return Ladder(least, reachable, history, fee_from, rungs, holds, texts, tuple(again), cost, recovers, talk, postage, again_days)
 
     def rung(self, row: Mapping[str, Any], n: int, least: int) -> Rung:
         self.only(row, "rung", n, {"code", "title", "days", "least", "gap", "effects", "bar", "channels", "only", "later", "cite"})
@@ -212,7 +216,7 @@ class _Reader(Lined):
         return Condition(**known)
 
     def calls(self, row: Mapping[str, Any]) -> tuple[int, tuple[tuple[int, int], ...]]:
-        self.only(row, "call", 1, {"cost", "recovers", "cite"})
+        self.only(row, "call", 1, {"cost", "recovers", "again_days", "cite"})
         self.text(row, "call", 1, "cite", most=240)
         found = row.get("recovers")
         good = isinstance(found, list) and found and all(isinstance(r, Mapping) and set(r) == {"until", "ppm"} and all(type(v) is int and v >= 0 for v in r.values()) for r in found)

@@ -486,6 +486,7 @@ ACTS = {
     "ledger.send_bill": ({"account": "{account}", "bill": "{bill}"}, (MISMATCH, VERIFY, LIVE, DONE, DONE)),
     "ledger.print_statement": ({"account": "{account}", "first": "2026-10-01", "last": "2026-11-24"}, (MISMATCH, VERIFY, LIVE, DONE, DONE)),
     "collections.hold": ({"account": "{account}", "kind": "dispute", "until": "2026-12-01", "amount": "5", "words": "The roaming pass"}, (MISMATCH, DONE, DONE, DONE, DONE)),  # it only protects
+    "collections.call_again": ({"account": "{account}", "on": "2026-12-01", "start": "18:00"}, (MISMATCH, *("nothing-to-call",) * 4)),
     "collections.release": ({"account": "{account}", "hold": "HO-0000001-7", "words": "It is cleared"}, (MISMATCH, NOT_THERE, NOT_THERE, NOT_THERE, NOT_THERE)),
     "ledger.allocate": (
         {"account": "{account}", "entry": "{paid}", "bill": "{newest}", "amount": "5", "from_bill": "{against}"}, (MISMATCH, VERIFY, LIVE, MOVES, MOVES),

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import re
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
 
 import pytest
 from django.urls import reverse
 from django.utils import timezone
 
+from careline.domain.collections import queries
+from careline.domain.collections.models import CallAgain, Hold
 from careline.domain.contacts.models import Contact
 from careline.domain.customers.models import Account, Customer
+from careline.domain.journal import queries as journal
 from careline.domain.journal.models import Outbox
+from careline.domain.rulebook import queries as rulebooks
 from careline.doors.jobs import night, worker
 from tests.people import Desk, issue_bill, open_account, pay
 
@@ -44,6 +50,7 @@ def test_ana_sees_why_a_line_is_suspended_to_the_cent_holds_it_and_lets_go(clien
         page = client.get(reverse("past-due", args=[reference])).content.decode()
     assert "It is suspended" in page and "$80.00 is past due" in page and "911, 988, 611 can always be called" in page
     assert "Service suspended: from 30 days past due on $25.00 or more" in page and "47 CFR 9.10" in page
+    assert re.search(r"paid at \d+:\d\d.*, back by \d+:\d\d", page), "to the minute"
     assert "$55.01" in page  # paid now, $24.99 are left: below what anybody is cut off for
     assert "Service ended" in page and "by mail" not in page and "by letter" in page
     form = client.get(reverse("contact", args=[reference]) + "?act=collections.hold&kind=bankruptcy").content.decode()
@@ -108,3 +115,143 @@ def test_contact_rules_hold_for_calls_and_a_paid_account_is_not_called(house, ma
 def test_trainees_and_strangers_have_no_queue(client, house):
     assert signed_in(client, house["tom"]).get(reverse("past-due-queue")).status_code == 403
     worker.send_due()
+
+
+# ---------------------------------------------------------------- call again on a day, and what is to be looked at
+
+
+NOON = datetime(2026, 11, 24, 20, tzinfo=UTC)  # noon in Seattle, where Maria lives
+
+
+@pytest.fixture
+def late(house, monkeypatch) -> Account:
+    """Maria owes $80.00 since October 5; it is November 24, and the night ran."""
+    account = open_account(bills=0)
+    Customer.objects.filter(pk=account.customer_id).update(language="en")
+    Account.objects.filter(pk=account.pk).update(opened_on=date(2025, 3, 1))
+    issue_bill(account, account.lines.get(), date(2026, 9, 15), 8000)
+    night.run_night(NOON - timedelta(days=40))
+    worker.send_due(at=NOON - timedelta(days=40))
+    today(monkeypatch, NOON)
+    return account
+
+
+def today(monkeypatch, now: datetime) -> None:
+    monkeypatch.setattr("careline.doors.web.pastdue.timezone.now", lambda: now)  # everywhere: it is one module
+
+
+def queue(client) -> str:
+    return " ".join(client.get(reverse("past-due-queue")).content.decode().split("<main")[1].split())
+
+
+def put(client, account: Account, **typed: str):
+    form = client.get(reverse("past-due-queue"), {"account": account.pk}).content.decode()
+    token = form.split('name="request_key" value="')
+    keys = [part.split('"')[0] for part in token[1:]]
+    return client.post(reverse("past-due-queue"), {"request_key": keys[0], "deed": "again", "account": account.pk, **typed})
+
+
+def test_nobody_picked_up_so_ana_puts_maria_to_friday_evening_and_ben_finds_her_first_then(client, house, late, monkeypatch):
+    other = open_account("Rosa Other", "+12065550155", "A-0000155", bills=0)
+    Account.objects.filter(pk=other.pk).update(opened_on=date(2025, 3, 1))
+    issue_bill(other, other.lines.get(), date(2026, 9, 15), 90000)
+    night.run_night(NOON - timedelta(days=40))
+    worker.send_due(at=NOON - timedelta(days=40))
+    signed_in(client, house["ana"])
+    assert queue(client).index("Rosa Other") < queue(client).index("Maria Okafor"), "a call about more is worth more"
+    wrong = put(client, late, on="2027-03-01")
+    assert wrong.status_code == 422 and "Choose a day from today to Dec 24" in wrong.content.decode()
+    assert put(client, late, on="2026-11-27", start="18:00", words="Voice mail full").status_code == 303
+    page = queue(client)
+    assert "to be called again Nov 27" in page and "put by you" in page and "They are to be called again then." in page and "Voice mail" not in page
+    ana = Desk(house["ana"], NOON)
+    no = ana.act("collections.call", account=late.pk)
+    assert no.refusal.rule == "contact-rules" and "Nov 27, 21:00 (your time)" in no.say, "six in Seattle is nine in New York"
+
+    friday = datetime(2026, 11, 28, 2, tzinfo=UTC)  # six in the evening there
+    today(monkeypatch, friday - timedelta(minutes=1))
+    signed_in(client, house["ana"])  # days later
+    assert "from 6:00 pm" in queue(client).split("Maria Okafor")[1].split("</tr>")[0]
+    today(monkeypatch, friday)
+    signed_in(client, house["ben"])
+    page = queue(client)
+    assert page.index("Maria Okafor") < page.index("Rosa Other"), "it was promised, so it comes first"
+    ben = Desk(house["ben"], friday)
+    assert ben.act("collections.call", account=late.pk).ok
+    assert "to be called again" not in queue(client), "called: done"
+    assert not list(journal.verify())
+
+
+def test_a_call_that_she_asked_for_comes_within_the_week_of_a_conversation_and_only_she_can_ask(house, late, monkeypatch):
+    ana = Desk(house["ana"], NOON)
+    no = ana.act("collections.call_again", account=late.pk, on="2026-11-26", asked=True)
+    assert "Only who is known to be the customer" in no.refusal.fields["asked"]
+    ana.take_call(late)
+    ana.must("contacts.reason", reason="past_due")
+    assert "as they asked" in ana.must("collections.call_again", account=late.pk, on="2026-11-26", start="10:00", asked=True, words="After the pay run").say
+    ana.must("contacts.end")
+    ana.must("contacts.wrap_up", summary="Pays on Thursday, wants a call", disposition="resolved", root_cause="past_due")
+    ten = datetime(2026, 11, 26, 18, tzinfo=UTC)
+    ben = Desk(house["ben"], ten)
+    assert ben.act("collections.call", account=late.pk).ok, "two days after they talked, because she asked"
+    ben = Desk(house["eva"], ten + timedelta(hours=1))
+    no = ben.act("collections.call", account=late.pk)
+    assert no.refusal.rule == "contact-rules" and "conversation lately" in no.say, "it was one call that she asked for"
+
+
+def test_who_paid_or_is_held_is_put_to_no_day_and_an_earlier_day_is_over(house, late):
+    ana = Desk(house["ana"], NOON)
+    for on in ("2026-11-26", "2026-11-27"):
+        ana.must("collections.call_again", account=late.pk, on=on)
+    assert CallAgain.objects.filter(done_at=None).get().on == date(2026, 11, 27)
+    assert ana.act("collections.call_again", account=late.pk, on="2026-11-27", start="21:00").refusal.fields["start"].startswith("Nobody is called before 08:00")
+    pay(late, 8000, NOON)
+    night.relieve(at=NOON + timedelta(seconds=5))
+    assert ana.act("collections.call_again", account=late.pk, on="2026-11-27").refusal.rule == "nothing-to-call"
+    assert queries.to_call(date(2026, 11, 27), rulebooks.current().ladder) == []
+
+
+def test_two_who_put_her_to_a_day_at_once_leave_one(committed_house, racing):
+    account = open_account(bills=0)
+    issue_bill(account, account.lines.get(), date(2026, 9, 15), 8000)
+    night.run_night(NOON - timedelta(days=40))
+    racing(*(partial(Desk(committed_house[who], NOON).act, "collections.call_again", account=account.pk, on=f"2026-11-{day}") for who, day in (("ana", 26), ("ben", 27))))
+    assert CallAgain.objects.filter(done_at=None).count() == 1 and CallAgain.objects.count() == 2
+
+
+def test_from_the_page_of_a_contact_it_is_asked_in_a_form_and_stands_there(client, house, late):
+    ana = Desk(house["ana"], timezone.now()).take_call(late)
+    reference = Contact.objects.get(pk=ana.contact).reference
+    signed_in(client, house["ana"])
+    page = client.get(reverse("past-due", args=[reference])).content.decode()
+    assert "Call again on a day" in page
+    form = client.get(reverse("contact", args=[reference]) + "?act=collections.call_again").content.decode()
+    assert "They asked to be called then" in form and "from 6 pm on" in form
+    key = form.split('name="request_key" value="')[1].split('"')[0]
+    on = (timezone.now() + timedelta(days=2)).date().isoformat()
+    done = client.post(reverse("contact-do", args=[reference, "collections.call_again"]), {"request_key": key, "account": late.pk, "on": on, "start": "18:00", "asked": "on"})
+    assert done.status_code == 303
+    page = client.get(done["Location"]).content.decode()
+    assert "To be called again on" in page and "from 18:00 on, their time, as they asked" in page
+
+
+def test_a_hold_whose_day_is_over_comes_up_for_a_lead_who_says_that_it_stands(client, house, late, monkeypatch):
+    ana = Desk(house["ana"], NOON).take_call(late)
+    held = ana.must("collections.hold", account=late.pk, kind="bankruptcy", words="Letter of the court").show["hold"]
+    signed_in(client, house["lena"])
+    assert "Holds to look at again" not in queue(client)
+    later = NOON + timedelta(days=30)
+    today(monkeypatch, later)
+    signed_in(client, house["lena"])
+    page = queue(client)
+    assert "Holds to look at again" in page and held in page and "Bankruptcy" in page and "Letter of the court" not in page
+    form = client.get(reverse("past-due-queue"), {"hold": held}).content.decode()
+    assert "was looked at" in form
+    key = form.split('name="request_key" value="')[1].split('"')[0]
+    assert client.post(reverse("past-due-queue"), {"request_key": key, "deed": "keep", "hold": held, "words": "The case is open still"}).status_code == 303
+    assert "Holds to look at again" not in queue(client) and Hold.objects.get().review_on == (later + timedelta(days=30)).date()
+    signed_in(client, house["ana"])
+    no = Desk(house["ana"], later).act("collections.keep_hold", hold=held, words="No")
+    assert not no.ok and "lead" in no.refusal.who_could
+    for wrong in ({"deed": "keep", "hold": "HO-0000099-9", "words": "x"}, {"deed": "nothing", "account": "x"}):
+        assert client.post(reverse("past-due-queue"), {"request_key": "another-key-9" + wrong["deed"], **wrong}).status_code in (404, 422)

@@ -180,6 +180,7 @@ def test_a_part_of_the_debt_that_is_paid_brings_back_a_part_and_no_rung_is_skipp
 
 
 def test_a_credit_below_what_anybody_is_cut_off_for_brings_the_line_back(house):
+    """Kill Bill's issue 695: a state that stays after a credit. It falls with the credit, and all of it with a credit of all."""
     account = owing()
     for day in (3, 10, 15):
         a_night(day)
@@ -189,6 +190,26 @@ def test_a_credit_below_what_anybody_is_cut_off_for_brings_the_line_back(house):
     night.relieve(at=at(16, 15))
     assert line_of(account).status == "active" and Climb.objects.get().rung == "final"
     assert not UnbilledCharge.objects.filter(label__startswith="Restoring").exists()  # only what was wholly suspended costs a fee
+    with transaction.atomic():
+        ledger.post_credit(act=carrier_act(at(17)), account_id=account.pk, amount_minor=2400, reference="CR-2", label="Goodwill")
+    night.relieve(at=at(17, 15))
+    assert Climb.objects.get().ended_for == "paid" and dict(a_night(18).did.effects) == {}
+
+
+def test_there_is_one_clock_the_carriers_day_of_the_act(house):
+    """Kill Bill's issue 782: two clocks that disagree. Half an hour before midnight in New York it is the next day in UTC, and in Maria's Seattle the same
+    evening: the rung, the gap and what is paid go by the carrier's day of the act, and the database's clock is asked for nothing."""
+    account = owing()
+    before, after = datetime(2026, 10, 8, 3, 30, tzinfo=UTC), datetime(2026, 10, 8, 4, 30, tzinfo=UTC)  # 11:30 pm on the 7th, 12:30 am on the 8th
+    assert told(account) == [] and dict(night.run_night(before).did.effects) == {} and night.run_night(before).day == date(2026, 10, 7)
+    night.run_night(after)
+    assert told(account) == ["notice notice"] and Step.objects.get().at == after, "three days past due begin with the carrier's day"
+    worker.send_due(at=datetime(2026, 10, 11, 3, 30, tzinfo=UTC))  # the evening of the 10th in New York and Seattle
+    assert night.run_night(datetime(2026, 10, 15, 3, 30, tzinfo=UTC)).did.effects == {}, "the 14th: nine days"
+    (known,) = queries.known([account.pk], date(2026, 10, 15), rulebooks.current().ladder).values()
+    assert known.climb.notice_on == date(2026, 10, 10), "the day on which it was sent, by the carrier's calendar"
+    pay(account, 8000, datetime(2026, 10, 15, 3, 59, tzinfo=UTC))  # one minute before midnight
+    assert dict(night.run_night(datetime(2026, 10, 15, 4, 1, tzinfo=UTC)).did.effects)["over, paid"] == 1
 
 
 def test_missed_nights_delay_and_never_skip(house):

@@ -102,6 +102,14 @@ def test_caps_by_the_week_after_a_conversation_and_by_state(reach, channel, days
         assert may_touch(POLICY, "collections", channel, reach, found.later).ok  # it says when it will send instead, and then does
 
 
+def test_a_call_that_they_asked_for_is_outside_the_caps_of_the_week_and_inside_the_hours_the_states_cap_and_stop():
+    talked = replace(MARIA, touches=(Touch(NOON - timedelta(days=1), "call", True), *calls(1, 2, 3, 4, 5, 6, 6.5)))
+    assert not may_touch(POLICY, "collections", "call", talked, NOON).ok and may_touch(POLICY, "collections", "call", talked, NOON, asked=True).ok
+    assert may_touch(POLICY, "collections", "call", talked, hour(9), asked=True).later == hour(16)
+    assert not may_touch(POLICY, "collections", "call", replace(talked, state="MA"), NOON, asked=True).ok
+    assert not may_touch(POLICY, "collections", "call", replace(talked, refused=frozenset({("collections", "call")})), NOON, asked=True).ok
+
+
 def test_stop_ends_a_topic_on_a_channel_and_a_letter_goes():
     stopped = replace(MARIA, refused=frozenset({("collections", "sms")}))
     assert may_touch(POLICY, "collections", "sms", stopped, NOON) == replace(may_touch(POLICY, "collections", "sms", stopped, NOON), ok=False, later=None)

@@ -96,6 +96,25 @@ class Climbing:
 CLIMBING = tuple(f.name for f in fields(Climbing))
 
 
+class CallAgain(models.Model):
+    """That a customer is to be called again on a day, and not before: from `start` on, on the wall where they live (None: at any hour that
+    is right). `asked`: they asked for it. One waits an account at most; `done_at`: called, or put to another day."""
+
+    account = models.ForeignKey("customers.Account", models.PROTECT, related_name="calls_again")
+    on = models.DateField()
+    start = models.TimeField(null=True)
+    asked = models.BooleanField(default=False)
+    placed_by = models.CharField(max_length=60)
+    placed_at = models.DateTimeField()
+    done_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["account"], condition=models.Q(done_at=None), name="one_call_again_an_account")]
+
+    def __str__(self) -> str:
+        return f"{self.account_id} on {self.on}"
+
+
 class Step(models.Model):
     """One effect that was applied, or a climb that came down: once each."""
 

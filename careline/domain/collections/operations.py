@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, time
 from functools import cache, partial
 from typing import Any
 
@@ -20,7 +20,7 @@ from careline.domain.billing import operations as billing
 from careline.domain.billing import queries as billing_queries
 from careline.domain.billing import rules as billing_rules
 from careline.domain.collections import queries, rules
-from careline.domain.collections.models import Climb, Climbing, Hold, LateFee, Placement, Step
+from careline.domain.collections.models import CallAgain, Climb, Climbing, Hold, LateFee, Placement, Step
 from careline.domain.collections.queries import Known
 from careline.domain.customers import operations as customers
 from careline.domain.customers import queries as customer_queries
@@ -64,6 +64,30 @@ def lift_hold(*, act: Act, hold_id: int) -> Hold:
     row.lifted_at, row.lifted_by = act.at, act.who.key
     row.save(update_fields=["lifted_at", "lifted_by"])
     return row
+
+
+def keep_hold(*, act: Act, hold_id: int, review_on: date) -> Hold:
+    """Somebody looked at a hold: it stands, and is looked at again on a day."""
+    row = Hold.objects.select_for_update(no_key=True).get(pk=hold_id)
+    if row.lifted_at is not None:
+        raise refuse("CONFLICT", f"{row.reference} was lifted already.", rule="hold-lifted")
+    row.review_on = review_on
+    row.save(update_fields=["review_on"])
+    return row
+
+
+# ---------------------------------------------------------------- whom to call again
+
+
+def call_again(*, act: Act, account_id: int, on: date, start: time | None, asked: bool) -> CallAgain:
+    """Put a customer to be called on a day; what was put before is over."""
+    called(act=act, account_id=account_id)
+    return CallAgain.objects.create(account_id=account_id, on=on, start=start, asked=asked, placed_by=act.who.key, placed_at=act.at)
+
+
+def called(*, act: Act, account_id: int) -> None:
+    """They are called now, or put to another day."""
+    CallAgain.objects.filter(account_id=account_id, done_at=None).update(done_at=act.at)
 
 
 # ---------------------------------------------------------------- the ladder

@@ -247,8 +247,9 @@ class MayTouch:
     cite: str = ""
 
 
-def may_touch(policy: Outbound, topic: str, channel: str, reach: Reach, at: datetime) -> MayTouch:
-    """Whether somebody may be reached on a channel about a topic at a moment. Letters wait for no hour and count in no cap."""
+def may_touch(policy: Outbound, topic: str, channel: str, reach: Reach, at: datetime, asked: bool = False) -> MayTouch:
+    """Whether somebody may be reached on a channel about a topic at a moment. Letters wait for no hour and count in no cap. `asked`: they asked for
+    this very touch lately, so that only a state's cap counts [12 CFR 1006.14(b)(3)(i)]; hours and STOP hold all the same."""
     kind = policy.class_of(topic)
     if kind == "free":
         return MayTouch(True)
@@ -262,7 +263,7 @@ def may_touch(policy: Outbound, topic: str, channel: str, reach: Reach, at: date
     when = at
     if kind == "collections":
         state = policy.states.get(reach.state)
-        caps = [c for c in (policy.caps.get(channel), state.cap if state else None) if c is not None and channel in c.counts]
+        caps = [c for c in (None if asked else policy.caps.get(channel), state.cap if state else None) if c is not None and channel in c.counts]
         for cap in caps:
             free = _free_of(cap, reach.touches, at)
             if free > when:

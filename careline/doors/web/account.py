@@ -69,6 +69,7 @@ LABELS = {
     "billing.end_agreed": "End an extra or discount",
     "collections.hold": "Hold what is collected",
     "collections.release": "Lift a hold",
+    "collections.call_again": "Call again on a day",
     "ledger.allocate": "Say what pays what",
     "ledger.write_off": "Write off",
     "ledger.recover": "Take a write-off back",

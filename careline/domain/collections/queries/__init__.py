@@ -13,7 +13,16 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Sum
 
 from careline.domain.arrangements import queries as arrangements
 from careline.domain.collections import rules
-from careline.domain.collections.models import CLIMBING, Climb, Climbing, Hold, LateFee, Placement, Step
+from careline.domain.collections.models import (
+    CLIMBING,
+    CallAgain,
+    Climb,
+    Climbing,
+    Hold,
+    LateFee,
+    Placement,
+    Step,
+)
 from careline.domain.customers import queries as customers
 from careline.domain.customers.queries import Owing
 from careline.domain.journal import queries as journal
@@ -149,7 +158,8 @@ def quiet(account_ids: Sequence[int], day: date, ladder: Ladder) -> set[int]:
 
 @dataclass(frozen=True, slots=True)
 class Callable:
-    """Somebody who may be worth a call. `worth`: what it is expected to bring less its cost (minor units)."""
+    """Somebody who may be worth a call. `worth`: what it is expected to bring less its cost (minor units); `again`: that they are to be called again
+    on a day, with who put them there."""
 
     account_id: int
     reference: str
@@ -159,12 +169,19 @@ class Callable:
     number: str
     rung: str
     worth: int
+    zone: str
+    again: rules.Again | None = None
+    put_by: str = ""
 
 
 def to_call(day: date, ladder: Ladder, most: int = 60) -> list[Callable]:
-    """The accounts on the ladder whom a call is worth most, not held, with a living number: a constant number of questions. Who may
-    be called now is the contact rules' to say."""
-    rows = list(Climb.objects.filter(ended_at=None, noticed=True).order_by("-since").values_list("account_id", "rung")[:2000])
+    """The accounts on the ladder whom a call is worth most, not held, with a living number: a constant number of questions. Those who are to be called
+    again today, or were to be, come first, the longest first; those who are to be called on a later day come last. Who may be called now is
+    the contact rules' to say."""
+    again = calls_again()
+    open_climbs = Climb.objects.filter(ended_at=None, noticed=True)
+    rows = list(open_climbs.order_by("-since").values_list("account_id", "rung")[:2000])
+    rows += open_climbs.filter(account_id__in=set(again) - {pk for pk, _ in rows}).values_list("account_id", "rung")
     ids = [pk for pk, _ in rows]
     known = _known(ids, ledger.owed_of(ids, day), day, ladder)
     valued = []
@@ -173,16 +190,42 @@ def to_call(day: date, ladder: Ladder, most: int = 60) -> list[Callable]:
             continue
         goal = rules.target(ladder, known[pk].facts, day)
         value = rules.worth(ladder, goal.owed, (day - goal.since).days) if goal.since is not None else 0
-        if goal.index >= 0 and value > 0:
+        if goal.index >= 0 and (value > 0 or pk in again):
             valued.append((value, pk, rung))
-    valued.sort(key=lambda v: (-v[0], v[1]))
+
+    def order(one: tuple[int, int, str]) -> tuple[int, date, int, int]:
+        value, pk, _ = one
+        put = again[pk].on if pk in again else day
+        return (0 if pk in again and put <= day else 1 if put <= day else 2, put, -value, pk)
+
+    valued.sort(key=order)
     chosen = valued[:most]
     numbers = customers.called([pk for _, pk, _ in chosen])
     return [
-        Callable(pk, known[pk].account.reference, numbers[pk][2], known[pk].account.language, numbers[pk][0], numbers[pk][1], rung, value)
+        Callable(pk, known[pk].account.reference, numbers[pk][2], known[pk].account.language, numbers[pk][0], numbers[pk][1], rung, value,
+                 known[pk].account.zone, _again(again.get(pk)), again[pk].placed_by if pk in again else "")
         for value, pk, rung in chosen
         if pk in numbers
     ]
+
+
+def calls_again() -> dict[int, CallAgain]:
+    """Who is to be called again, by account."""
+    return {row.account_id: row for row in CallAgain.objects.filter(done_at=None)}
+
+
+def call_again_of(account_id: int) -> rules.Again | None:
+    return _again(CallAgain.objects.filter(account_id=account_id, done_at=None).first())
+
+
+def _again(row: CallAgain | None) -> rules.Again | None:
+    return None if row is None else rules.Again(row.on, row.start, civil_date(row.placed_at, settings.CARRIER_ZONE) if row.asked else None)
+
+
+def to_look_at(day: date, most: int = 50) -> list[Hold]:
+    """Holds in force that were to be looked at by a day, the longest waiting first."""
+    rows = Hold.objects.filter(lifted_at=None, review_on__lte=day).filter(Q(ends_on=None) | Q(ends_on__gte=day))
+    return list(rows.select_related("account", "account__customer").order_by("review_on", "pk")[:most])
 
 
 def outdated(abouts: Sequence[str], day: date, ladder: Ladder) -> set[str]:

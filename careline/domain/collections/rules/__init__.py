@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta
 from enum import StrEnum
+from zoneinfo import ZoneInfo
 
 from careline.foundation.ladder import BARS, Condition, HoldKind, Ladder, Rung
 
@@ -317,6 +318,26 @@ def worth(ladder: Ladder, owed: int, days: int) -> int:
     """What a call about so much, so many days past due, is expected to bring less what it costs (minor units)."""
     ppm = next((ppm for until, ppm in ladder.recovers if days <= until), 0)
     return owed * ppm // 1_000_000 - ladder.call_cost
+
+
+ASKED_DAYS = 7  # a call that they asked for is outside the caps for so long [12 CFR 1006.14(b)(3)(i): consent within the last seven days]
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """That somebody is to be called again: on a day, from a time on the wall where they live (None: any that is right); `asked`: on
+    what day they asked for it (None: they did not)."""
+
+    on: date
+    start: time | None
+    asked: date | None
+
+    def begins(self, zone: str) -> datetime:
+        """From when on."""
+        return datetime.combine(self.on, self.start or time.min, ZoneInfo(zone))
+
+    def outside_caps(self, day: date) -> bool:
+        return self.asked is not None and (day - self.asked).days < ASKED_DAYS
 
 
 def fees_due(ladder: Ladder, facts: Facts, levied: Collection[int], day: date) -> list[Debt]:
