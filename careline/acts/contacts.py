@@ -85,6 +85,10 @@ class HandOver(Input):
     back: bool = False  # what was offered is taken back, and goes to nobody
 
 
+class Decline(Input):
+    words: Annotated[str, Field(min_length=1, max_length=400)]
+
+
 class Note(Input):
     account: Id
     text: Annotated[str, Field(min_length=1, max_length=4000)]
@@ -363,6 +367,11 @@ def accept(act: Act, given: Nothing, scene: Scene) -> Done:
     return Done(f"{contact.reference} taken over by {act.who.name}", _ref(contact))
 
 
+def decline(act: Act, given: Decline, scene: Scene) -> Done:
+    contact = operations.decline_offer(act=act, words=given.words)
+    return Done(f"{contact.reference} not taken over by {act.who.name}", _ref(contact), payload={"words": given.words})
+
+
 def add_note(act: Act, given: Note, scene: Scene) -> Done:
     note = operations.add_note(act=act, account_id=given.account, text=given.text, pinned=given.pinned)
     return Done("Note added" + (" and pinned" if given.pinned else ""), {"note": str(note.pk)}, payload={"text": given.text})
@@ -416,6 +425,7 @@ ACTS = [
     ActType("contacts.resume", "Take off hold", Nothing, resume, on_page=True),
     ActType("contacts.hand_over", "Hand over", HandOver, hand_over, key="v", on_page=True),
     ActType("contacts.accept", "Take over", Nothing, accept),
+    ActType("contacts.decline", "Decline a hand-over", Decline, decline),
     ActType("contacts.drop", "The line dropped", Nothing, drop),
     ActType("contacts.reconnect", "The caller is back", Nothing, reconnect),
     ActType("contacts.end", "End and wrap up", Nothing, end, key="e", on_page=True),

@@ -131,6 +131,36 @@ def test_a_contact_is_taken_over_by_whom_it_was_offered_to_and_once(house, ana):
     assert eva.act("contacts.accept").refusal.code == "CONFLICT"
 
 
+def test_eva_declines_what_is_offered_to_her_and_it_stays_with_ana_who_may_offer_it_to_ben(house, ana, maria):
+    """What was said of an offer stays on the contact no longer than the offer does; the journal keeps it."""
+    ana.must("contacts.hand_over", to=house["eva"].pk, words="Two outages, wants a credit")
+    eva, ben = Desk(house["eva"]), Desk(house["ben"])
+    eva.contact = ben.contact = ana.contact
+    assert ben.act("contacts.decline", words="Not me").refusal.code == "CONFLICT", "it was never offered to him"
+    assert eva.act("contacts.decline", words=" ").status == "invalid"
+    eva.must("contacts.decline", words="My shift ends in a minute")
+    row = Contact.objects.get()
+    assert (row.holder, row.offered_to, row.offered_words, row.declined_by, row.declined_words) == (
+        house["ana"], None, "", house["eva"], "My shift ends in a minute",
+    )  # fmt: skip
+    line = JournalLine.objects.filter(code="contacts.decline", outcome="done").select_related("payload").get()
+    assert line.who == f"Staff:{house['eva'].pk}" and "My shift" in line.payload.body and "My shift" not in line.text
+    assert eva.act("contacts.accept").refusal.code == "CONFLICT" and eva.act("contacts.decline", words="Again").refusal.code == "CONFLICT"
+    ana.must("contacts.hand_over", to=house["ben"].pk, words="Eva goes home")
+    assert Contact.objects.get().declined_by is None
+    ben.must("contacts.accept")
+    assert (Contact.objects.get().offered_words, Contact.objects.get().declined_words) == ("", "")
+
+
+def test_who_is_tied_to_the_account_declines_it_without_seeing_it(house, ana, maria):
+    Desk(house["sam"]).must("customers.tie_staff", account=maria.pk, staff=house["eva"].pk, tie="relative")
+    ana.must("contacts.hand_over", to=house["eva"].pk)
+    eva = Desk(house["eva"])
+    eva.contact = ana.contact
+    assert eva.act("contacts.accept").refusal.rule == "own-business"
+    eva.must("contacts.decline", words="I may not")
+
+
 @pytest.mark.parametrize(("to", "rule"), [("ana", "INVALID"), ("ada", "INVALID")])
 def test_a_contact_is_not_handed_to_oneself_or_to_somebody_who_takes_none(house, ana, to, rule):
     assert ana.act("contacts.hand_over", to=house[to].pk).refusal.code == rule

@@ -10,7 +10,10 @@ from careline.domain.contacts import rules
 
 
 class Contact(models.Model):
-    """One call, chat or message, from first ring to wrap-up. `level` is what was proven; `rules.level_now` what counts."""
+    """One call, chat or message, from first ring to wrap-up. `level` is what was proven; `rules.level_now` what counts.
+
+    `declined_by`, `declined_words`: the colleague to whom it was offered last and who did not take it, until it is offered anew.
+    """
 
     reference = models.CharField(max_length=20, unique=True)
     channel = models.CharField(max_length=8, choices=[(c.value, c.value) for c in rules.Channel])
@@ -21,6 +24,8 @@ class Contact(models.Model):
     holder = models.ForeignKey("staff.Staff", models.PROTECT, null=True, related_name="contacts")
     offered_to = models.ForeignKey("staff.Staff", models.PROTECT, null=True, related_name="offered_contacts")
     offered_words = models.TextField(blank=True)
+    declined_by = models.ForeignKey("staff.Staff", models.PROTECT, null=True, related_name="+")
+    declined_words = models.TextField(blank=True, default="")
     account = models.ForeignKey("customers.Account", models.PROTECT, null=True, related_name="contacts")
     person = models.ForeignKey("customers.Person", models.PROTECT, null=True, related_name="contacts")
     level = models.PositiveSmallIntegerField(default=0)
@@ -71,6 +76,11 @@ class Contact(models.Model):
         self.factors = ",".join(dict.fromkeys([*self.proven, factor]))
         self.level = level
         self.level_at = self.last_active = at
+
+    def offer_over(self) -> None:
+        """Taken, declined, taken back, or the caller is gone: what was said of the offer stands in the journal alone."""
+        self.offered_to = self.declined_by = None
+        self.offered_words = self.declined_words = ""
 
     def unprove(self) -> None:
         """A new voice or a dropped line: who it is must be proven again."""

@@ -15,6 +15,8 @@ from careline.foundation.act import Act, Level
 from careline.foundation.refusal import WayOn, refuse
 from careline.prepared import prepared, save_columns, whole, write_many
 
+OFFER = ["offered_to", "offered_words", "declined_by", "declined_words"]
+
 
 def lock(contact_id: int) -> Contact | None:
     """Lock a contact: the basis row of a deed, after its accounts."""
@@ -181,8 +183,9 @@ def end(*, act: Act) -> Contact:
     contact = _move(
         act, rules.TALKING | {rules.State.DROPPED}, rules.State.WRAP_UP, rules.SpanKind.WRAP, "This contact has ended already."
     )
-    contact.ended, contact.offered_to, contact.offered_words = act.at, None, ""
-    save_columns(contact, ["ended", "offered_to", "offered_words"])
+    contact.ended = act.at
+    contact.offer_over()
+    save_columns(contact, ["ended", *OFFER])
     return contact
 
 
@@ -216,8 +219,9 @@ def offer(*, act: Act, to_id: int, words: str) -> Contact:
         raise refuse("CONFLICT", "Only a live contact can be handed over.")
     if to_id == contact.holder_id:
         raise refuse("INVALID", "That is you.", fields={"to": "Choose a colleague."})
+    contact.offer_over()
     contact.offered_to_id, contact.offered_words = to_id, words
-    save_columns(contact, ["offered_to", "offered_words"])
+    save_columns(contact, OFFER)
     return contact
 
 
@@ -227,9 +231,20 @@ def withdraw_offer(*, act: Act) -> tuple[Contact, str]:
     if contact.offered_to is None:
         raise refuse("CONFLICT", "This contact is offered to nobody.")
     name = contact.offered_to.name
-    contact.offered_to, contact.offered_words = None, ""
-    save_columns(contact, ["offered_to", "offered_words"])
+    contact.offer_over()
+    save_columns(contact, OFFER)
     return contact, name
+
+
+def decline_offer(*, act: Act, words: str) -> Contact:
+    """Say no to a contact that was offered to oneself: it stays with its holder, who sees who said no, and why."""
+    contact = _fresh(act)
+    if contact.offered_to_id != int(act.who.id) or contact.state not in rules.TALKING:
+        raise refuse("CONFLICT", "This contact is not offered to you any more.")
+    contact.offer_over()
+    contact.declined_by_id, contact.declined_words = int(act.who.id), words
+    save_columns(contact, OFFER)
+    return contact
 
 
 def accept(*, act: Act) -> Contact:
@@ -237,9 +252,10 @@ def accept(*, act: Act) -> Contact:
     contact = _fresh(act)
     if contact.offered_to_id != int(act.who.id) or contact.state not in rules.TALKING:
         raise refuse("CONFLICT", "This contact is not offered to you any more.")
-    contact.holder_id, contact.offered_to_id, contact.last_active = int(act.who.id), None, act.at
+    contact.holder_id, contact.last_active = int(act.who.id), act.at
+    contact.offer_over()
     contact.state = rules.State.LIVE
-    _take(contact, ["holder", "offered_to", "state", "last_active", *_lapse(contact, act)])
+    _take(contact, ["holder", "state", "last_active", *OFFER, *_lapse(contact, act)])
     _begin_span(contact, rules.SpanKind.TALK, act.at)
     return contact
 
@@ -392,13 +408,15 @@ def take_along(*, act: Act, account_id: int, person_id: int) -> Contact:
     Note.objects.filter(contact=contact, account_id=contact.account_id).update(account_id=account_id)
     Code.objects.filter(contact=contact, account_id=contact.account_id, used_at=None, expires_at__gt=act.at).update(expires_at=act.at)
     Draft.objects.filter(contact=contact, about=contact.account_id or 0).update(about=account_id)
-    contact.offered_words = ""
+    contact.offered_words = contact.declined_words = ""
     contact.choose(account_id, person_id, act.at)
-    save_columns(contact, ["account", "person", "level", "factors", "level_at", "last_active", "offered_words"])
+    save_columns(contact, ["account", "person", "level", "factors", "level_at", "last_active", "offered_words", "declined_words"])
     return contact
 
 
 def redact_words(*, act: Act, account_id: int, moments: Sequence[datetime]) -> None:
-    """Notes and summaries that were written at these moments: their place stays, their words go."""
+    """Notes, summaries and follow-ups that were written at these moments: their place stays, their words go."""
     Note.objects.filter(account_id=account_id, at__in=moments).update(text="(redacted)")
-    Contact.objects.filter(account_id=account_id, closed__in=moments).update(summary="")
+    closed = Contact.objects.filter(account_id=account_id, closed__in=moments)
+    FollowUp.objects.filter(contact__in=closed).update(what="(redacted)")
+    closed.update(summary="")

@@ -70,7 +70,7 @@ def running_seconds(row: Contact, now: datetime) -> int:
 
 def _full() -> QuerySet[Contact]:
     return _timed(Contact.objects.select_related(
-        "account", "account__customer", "person", "holder", "admitted_by", "offered_to"
+        "account", "account__customer", "person", "holder", "admitted_by", "offered_to", "declined_by"
     )).annotate(
         right=customers.right_subquery(OuterRef("account_id"), OuterRef("person_id"), "right"),
         may_money=customers.right_subquery(OuterRef("account_id"), OuterRef("person_id"), "may_money"),

@@ -163,7 +163,7 @@ def looked_by(who: Sequence[str], codes: Sequence[str], since: datetime, most: i
 
 # What only begins, moves or ends a contact is no deed in it.
 ROUTINE = ("contacts.open", "contacts.answer", "contacts.identify", "contacts.speaker", "contacts.reason", "contacts.end", "contacts.wrap_up",
-           "contacts.hand_over", "contacts.accept", "contacts.check_pin", "contacts.hold", "contacts.resume", "contacts.ring", "contacts.drop", "contacts.reconnect")  # fmt: skip
+           "contacts.hand_over", "contacts.accept", "contacts.decline", "contacts.check_pin", "contacts.hold", "contacts.resume", "contacts.ring", "contacts.drop", "contacts.reconnect")  # fmt: skip
 
 
 def acted_on(who: Sequence[str], since: datetime) -> set[str]:
