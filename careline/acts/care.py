@@ -246,6 +246,7 @@ def begin_new_pin(act: Act, given: SetPin, scene: Scene) -> Done:
     why = easy_pin(given.pin.get_secret_value(), known, int(policy.get("digits_least", 4)), int(policy.get("digits_most", 8)))
     if why:
         raise refuse("INVALID", why, fields={"pin": why})
+    contacts.heard_pin(act=act, mark=pins.mark(given.pin.get_secret_value(), str(scene.contact.pk), settings.PEPPER))
     return Done("A new PIN is being set", pending=True, work={"accounts": [given.account]})
 
 

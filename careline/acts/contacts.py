@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from careline.acts import texts
 from careline.acts.declare import ActType, Day, Done, Id, Input, Locks, Scene, ShortWords, Words
+from careline.acts.verification import writes_pin
 from careline.domain.approvals import operations as approvals
 from careline.domain.approvals import rules as approval_rules
 from careline.domain.contacts import operations, queries
@@ -23,7 +24,7 @@ from careline.domain.journal import rules as journal
 from careline.domain.journal.operations import tell
 from careline.domain.ledger import operations as ledger
 from careline.domain.staff import queries as staff
-from careline.foundation import cards, phone
+from careline.foundation import cards, phone, pins
 from careline.foundation.act import Act, Who
 from careline.foundation.calendar import civil_date
 from careline.foundation.refusal import refuse
@@ -397,11 +398,13 @@ def keep_draft(
     """The declared exception to perform: typed words go into a row of their own, with no line and no key.
 
     `about`: the account on whose page they were typed (0: none), whatever the contact is about by now. `was`: what the
-    typist knew to be kept before. Returns None when they are kept, or the sentence that says why not (a card number;
+    typist knew to be kept before. Returns None when they are kept, or the sentence that says why not (a card number, a PIN;
     not this person's contact; other words of another tab).
     """
     if cards.card_numbers(text):
         return cards.MESSAGE
+    if writes_pin(text, contact_id, queries.pin_marks(contact_id)):
+        return pins.WRITTEN
     text = text.replace("\0", "")  # PostgreSQL keeps none
     fate = operations.save_draft(contact_id=contact_id, holder_id=int(who.id), kind=kind, about=about, text=text, was=was, at=at)
     return {

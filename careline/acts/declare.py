@@ -71,6 +71,8 @@ Day = Annotated[date, BeforeValidator(_day)]
 Words = Annotated[str, Field(max_length=4000)]
 ShortWords = Annotated[str, Field(max_length=200)]
 Secret = SecretStr
+# The fields of acts that hold what somebody says in their own words. (Other text is a name, a number or a choice of a list.)
+SAID = frozenset({"words", "text", "summary", "follow_up", "answer", "matter"})
 
 
 class Input(BaseModel):

@@ -15,6 +15,7 @@ from careline.foundation.act import Act, Level
 from careline.foundation.refusal import WayOn, refuse
 from careline.prepared import prepared, save_columns, whole, write_many
 
+CHOSEN = ["account", "person", "level", "factors", "level_at", "last_active", "pin_marks"]
 OFFER = ["offered_to", "offered_words", "declined_by", "declined_words"]
 
 
@@ -112,7 +113,7 @@ def identify(*, act: Act, account_id: int, person_id: int | None) -> Contact:
     if contact.state == rules.State.WRAP_UP:
         raise refuse("CONFLICT", "The caller is gone; the account cannot be changed now.")
     contact.choose(account_id, person_id, act.at)
-    save_columns(contact, ["account", "person", "level", "factors", "level_at", "last_active"])
+    save_columns(contact, CHOSEN)
     return contact
 
 
@@ -120,7 +121,7 @@ def set_person(*, act: Act, person_id: int | None) -> Contact:
     """Another voice: who is speaking, and nothing proven."""
     contact = _fresh(act)
     contact.choose(contact.account_id or 0, person_id, act.at)
-    save_columns(contact, ["account", "person", "level", "factors", "level_at", "last_active"])
+    save_columns(contact, CHOSEN)
     return contact
 
 
@@ -197,8 +198,8 @@ def close(
     if contact.state != rules.State.WRAP_UP:
         raise refuse("CONFLICT", "End the contact before you wrap it up.")
     contact.state, contact.closed = rules.State.CLOSED, act.at
-    contact.summary, contact.disposition, contact.root_cause = summary, disposition, root_cause
-    save_columns(contact, ["state", "closed", "summary", "disposition", "root_cause"])
+    contact.summary, contact.disposition, contact.root_cause, contact.pin_marks = summary, disposition, root_cause, ""
+    save_columns(contact, ["state", "closed", "summary", "disposition", "root_cause", "pin_marks"])
     Draft.objects.filter(contact=contact).delete()
     Span.objects.filter(contact=contact, ended=None).update(ended=act.at)
     if follow_up and due_on:
@@ -288,7 +289,7 @@ def count_try(*, act: Act, account_id: int, factor: str, limit: int, lock_hours:
     return locks
 
 
-def prove(*, act: Act, account_id: int, person_id: int | None, factor: str, level: int) -> Contact:
+def prove(*, act: Act, account_id: int, person_id: int | None, factor: str, level: int, pin_mark: str = "") -> Contact:
     """A factor was proven by this person: the level rises and the factor's failures are forgotten. Factors whose level
     had ended in silence count no more."""
     FactorCount.objects.filter(account_id=account_id, factor=factor).update(failures=0, locked_until=None)
@@ -297,8 +298,17 @@ def prove(*, act: Act, account_id: int, person_id: int | None, factor: str, leve
         raise refuse("CONFLICT", "The contact moved on while the caller was being verified. Verify again.")
     _lapse(contact, act)
     contact.prove(factor, level, act.at)
-    save_columns(contact, ["factors", "level", "level_at", "last_active"])
+    if pin_mark:
+        contact.heard_pin(pin_mark)
+    save_columns(contact, ["factors", "level", "level_at", "last_active", "pin_marks"])
     return contact
+
+
+def heard_pin(*, act: Act, mark: str) -> None:
+    """A PIN was typed in this contact: until it is closed, nothing is kept that has it in clear."""
+    contact = _fresh(act)
+    contact.heard_pin(mark)
+    save_columns(contact, ["pin_marks"])
 
 
 def send_code(*, act: Act, account_id: int, line_id: int, number: str, code: str, body: str, minutes: int, sends: int) -> Code:
@@ -353,7 +363,7 @@ def pick_up(*, act: Act, account_id: int, person_id: int, code_id: int) -> Conta
     """The number of record was reached and this person is on the line: the same contact, nothing proven but by this."""
     contact = _move(act, {rules.State.DROPPED}, rules.State.LIVE, rules.SpanKind.TALK, "No call back is under way.")
     contact.choose(account_id, person_id, act.at)
-    save_columns(contact, ["account", "person", "level", "factors", "level_at", "last_active"])
+    save_columns(contact, CHOSEN)
     use_code(act=act, code_id=code_id)
     return contact
 
@@ -410,7 +420,7 @@ def take_along(*, act: Act, account_id: int, person_id: int) -> Contact:
     Draft.objects.filter(contact=contact, about=contact.account_id or 0).update(about=account_id)
     contact.offered_words = contact.declined_words = ""
     contact.choose(account_id, person_id, act.at)
-    save_columns(contact, ["account", "person", "level", "factors", "level_at", "last_active", "offered_words", "declined_words"])
+    save_columns(contact, [*CHOSEN, "offered_words", "declined_words"])
     return contact
 
 

@@ -43,6 +43,11 @@ def contact(contact_id: int | None = None, *, reference: str | None = None) -> C
     return _by_id.first(contact=contact_id) if contact_id is not None else None
 
 
+def pin_marks(contact_id: int) -> str:
+    """The marks of the PINs that were typed in a contact."""
+    return Contact.objects.filter(pk=contact_id).values_list("pin_marks", flat=True).first() or ""
+
+
 def references_of(contact_ids: Collection[int]) -> dict[int, str]:
     """The references of contacts by their id."""
     return dict(Contact.objects.filter(pk__in=set(contact_ids)).values_list("pk", "reference"))
