@@ -22,7 +22,7 @@ from careline.domain.customers.rules import name_words
 from careline.domain.journal.operations import tell
 from careline.foundation import phone, pins
 from careline.foundation.act import Act, Level
-from careline.foundation.calendar import civil_date
+from careline.foundation.calendar import civil_date, lives
 from careline.foundation.refusal import Refusal, WayOn, refuse
 
 LEVEL_NAMES = {Level.VERIFIED: "verified", Level.STRONG: "strongly verified"}
@@ -267,7 +267,7 @@ def check_code(act: Act, given: CheckCode, scene: Scene) -> Done:
     typed = queries.code_hash(act.basis.id or 0, "".join(c for c in given.code.get_secret_value() if c.isdigit()))
     codes = queries.codes_of(act.basis.id or 0, given.account)
     match = next(
-        (c for c in codes if c.used_at is None and rules.lives(c.sent_at, c.expires_at, act.at) and hmac.compare_digest(c.hash, typed)), None
+        (c for c in codes if c.used_at is None and lives(c.sent_at, c.expires_at, act.at) and hmac.compare_digest(c.hash, typed)), None
     )
     if match is None:
         return _wrong(act, given.account, "code", locked, scene)

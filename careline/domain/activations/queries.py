@@ -15,7 +15,7 @@ from careline.domain.activations import rules
 from careline.domain.activations.models import Order, TransferPin
 from careline.domain.customers import queries as customers
 from careline.domain.ledger import queries as ledger
-from careline.foundation.calendar import bill_period, civil_date
+from careline.foundation.calendar import bill_period, civil_date, lives
 
 
 def order(number: str) -> Order | None:
@@ -69,13 +69,14 @@ def transfer_pin_hash(line_id: int, pin: str) -> str:
 
 def transfer_pin(line_id: int, at: datetime) -> TransferPin | None:
     """The transfer PIN that is in force for a line."""
-    return TransferPin.objects.filter(line_id=line_id, ended_at=None, expires_at__gt=at).first()
+    row = TransferPin.objects.filter(line_id=line_id, ended_at=None, expires_at__gt=at).first()
+    return row if row is not None and lives(row.made_at, row.expires_at, at) else None
 
 
 def transfer_pins(account_id: int, at: datetime) -> list[TransferPin]:
     """Those in force on an account's lines, the next to expire first."""
     rows = TransferPin.objects.filter(line__account_id=account_id, ended_at=None, expires_at__gt=at)
-    return list(rows.select_related("line").order_by("expires_at", "pk"))
+    return [row for row in rows.select_related("line").order_by("expires_at", "pk") if lives(row.made_at, row.expires_at, at)]
 
 
 def lines_in_flight(line_ids: Sequence[int]) -> set[int]:

@@ -22,7 +22,7 @@ from careline.domain.ledger import queries as ledger
 from careline.domain.network import queries as network
 from careline.foundation import phone
 from careline.foundation.act import Basis, Level, Who
-from careline.foundation.calendar import civil_date
+from careline.foundation.calendar import civil_date, lives
 from careline.foundation.outbound import Outbound
 from careline.prepared import moment, prepared, text, whole
 
@@ -247,7 +247,7 @@ def code_waiting(codes: Sequence[Code], at: datetime) -> Code | None:
 
 def call_back_open(codes: Sequence[Code], at: datetime) -> Code | None:
     """The call back that is under way."""
-    return next((c for c in codes if not c.hash and c.used_at is None and rules.lives(c.sent_at, c.expires_at, at)), None)
+    return next((c for c in codes if not c.hash and c.used_at is None and lives(c.sent_at, c.expires_at, at)), None)
 
 
 class Recent(NamedTuple):

@@ -90,12 +90,6 @@ def never_strong(pin_age: timedelta | None, number_ages: Iterable[timedelta], st
     return ""
 
 
-def lives(since: datetime, until: datetime, now: datetime) -> bool:
-    """Whether what was given out at a moment until another one counts now. A clock that was put back makes it live no longer than
-    it was given for."""
-    return since - (until - since) <= now < until
-
-
 def level_now(
     *,
     state: str,
