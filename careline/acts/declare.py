@@ -122,7 +122,7 @@ class Done:
     """What a deed came to: the sentence for the journal, what the door may show, and what is personal.
 
     `say` names no customer and carries no free text. `show` goes to the door and into the stored outcome. `pending`:
-    the act's `call` has to run before it is done. `chain`: another chain than the account's own. `once`: shown in the
+    the act's `call` has to run before it is done; `until`: not before this moment, and then the reconciler's `recall` runs it. `chain`: another chain than the account's own. `once`: shown in the
     first answer and stored nowhere (a new token). `also`: other acts done within this one, each with a line of its own.
     """
 
@@ -131,6 +131,7 @@ class Done:
     data: dict[str, Any] = field(default_factory=dict)
     payload: dict[str, Any] | None = None
     pending: bool = False
+    until: datetime | None = None
     work: dict[str, Any] = field(default_factory=dict)
     chain: str = ""
     refusal: Refusal | None = None

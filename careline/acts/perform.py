@@ -177,7 +177,8 @@ def _first(
         if state == "pending" and done is not None:
             if locks.accounts:
                 done = replace(done, work={"accounts": list(locks.accounts), **done.work})
-            work = journal_rules.canonical({"work": done.work, "basis": [ref.kind, ref.id], "why": why})
+            until = done.until.isoformat() if done.until else ""
+            work = journal_rules.canonical({"work": done.work, "basis": [ref.kind, ref.id], "why": why, "until": until})
         try:
             with transaction.atomic():
                 journal.claim_key(act=act, digest=digest, code=kind.code, outcome=outcome.as_json(), state=state, work=work)
@@ -185,7 +186,7 @@ def _first(
             raise _LostRace from None
     if done is not None and done.once and refusal is None:
         outcome = replace(outcome, show={**outcome.show, **done.once})
-    return outcome, done if state == "pending" else None
+    return outcome, done if state == "pending" and done is not None and done.until is None else None
 
 
 def settle(

@@ -50,6 +50,20 @@ def digest_of(files: Mapping[str, str]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
+MOST_OBJECT_MINUTES = 120  # a wireless number moves within 2.5 hours, and validating it is a part of them
+
+
+def _care(said: dict[str, Any]) -> dict[str, Any]:
+    """What care.toml says. Raises ValueError with what to do."""
+    port = said.get("port_out", {})
+    minutes, words = port.get("object_minutes", 0), port.get("object_words", ["NO"])
+    if type(minutes) is not int or not 0 <= minutes <= MOST_OBJECT_MINUTES:
+        raise ValueError(f"port_out, object_minutes = {minutes!r}: whole minutes from 0 to {MOST_OBJECT_MINUTES}; nobody may hold a number longer")
+    if not isinstance(words, list) or not words or not all(isinstance(w, str) and w.strip() for w in words):
+        raise ValueError('port_out, object_words: a list of words such as ["NO"]')
+    return said
+
+
 HOLDERS = ("outside", "outside-only", "careline")
 
 
@@ -130,7 +144,7 @@ class Rulebook:
     @cached_property
     def care(self) -> dict[str, Any]:
         """What account care keeps to. A rulebook from before it has no such file, and then no such act."""
-        return self.toml("care.toml") if "care.toml" in self.files else {}
+        return self._read("care.toml", lambda: _care(self.toml("care.toml")) if "care.toml" in self.files else {})
 
     @cached_property
     def billing(self) -> tariff.Tariff:
@@ -222,7 +236,7 @@ class Rulebook:
         if "ladder.toml" in self.files:
             _ = self.ladder, self.outbound
         self._one_late_fee()
-        _ = self.stationery, self.records
+        _ = self.stationery, self.records, self.care
         if "arrangements.toml" in self.files:
             _ = self.arrangements
         _ = self.sign_in

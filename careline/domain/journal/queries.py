@@ -266,7 +266,7 @@ def place(*, who: Who, digest: str) -> Place | None:
 
 @dataclass(frozen=True)
 class Pending:
-    """A deed whose outside call was begun and never settled."""
+    """A deed whose outside call was begun and never settled, or waits for a moment."""
 
     principal: str
     key: str
@@ -274,8 +274,13 @@ class Pending:
     at: datetime
     work: dict[str, Any]
 
+    @property
+    def waits_until(self) -> datetime | None:
+        until = self.work.get("until")
+        return datetime.fromisoformat(until) if until else None
 
-def pending_since(before: datetime, most: int = 100) -> list[Pending]:
+
+def pending_since(before: datetime, most: int = 1000) -> list[Pending]:
     """Deeds that began before a moment, or so long after it that the clock which said so ran ahead."""
     rows = RequestKey.objects.filter(Q(at__lt=before) | Q(at__gt=before + 2 * SLACK), state="pending").order_by("at")[:most]
     return [Pending(r.principal, r.key, r.code, r.at, json.loads(r.work)) for r in rows]
