@@ -328,7 +328,8 @@ class ContactPage:
         )
         found += contacts.signals(recent, self.at)
         found += care.signals(self.row.account, self.row.pin_set_at, self.at, int(self.scene.rulebook.care.get("credentials", {}).get("unlock_hours", 24)))
-        found += activations.signals(activations.leaving(self.row.account.pk))
+        if self.scene.rulebook.care.get("port_out", {}).get("object_minutes"):
+            found += activations.signals(activations.leaving(self.row.account.pk))
         working = next((line.pk for line in self.lines if line.status == "active"), None)
         if working is not None and self.row.troubled:
             found += network.signals(self.row.account.postal_code, self.row.account.zone, working, self.at)
