@@ -6,7 +6,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PORT ?= 8000
 
-.PHONY: help setup setup-dev setup-parquet setup-traces demo demo-reset test test-deep lint lock
+.PHONY: help free-port setup setup-dev setup-parquet setup-traces demo demo-reset test test-deep lint lock
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' Makefile | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -45,7 +45,12 @@ $(VENV)/.setup-dev: requirements-dev.lock $(VENV)/.setup
 setup-parquet: setup  ## what Parquet files need besides (pyarrow, 50 MB), for `careline import` and `careline export`
 	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-parquet.lock
 
-demo: setup  ## a made-up carrier on http://127.0.0.1:8000/ (PORT=8001 for another port)
+# Before a minute is spent on installing; once that is done, `careline demo` says it first, and what runs there.
+free-port: $(VENV)/bin/python
+	@cmp -s requirements.lock $(VENV)/.setup || $(PY) -c 'import socket, sys; s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(("127.0.0.1", int(sys.argv[1])))' '$(PORT)' 2>/dev/null || \
+		{ echo "Port $(PORT) cannot be had: something runs on it already, or it is no port. Another one: make demo PORT=8001"; exit 1; }
+
+demo: free-port setup  ## a made-up carrier on http://127.0.0.1:8000/ (PORT=8001 for another port)
 	@bin/careline demo --port $(PORT)
 
 demo-reset: setup  ## throw the demo's data away and make it anew (nothing that is no demo)

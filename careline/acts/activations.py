@@ -363,8 +363,8 @@ def settle_order(act: Act, given: SettleOrder, scene: Scene) -> Done:
 
 def on_network(code: str, title: str, given: type[Input], do: Any, **more: Any) -> ActType:
     """An act that is an order to the network."""
-    usual: dict[str, Any] = {"locks": of_account, "call": order, "on_page": True}
-    return ActType(code, title, given, do, **{**usual, **more}, recall=ask_again, settle=settle, ports=("NETWORK",))
+    usual: dict[str, Any] = {"locks": of_account, "call": order, "recall": ask_again, "settle": settle, "on_page": True}
+    return ActType(code, title, given, do, **{**usual, **more}, ports=("NETWORK",))
 
 
 ACTS = [

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
+from django.conf import settings
+from django.db import transaction
 from pydantic import Field, ValidationError
 
 from careline.acts import table
@@ -14,9 +16,11 @@ from careline.domain.approvals.rules import Kind, State
 from careline.domain.contacts import operations as contacts
 from careline.domain.customers import queries as customers
 from careline.domain.journal import rules as journal
+from careline.domain.staff import operations as staff
 from careline.foundation.act import Act, Who
+from careline.foundation.calendar import civil_date
 from careline.foundation.money import shown
-from careline.foundation.refusal import WayOn, refuse
+from careline.foundation.refusal import Refused, WayOn, refuse
 
 
 class Ask(Input):
@@ -86,6 +90,7 @@ def ask(act: Act, given: Ask, scene: Scene) -> Done:
     if not roles:
         say = refusal.say if refusal.say.endswith(NOBODY) else "Nobody here may do this: " + refusal.say
         raise refuse("CONFLICT", say, rule=refusal.rule, cite=refusal.cite)
+    _try(kind, act, inner, scene)
     amount = getattr(inner, "amount", None)
     facts = {**(kind.facts(scene, act, inner) if kind.facts else {}), "caller": _caller(scene)}
     row = operations.ask(
@@ -108,6 +113,26 @@ def ask(act: Act, given: Ask, scene: Scene) -> Done:
         data={"roles": list(roles), "rule": refusal.rule},
         payload={"words": given.words} if given.words else None,
     )
+
+
+class _Undone(Exception):
+    """The deed went through, and is taken back."""
+
+
+def _try(kind: ActType, act: Act, inner: Input, scene: Scene) -> None:
+    """Raises Refused when the deed would be refused whoever does it (a charge that is not there, a credit that was taken back): nobody
+    is asked for that. It is done as it would be, and nothing of it stays."""
+    spends = kind.locks(inner).spending
+    try:
+        with transaction.atomic():
+            if spends and act.who.id.isdigit():
+                staff.lock_spending(staff_id=int(act.who.id), kind=spends, day=civil_date(act.at, settings.CARRIER_ZONE))
+            done = kind.do(act, inner, scene)
+            if done.refusal is not None:
+                raise Refused(done.refusal)
+            raise _Undone
+    except _Undone:
+        return
 
 
 def _caller(scene: Scene) -> dict[str, Any]:

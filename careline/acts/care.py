@@ -38,7 +38,7 @@ from careline.domain.customers.rules.care import (
     needs_text,
 )
 from careline.domain.journal.operations import tell
-from careline.foundation import pins
+from careline.foundation import phone, pins
 from careline.foundation.act import Act
 from careline.foundation.calendar import civil_date
 from careline.foundation.refusal import refuse
@@ -246,6 +246,7 @@ def begin_new_pin(act: Act, given: SetPin, scene: Scene) -> Done:
     why = easy_pin(given.pin.get_secret_value(), known, int(policy.get("digits_least", 4)), int(policy.get("digits_most", 8)))
     if why:
         raise refuse("INVALID", why, fields={"pin": why})
+    contacts.heard_pin(act=act, mark=pins.mark(given.pin.get_secret_value(), str(scene.contact.pk), settings.PEPPER))
     return Done("A new PIN is being set", pending=True, work={"accounts": [given.account]})
 
 
@@ -291,7 +292,16 @@ def lock(act: Act, given: Lock, scene: Scene) -> Done:
         raise refuse("CONFLICT", f"The account is locked against {_LOCKED[given.what]} already.")
     if given.what != "sim":  # what was given out before it was locked takes no number away once it is unlocked
         activations.end_transfer_pins(act=act, line_ids=[n.pk for n in customers.lines_of(given.account)])
-    return Done(f"Locked against {_LOCKED[given.what]}", data={"lock": given.what})
+    stopped = stop_leaving(act, scene, given.account) if given.what != "sim" else ""
+    return Done(f"Locked against {_LOCKED[given.what]}{stopped}", data={"lock": given.what})
+
+
+def stop_leaving(act: Act, scene: Scene, account_id: int) -> str:
+    """Numbers that wait to go to another carrier stay, and the customer is told so. Returns it as the journal's sentence goes on."""
+    stopped, account = activations.stop_waiting(act=act, account_id=account_id), _row(account_id)
+    for row in stopped:
+        told(act, scene, account, email_of_record(act, account, scene), "port_stopped", lines=[row.line], last4=phone.last_four(row.line.msisdn), to=row.to)
+    return "".join(f"; {row.number}: the number ending in {phone.last_four(row.line.msisdn)} does not go to {row.to}" for row in stopped)
 
 
 def unlock_facts(scene: Scene, act: Act, given: Lock) -> dict[str, Any]:

@@ -11,22 +11,27 @@ from pydantic import Field, field_validator, model_validator
 
 from careline.acts import texts
 from careline.acts.declare import ActType, Day, Done, Id, Input, Locks, Scene, ShortWords, Words
+from careline.acts.verification import writes_pin
+from careline.domain.activations import operations as activation_operations
+from careline.domain.activations import queries as activations
 from careline.domain.approvals import operations as approvals
 from careline.domain.approvals import rules as approval_rules
 from careline.domain.contacts import operations, queries
 from careline.domain.contacts.rules import DraftKind
 from careline.domain.customers import operations as customer_operations
 from careline.domain.customers import queries as customers
+from careline.domain.customers.operations import care as care_operations
 from careline.domain.customers.rules import name_words
 from careline.domain.journal import queries as journal_queries
 from careline.domain.journal import rules as journal
 from careline.domain.journal.operations import tell
 from careline.domain.ledger import operations as ledger
 from careline.domain.staff import queries as staff
-from careline.foundation import cards, phone
+from careline.foundation import cards, phone, pins
 from careline.foundation.act import Act, Who
 from careline.foundation.calendar import civil_date
 from careline.foundation.refusal import refuse
+from careline.foundation.rulebook import Rulebook
 
 
 def number_or_blank(text: str) -> str:
@@ -83,6 +88,10 @@ class HandOver(Input):
     to: Id | None = None
     words: Words = ""
     back: bool = False  # what was offered is taken back, and goes to nobody
+
+
+class Decline(Input):
+    words: Annotated[str, Field(min_length=1, max_length=400)]
 
 
 class Note(Input):
@@ -167,6 +176,8 @@ def reply(act: Act, given: Reply, scene: Scene) -> Done:
     accounts, channel = _replied(given), given.channel
     if not accounts:
         raise refuse("NOT_FOUND", "No line has this number." if given.number else "No customer has this address.")
+    if given.number and given.text.strip().rstrip(".!").upper() in words_of_no(scene.rulebook) and (leaving := activations.leaving(accounts[0])):
+        return _stays(act, scene, accounts[0], [row.number for row in leaving], given.text)
     if "contact_rules.toml" not in scene.rulebook.files:
         raise refuse("CONFLICT", "The rulebook in force has no contact_rules.toml, so nobody knows what ends texts.", rule="no-contact-rules")
     chain, policy = journal.account_chain(accounts[0]), scene.rulebook.outbound
@@ -199,6 +210,21 @@ def reply(act: Act, given: Reply, scene: Scene) -> Done:
     say = f"STOP by reply: no more {what} about {', '.join(dict.fromkeys(t.replace('_', ' ') for t in ended.values()))}"
     also = tuple(("contacts.reply", Done(say, chain=journal.account_chain(pk))) for pk in ended if pk != accounts[0])
     return Done(say, data={"topic": topic, "cite": policy.stop_cite}, chain=chain, payload=payload, also=also)
+
+
+def words_of_no(rulebook: Rulebook) -> tuple[str, ...]:
+    """With these words a customer answers that they did not ask to take their number away."""
+    return tuple(str(w).upper() for w in rulebook.care.get("port_out", {}).get("object_words", ["NO"]))
+
+
+def _stays(act: Act, scene: Scene, account_id: int, orders: Sequence[str], text: str) -> Done:
+    """A number that waits to go to another carrier stays, and the account is locked against a second try."""
+    from careline.acts.care import stop_leaving
+
+    care_operations.set_locks(act=act, account_id=account_id, port=True)
+    activation_operations.end_transfer_pins(act=act, line_ids=[n.pk for n in customers.lines_of(account_id)])
+    say = stop_leaving(act, scene, account_id)
+    return Done(f"NO by reply: locked against porting out{say}", data={"orders": list(orders)}, chain=journal.account_chain(account_id), payload={"text": text})
 
 
 def ring(act: Act, given: Ring, scene: Scene) -> Done:
@@ -363,6 +389,11 @@ def accept(act: Act, given: Nothing, scene: Scene) -> Done:
     return Done(f"{contact.reference} taken over by {act.who.name}", _ref(contact))
 
 
+def decline(act: Act, given: Decline, scene: Scene) -> Done:
+    contact = operations.decline_offer(act=act, words=given.words)
+    return Done(f"{contact.reference} not taken over by {act.who.name}", _ref(contact), payload={"words": given.words})
+
+
 def add_note(act: Act, given: Note, scene: Scene) -> Done:
     note = operations.add_note(act=act, account_id=given.account, text=given.text, pinned=given.pinned)
     return Done("Note added" + (" and pinned" if given.pinned else ""), {"note": str(note.pk)}, payload={"text": given.text})
@@ -388,11 +419,13 @@ def keep_draft(
     """The declared exception to perform: typed words go into a row of their own, with no line and no key.
 
     `about`: the account on whose page they were typed (0: none), whatever the contact is about by now. `was`: what the
-    typist knew to be kept before. Returns None when they are kept, or the sentence that says why not (a card number;
+    typist knew to be kept before. Returns None when they are kept, or the sentence that says why not (a card number, a PIN;
     not this person's contact; other words of another tab).
     """
     if cards.card_numbers(text):
         return cards.MESSAGE
+    if writes_pin(text, contact_id, queries.pin_marks(contact_id)):
+        return pins.WRITTEN
     text = text.replace("\0", "")  # PostgreSQL keeps none
     fate = operations.save_draft(contact_id=contact_id, holder_id=int(who.id), kind=kind, about=about, text=text, was=was, at=at)
     return {
@@ -416,6 +449,7 @@ ACTS = [
     ActType("contacts.resume", "Take off hold", Nothing, resume, on_page=True),
     ActType("contacts.hand_over", "Hand over", HandOver, hand_over, key="v", on_page=True),
     ActType("contacts.accept", "Take over", Nothing, accept),
+    ActType("contacts.decline", "Decline a hand-over", Decline, decline),
     ActType("contacts.drop", "The line dropped", Nothing, drop),
     ActType("contacts.reconnect", "The caller is back", Nothing, reconnect),
     ActType("contacts.end", "End and wrap up", Nothing, end, key="e", on_page=True),

@@ -71,6 +71,8 @@ Day = Annotated[date, BeforeValidator(_day)]
 Words = Annotated[str, Field(max_length=4000)]
 ShortWords = Annotated[str, Field(max_length=200)]
 Secret = SecretStr
+# The fields of acts that hold what somebody says in their own words. (Other text is a name, a number or a choice of a list.)
+SAID = frozenset({"words", "text", "summary", "follow_up", "answer", "matter"})
 
 
 class Input(BaseModel):
@@ -120,7 +122,7 @@ class Done:
     """What a deed came to: the sentence for the journal, what the door may show, and what is personal.
 
     `say` names no customer and carries no free text. `show` goes to the door and into the stored outcome. `pending`:
-    the act's `call` has to run before it is done. `chain`: another chain than the account's own. `once`: shown in the
+    the act's `call` has to run before it is done; `until`: not before this moment, and then the reconciler's `recall` runs it. `chain`: another chain than the account's own. `once`: shown in the
     first answer and stored nowhere (a new token). `also`: other acts done within this one, each with a line of its own.
     """
 
@@ -129,6 +131,7 @@ class Done:
     data: dict[str, Any] = field(default_factory=dict)
     payload: dict[str, Any] | None = None
     pending: bool = False
+    until: datetime | None = None
     work: dict[str, Any] = field(default_factory=dict)
     chain: str = ""
     refusal: Refusal | None = None

@@ -43,7 +43,7 @@ def _judged(book: Rulebook) -> list[str]:
         return [str(fault)]
     except (KeyError, TypeError, AttributeError, ValueError) as fault:
         return [f"limits.toml or another file lacks what every rulebook has: {fault}"]
-    found = [*_guides(book), *_acts(book), *_policies(book)]
+    found = [*_guides(book), *_acts(book), *_records(book), *_policies(book)]
     # What follows asks authority, which answers only for a policy that is whole.
     return found or [*_limits(book), *_supervision(book), *_amounts(book), *_can_change(book)]
 
@@ -67,6 +67,14 @@ def _acts(book: Rulebook) -> Iterator[str]:
         given = {name: set(fields) for name, fields in (kind.opening or {}).items()}
         if wanted != given:
             yield f"authority.cedarschema: {code} is asked with {_facts(given)}, and the schema names {_facts(wanted)}"
+
+
+def _records(book: Rulebook) -> Iterator[str]:
+    """Whoever wrote an act wrong would believe that it is refused."""
+    for entity, codes in book.toml("records.toml").get("changes", {}).items() if "records.toml" in book.files else ():
+        for code in codes:
+            if code not in table.acts():
+                yield f"records.toml: changes, {entity}: there is no act {code}"
 
 
 def _facts(records: Mapping[str, set[str]]) -> str:

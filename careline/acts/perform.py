@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,8 +22,17 @@ from pydantic import SecretStr, ValidationError
 
 from careline import telemetry
 from careline.acts import table
-from careline.acts.declare import ActType, BasisRef, Done, Input, Locks, Outcome, Scene
-from careline.acts.verification import ways_there
+from careline.acts.declare import (
+    SAID,
+    ActType,
+    BasisRef,
+    Done,
+    Input,
+    Locks,
+    Outcome,
+    Scene,
+)
+from careline.acts.verification import ways_there, writes_pin
 from careline.domain.approvals import operations as approvals
 from careline.domain.contacts import operations as contacts
 from careline.domain.contacts import queries as contact_queries
@@ -34,7 +43,7 @@ from careline.domain.journal import queries as journal_queries
 from careline.domain.journal import rules as journal_rules
 from careline.domain.rulebook import queries as rulebooks
 from careline.domain.staff import operations as staff
-from careline.foundation import cards
+from careline.foundation import cards, pins
 from careline.foundation.act import NO_BASIS, Act, Basis, Level, Who
 from careline.foundation.authority import Question, Rule, Verdict
 from careline.foundation.calendar import civil_date
@@ -132,6 +141,8 @@ def _first(
         spent = journal_queries.spent_key(principal=who.key, key=key)
         if spent is not None:
             return _again(spent, digest), None
+        if field := _pin_in(given, why, who, scene):
+            return Outcome("invalid", pins.WRITTEN, refusal=Refusal("PIN", pins.WRITTEN, fields={field: pins.WRITTEN})), None
         done: Done | None = None
         chain = kind.house if kind.apart else ""
         try:
@@ -166,7 +177,8 @@ def _first(
         if state == "pending" and done is not None:
             if locks.accounts:
                 done = replace(done, work={"accounts": list(locks.accounts), **done.work})
-            work = journal_rules.canonical({"work": done.work, "basis": [ref.kind, ref.id], "why": why})
+            until = done.until.isoformat() if done.until else ""
+            work = journal_rules.canonical({"work": done.work, "basis": [ref.kind, ref.id], "why": why, "until": until})
         try:
             with transaction.atomic():
                 journal.claim_key(act=act, digest=digest, code=kind.code, outcome=outcome.as_json(), state=state, work=work)
@@ -174,7 +186,7 @@ def _first(
             raise _LostRace from None
     if done is not None and done.once and refusal is None:
         outcome = replace(outcome, show={**outcome.show, **done.once})
-    return outcome, done if state == "pending" else None
+    return outcome, done if state == "pending" and done is not None and done.until is None else None
 
 
 def settle(
@@ -449,6 +461,25 @@ def _card_in(value: Any) -> str:
     if isinstance(value, list | tuple):
         return next(("text" for inner in value if _card_in(inner)), "")
     return "text" if isinstance(value, str) and cards.card_numbers(value) else ""
+
+
+def _pin_in(given: Input, why: str, who: Who, scene: Scene) -> str:
+    """The first field whose words hold a PIN, or nothing. Of a machine that passes on what a customer wrote nothing is asked: it
+    could not take it out."""
+    if who.kind not in ("Staff", "Agent"):
+        return ""
+    row = scene.contact
+    said = [*_said(given.model_dump(warnings=False)), ("why", why)]
+    return next((name for name, text in said if text and writes_pin(text, *((row.pk, row.pin_marks) if row is not None else ()))), "")
+
+
+def _said(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Each field in which somebody says something, with its words, also deep inside what is asked for."""
+    if isinstance(value, Mapping):
+        for inner, held in value.items():
+            yield from _said(held, str(inner))
+    elif isinstance(value, str) and name in SAID:
+        yield name, value
 
 
 _PLAIN = {

@@ -8,23 +8,38 @@ from __future__ import annotations
 
 import hmac
 import secrets
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
+from django.utils import timezone
 from pydantic import Field, field_validator
 
 from careline.acts import texts
-from careline.acts.activations import OfLine, ask, line_of, of_account, on_network, order_after_notice
+from careline.acts.activations import (
+    OfLine,
+    ask,
+    ask_again,
+    line_of,
+    of_account,
+    on_network,
+    order_after_notice,
+    settle,
+)
 from careline.acts.care import about, email_of_record, told
+from careline.acts.contacts import words_of_no
 from careline.acts.declare import ActType, Done, Input, Locks, Scene, Secret
 from careline.acts.sims import Takeover, tell_of_refusal
 from careline.domain.activations import operations, queries, rules
+from careline.domain.activations.ports import Answer
 from careline.domain.customers import queries as customers
 from careline.domain.journal import rules as journal
 from careline.domain.journal.operations import tell
 from careline.foundation import phone
-from careline.foundation.act import Act
+from careline.foundation.act import NO_BASIS, Act, Who
 from careline.foundation.calendar import civil_date
 from careline.foundation.refusal import Refusal, refuse
 
@@ -56,6 +71,11 @@ def _policy(scene: Scene) -> dict[str, int]:
 
 
 # ---------------------------------------------------------------- the PIN
+
+
+def _may_object(scene: Scene) -> int:
+    """For so many minutes the holder may say no before a number goes; 0: it goes at once, told before."""
+    return int(scene.rulebook.care.get("port_out", {}).get("object_minutes", 0))
 
 
 BY_PORT = Takeover("port_lock")
@@ -120,9 +140,34 @@ def port_out(act: Act, given: PortOut, scene: Scene) -> Done:
         say = rules.PORT_REFUSALS[why] + (" It is void now; its holder asks us for another." if void else "")
         no = Refusal("NOT_PROVEN", say, rule=f"port-{why.value.replace('_', '-')}", cite=SOURCE)
         return Done(f"Number {last} asked for by {given.to}: {say}", {"reason": why.value}, data={"to": given.to}, refusal=no, chain=journal.account_chain(account.pk))
-    done = ask(act, account.pk, line.pk, rules.Kind.PORT_OUT, f"Move to {given.to}", notice=about(account.pk, "port_asked"), to=given.to)
-    told(act, scene, account, email_of_record(act, account, scene), "port_asked", lines=[line], last4=last, to=given.to)
-    return done
+    minutes = _may_object(scene)
+    until = act.at + timedelta(minutes=minutes) if minutes else None
+    notice = "port_waits" if until else "port_asked"
+    done = ask(act, account.pk, line.pk, rules.Kind.PORT_OUT, f"Move to {given.to}", notice=about(account.pk, notice), to=given.to, waits_until=until)
+    when = f"{until.astimezone(ZoneInfo(account.zone or settings.CARRIER_ZONE)):%H:%M}" if until else ""
+    told(act, scene, account, email_of_record(act, account, scene), notice, lines=[line], last4=last, to=given.to, time=when, word=words_of_no(scene.rulebook)[0])
+    if until is None:
+        return done
+    return replace(done, say=f"{done.show['order']}: Move to {given.to}, line {last}, waits until {when} for its holder to say no", until=until, work={**done.work, "waits": True})
+
+
+def carry_out(work: Mapping[str, Any]) -> Answer:
+    """Ask after an order, or send one that waited: from then on nobody stops it. Sent twice, it is one order under its key."""
+    row = queries.order(work["order"])
+    if row is None or not work.get("waits"):
+        return ask_again(work)
+    now = timezone.now()
+    if not operations.mark_sent(act=Act(Who("Job", "port-out", "Port-out", "job"), now, "", work["key"], NO_BASIS), order_ids=[row.pk]):
+        return Answer(False, rules.OBJECTED)
+    return order_after_notice(work, None)
+
+
+def settle_port(act: Act, work: Mapping[str, Any], answer: Answer, scene: Scene) -> Done:
+    row = queries.order(work["order"])
+    if row is not None and row.state == rules.State.REFUSED and row.network_says == rules.OBJECTED:
+        no = Refusal("CONFLICT", "Its holder says that they did not ask for it. The number stays.", rule="port-objected", cite=SOURCE)
+        return Done(f"{row.number}: Move to {row.to}: its holder said no", {"order": row.number}, refusal=no)
+    return settle(act, work, answer, scene)
 
 
 def port_refused(act: Act, given: PortOut, scene: Scene, no: Refusal) -> str:
@@ -137,5 +182,5 @@ ACTS: list[ActType] = [
     ActType("lines.make_transfer_pin", "Make a transfer PIN", OfLine, make_transfer_pin, locks=of_account, facts=BY_PORT.facts, stands=BY_PORT.now,
             opening={"takeover": {"locked": False, "fresh": False, "hours": 0}}),
     on_network("lines.port_out", "Another carrier asks for a number", PortOut, port_out, locks=_accounts, call=order_after_notice, on_page=False,
-               facts=port_facts, refused=port_refused, opening={"port": {"locked": False}}),
+               recall=carry_out, settle=settle_port, facts=port_facts, refused=port_refused, opening={"port": {"locked": False}}),
 ]  # fmt: skip

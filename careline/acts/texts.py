@@ -60,6 +60,8 @@ ENGLISH = {
     "notice_sim_refused": "somebody asked for a new SIM for the line ending in {last4}, and we refused it.",
     "notice_transfer_pin": "a PIN was made with which the number ending in {last4} can be taken to another carrier.",
     "notice_port_asked": "{to} asked to take over the number ending in {last4} for you.",
+    "notice_port_waits": "{to} asked to take over the number ending in {last4} for you, and it goes at {time}. To keep it, text {word} from it.",
+    "notice_port_stopped": "the number ending in {last4} stays with us: {to} does not get it, and your account is locked against moving its numbers.",
     "notice_port_refused": "another carrier asked for the number ending in {last4}, and we refused it.",
     "transfer_pin": "{carrier}: {pin} is the transfer PIN for {number}, until {day}. Give it only to the carrier that you go to. If you asked for none, "
     "call us at once.",

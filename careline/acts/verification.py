@@ -22,7 +22,7 @@ from careline.domain.customers.rules import name_words
 from careline.domain.journal.operations import tell
 from careline.foundation import phone, pins
 from careline.foundation.act import Act, Level
-from careline.foundation.calendar import civil_date
+from careline.foundation.calendar import civil_date, lives
 from careline.foundation.refusal import Refusal, WayOn, refuse
 
 LEVEL_NAMES = {Level.VERIFIED: "verified", Level.STRONG: "strongly verified"}
@@ -155,9 +155,9 @@ def _tell_lock(act: Act, account_id: int, factor: str, scene: Scene) -> None:
 
 
 def _prove(
-    act: Act, account_id: int, factor: str, scene: Scene, number_age: timedelta | None, person_id: int | None
+    act: Act, account_id: int, factor: str, scene: Scene, number_age: timedelta | None, person_id: int | None, mark: str = ""
 ) -> Done:
-    """`person_id`: who gave the proof; another voice that came on the line meanwhile gets nothing of it."""
+    """`person_id`: who gave the proof; another voice that came on the line meanwhile gets nothing of it. `mark`: of the PIN that it was."""
     contact = scene.contact
     hours = scene.rulebook.verification["level"]["strong_number_hours"]
     counts = act.basis.level >= Level.VERIFIED  # what was proven before a silence counts no more
@@ -168,7 +168,7 @@ def _prove(
     level = rules.level_of([*held, factor], number_age, hours, act.at - pin_at if pin_at else None)
     if counts:  # one more proof never takes away
         level = max(level, Level(act.basis.level))
-    operations.prove(act=act, account_id=account_id, person_id=person_id, factor=factor, level=int(level))
+    operations.prove(act=act, account_id=account_id, person_id=person_id, factor=factor, level=int(level), pin_mark=mark)
     title = scene.rulebook.verification[factor]["title"]
     return Done(f"{title}: caller {LEVEL_NAMES[level]}", {"level": int(level)})
 
@@ -213,21 +213,29 @@ def begin_pin(act: Act, given: CheckPin, scene: Scene) -> Done:
     return Done(
         "PIN is being checked",
         pending=True,
-        work={"accounts": [given.account], "locked": locked, "person": scene.contact.person_id},
+        work={"accounts": [given.account], "locked": locked, "person": scene.contact.person_id, "contact": scene.contact.pk},
     )
 
 
-def check_pin_hash(work: Mapping[str, Any], given: CheckPin) -> bool:
-    """Outside any transaction: Argon2 is slow on purpose. Reads the hash again; it is never in the work record."""
-    hashed = customers.pin_hash(given.account)
-    return hashed is not None and pins.matches(hashed, given.pin.get_secret_value(), settings.PEPPER)
+def check_pin_hash(work: Mapping[str, Any], given: CheckPin) -> str:
+    """The mark of the right PIN, nothing of a wrong one. Outside any transaction: Argon2 is slow on purpose. Reads the hash again; it
+    is never in the work record."""
+    hashed, pin = customers.pin_hash(given.account), given.pin.get_secret_value()
+    right = hashed is not None and pins.matches(hashed, pin, settings.PEPPER)
+    return pins.mark(pin, str(work["contact"]), settings.PEPPER) if right else ""
 
 
-def settle_pin(act: Act, work: Mapping[str, Any], right: bool, scene: Scene) -> Done:
+def writes_pin(text: str, contact_id: int = 0, marks: str = "") -> bool:
+    """Whether words hold a PIN: one that is called so, or one that was proven or set in this contact. (They are not tried against the
+    account's hash: that is slow, and would answer guesses that nobody counts.)"""
+    return pins.named_in(text) or pins.marked_in(text, marks.split(), str(contact_id), settings.PEPPER)
+
+
+def settle_pin(act: Act, work: Mapping[str, Any], mark: str, scene: Scene) -> Done:
     (account_id,) = work["accounts"]
-    if not right:
+    if not mark:
         return _wrong(act, account_id, "pin", work["locked"], scene)
-    return _prove(act, account_id, "pin", scene, None, work["person"])
+    return _prove(act, account_id, "pin", scene, None, work["person"], mark)
 
 
 def send_code(act: Act, given: SendCode, scene: Scene) -> Done:
@@ -259,7 +267,7 @@ def check_code(act: Act, given: CheckCode, scene: Scene) -> Done:
     typed = queries.code_hash(act.basis.id or 0, "".join(c for c in given.code.get_secret_value() if c.isdigit()))
     codes = queries.codes_of(act.basis.id or 0, given.account)
     match = next(
-        (c for c in codes if c.used_at is None and rules.lives(c.sent_at, c.expires_at, act.at) and hmac.compare_digest(c.hash, typed)), None
+        (c for c in codes if c.used_at is None and lives(c.sent_at, c.expires_at, act.at) and hmac.compare_digest(c.hash, typed)), None
     )
     if match is None:
         return _wrong(act, given.account, "code", locked, scene)
@@ -337,7 +345,7 @@ ACTS = [
         begin_pin,
         locks=_locks,
         call=check_pin_hash,
-        recall=lambda _: False,  # a lost check stays what it was counted as: a failed try
+        recall=lambda _: "",  # a lost check stays what it was counted as: a failed try
         settle=settle_pin,
     ),
     ActType("contacts.send_code", "Send a one-time code", SendCode, send_code, locks=_locks, ports=("MESSENGER",)),

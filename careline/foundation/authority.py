@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 import cedarpy
@@ -65,11 +66,12 @@ class Question:
 class Authority:
     """One rulebook's policies, ready to be asked.
 
-    `ranks` maps each role to the role whose permits it also has (None: it stands alone). Raises ValueError, in plain
+    `ranks` maps each role to the role whose permits it also has (None: it stands alone); `elsewhere` names acts that nobody does here,
+    whatever the policies say, with the rule by which each is refused. Raises ValueError, in plain
     words, when policies or schema do not parse, do not fit each other, or a forbid lacks its `@id`, `@cite` or `@say`.
     """
 
-    def __init__(self, policies: str, schema: str, ranks: Mapping[str, str | None]) -> None:
+    def __init__(self, policies: str, schema: str, ranks: Mapping[str, str | None], elsewhere: Mapping[str, Rule] = MappingProxyType({})) -> None:
         try:
             checked = cedarpy.validate_policies(policies, schema)
             if not checked.validation_passed:
@@ -85,6 +87,7 @@ class Authority:
         except Exception as fault:  # cedarpy raises bare exceptions of several kinds for text that does not parse
             raise ValueError(f"authority.cedar: {fault}") from fault
         self.ranks = dict(ranks)
+        self._elsewhere = dict(elsewhere)
         self._notes: dict[str, dict[str, str]] = {}
         self._permitted: dict[str, set[str]] = {}
         for name, policy in parsed.items():
@@ -190,6 +193,8 @@ class Authority:
     def _verdict(self, answer: cedarpy.AuthzResult, question: Question) -> Verdict:
         if answer.diagnostics.errors:
             return Verdict(False, fault="; ".join(answer.diagnostics.errors))
+        if question.action in self._elsewhere:
+            return Verdict(False, (self._elsewhere[question.action],))
         if answer.allowed:
             return Verdict(True)
         spoke = [name for name in answer.diagnostics.reasons if name in self._notes]

@@ -193,3 +193,13 @@ def _zone(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError) as wrong:
         raise ValueError("That is not the name of a time zone, such as America/New_York.") from wrong
+
+
+# By how much a clock may be put back before what it gave out is void: what keeps clocks right corrects less.
+SLACK = timedelta(minutes=10)
+
+
+def lives(since: datetime, until: datetime, now: datetime) -> bool:
+    """Whether what was given out at a moment until another one counts now. What a clock that ran ahead gave out does not live that
+    much longer: it is void once the clock is put back."""
+    return since - min(until - since, SLACK) <= now < until

@@ -2,6 +2,9 @@
 
 A hash that another system made of the PIN alone is kept with its last part under the pepper, so that what stands in the
 database cannot be tried against ten thousand PINs by whoever copies it.
+
+And where a PIN stands in what somebody types, so that it is never kept in clear: one that is called so, and whatever was
+typed as the PIN while the caller was on the line.
 """
 
 from __future__ import annotations
@@ -11,6 +14,8 @@ import binascii
 import hashlib
 import hmac
 import re
+import unicodedata
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from argon2 import PasswordHasher
@@ -20,6 +25,18 @@ from argon2.low_level import Type, hash_secret_raw
 ADOPTED = "$adopted"
 THEIRS = re.compile(r"\$argon2id\$v=19\$m=([0-9]{1,7}),t=([0-9]{1,3}),p=([0-9]{1,3})\$([A-Za-z0-9+/]{11,64})\$([A-Za-z0-9+/]{16,86})")
 OURS = re.compile(r"\$adopted\$m=([0-9]+),t=([0-9]+),p=([0-9]+),l=([0-9]+)\$([A-Za-z0-9+/]+)\$([0-9a-f]{64})")
+WRITTEN = "This holds a PIN. A PIN is never written down here: take it out."
+"""What the associate is told. It does not repeat the number."""
+
+# "PIN 4711", "his passcode is: 4711", "NIP 4711"; not "PIN 2026-11-24", which is a day, nor a longer number.
+_NAMED = re.compile(
+    r"\b(?:pin|passcode|pass\s?code|nip|clave)\b(?:[\s:=#\"'(-]+(?:code|number|no|is|was|reads|es|era))*[\s:=#\"'(.-]{1,4}"
+    r"(?:\d{4,8}|\d(?:[ .-]\d){3,7}|\d\d[ -]\d\d)(?!\d|[-/.:]\d)",
+    re.IGNORECASE,
+)
+# Digits as a PIN is written: in one run, one by one, or in pairs; a longer run is another number, and so is what goes on behind a sign.
+_RUNS = re.compile(r"(?<!\d)(?:\d{4,12}|\d(?:[ .,-]\d){3,11}|\d\d(?:[ -]\d\d){1,5})(?!\d)")
+
 MOST_KIB, MOST_ROUNDS, MOST_LANES = 262_144, 20, 16  # what checking a PIN may take of this machine
 
 
@@ -88,3 +105,25 @@ def matches(stored: str, pin: str, pepper: bytes) -> bool:
         return hasher().verify(stored, _mixed(pin, pepper))
     except (VerificationError, InvalidHashError):
         return False
+
+
+def named_in(text: str) -> bool:
+    """Whether a text says of a number that it is a PIN."""
+    return _NAMED.search(text) is not None
+
+
+def mark(pin: str, place: str, pepper: bytes) -> str:
+    """What is kept of a PIN that was typed in a place (a contact), for as long as that lasts, to know it again in a text. Fast, for a text
+    has many numbers; so it goes with the place, and what stays is the slow hash."""
+    return hmac.new(pepper, f"said:{place}:{pin}".encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def marked_in(text: str, marks: Iterable[str], place: str, pepper: bytes) -> bool:
+    """Whether one of the PINs that left these marks stands in a text."""
+    known = set(marks)
+    return bool(known) and any(mark(run, place, pepper) in known for run in set(_runs(text)))
+
+
+def _runs(text: str) -> Iterator[str]:
+    for found in _RUNS.finditer(text):
+        yield "".join(str(unicodedata.digit(c)) for c in found[0] if c.isdigit())

@@ -19,7 +19,7 @@ class Refusal:
     """Why not.
 
     `code` is one of the stable words of the API: AUTHORITY, KEY_REUSED, BASIS_MISMATCH, INVALID, CONFLICT, NOT_FOUND,
-    LOCKED, CARD_NUMBER. `say` is a sentence for the associate; `rule` and `cite` name the policy and its source;
+    LOCKED, CARD_NUMBER, PIN. `say` is a sentence for the associate; `rule` and `cite` name the policy and its source;
     `who_could` lists roles; `fields` maps a field of the input to its own sentence.
     """
 

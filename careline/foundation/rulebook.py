@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from careline.foundation import arrange, chart, ladder, outbound, signin, stationery, tariff
-from careline.foundation.authority import Authority
+from careline.foundation.authority import Authority, Rule
 
 REQUIRED = (
     "authority.cedar",
@@ -50,19 +50,51 @@ def digest_of(files: Mapping[str, str]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
+MOST_OBJECT_MINUTES = 120  # a wireless number moves within 2.5 hours, and validating it is a part of them
+
+
+def _care(said: dict[str, Any]) -> dict[str, Any]:
+    """What care.toml says. Raises ValueError with what to do."""
+    port = said.get("port_out", {})
+    minutes, words = port.get("object_minutes", 0), port.get("object_words", ["NO"])
+    if type(minutes) is not int or not 0 <= minutes <= MOST_OBJECT_MINUTES:
+        raise ValueError(f"port_out, object_minutes = {minutes!r}: whole minutes from 0 to {MOST_OBJECT_MINUTES}; nobody may hold a number longer")
+    if not isinstance(words, list) or not words or not all(isinstance(w, str) and w.strip() for w in words):
+        raise ValueError('port_out, object_words: a list of words such as ["NO"]')
+    return said
+
+
+HOLDERS = ("outside", "outside-only", "careline")
+
+
 def _records(said: Mapping[str, Any]) -> dict[str, str]:
     """What records.toml says. Raises ValueError with what to do."""
     found = dict(said.get("records", {}))
     for entity, who in found.items():
-        if who not in ("outside", "careline"):
-            raise ValueError(f'{entity} = {who!r}: the system of record is "outside" or "careline"')
+        if who not in HOLDERS:
+            raise ValueError(f'{entity} = {who!r}: the system of record is "outside", "outside-only" or "careline"')
+        if who == "outside-only" and not said.get("changes", {}).get(entity):
+            raise ValueError(f'{entity} = "outside-only": [changes] names no act that would be refused, so it is "outside"')
+    return found
+
+
+def _elsewhere(said: Mapping[str, Any]) -> dict[str, Rule]:
+    """Acts that are refused because another system alone holds what they change, each with the rule that says so."""
+    found: dict[str, Rule] = {}
+    for entity, who in _records(said).items():
+        if who != "outside-only":
+            continue
+        where = str(said.get("where", {}).get(entity, "")).strip().rstrip(".")
+        say = f"Another system holds this, and it is changed there: {where}." if where else "Another system holds this, and it is changed there."
+        for code in said["changes"][entity]:
+            found.setdefault(code, Rule("record-elsewhere", f"records.toml: records, {entity}", say))
     return found
 
 
 @lru_cache(maxsize=8)
-def _authority(policies: str, schema: str, ranks: tuple[tuple[str, str | None], ...]) -> Authority:
+def _authority(policies: str, schema: str, ranks: tuple[tuple[str, str | None], ...], elsewhere: tuple[tuple[str, Rule], ...]) -> Authority:
     """Policies are slow to check against their schema, and most changes of a rulebook leave them as they were."""
-    return Authority(policies, schema, dict(ranks))
+    return Authority(policies, schema, dict(ranks), dict(elsewhere))
 
 
 @dataclass(frozen=True)
@@ -112,7 +144,7 @@ class Rulebook:
     @cached_property
     def care(self) -> dict[str, Any]:
         """What account care keeps to. A rulebook from before it has no such file, and then no such act."""
-        return self.toml("care.toml") if "care.toml" in self.files else {}
+        return self._read("care.toml", lambda: _care(self.toml("care.toml")) if "care.toml" in self.files else {})
 
     @cached_property
     def billing(self) -> tariff.Tariff:
@@ -146,9 +178,14 @@ class Rulebook:
 
     @cached_property
     def records(self) -> dict[str, str]:
-        """Who is the system of record of what is imported, by entity: `outside` (what comes holds) or `careline` (what is here holds). A
-        rulebook without records.toml leaves all of it outside."""
+        """Who is the system of record of what is imported, by entity: `outside` (what comes holds), `outside-only` (and nobody changes it
+        here), or `careline` (what is here holds). A rulebook without records.toml leaves all of it outside."""
         return self._read("records.toml", lambda: _records(self.toml("records.toml")) if "records.toml" in self.files else {})
+
+    @cached_property
+    def elsewhere(self) -> dict[str, Rule]:
+        """The acts that nobody does here, for another system alone holds what they change."""
+        return self._read("records.toml", lambda: _elsewhere(self.toml("records.toml")) if "records.toml" in self.files else {})
 
     @cached_property
     def sign_in(self) -> signin.SignIn:
@@ -176,7 +213,7 @@ class Rulebook:
     @cached_property
     def authority(self) -> Authority:
         try:
-            return _authority(self.files["authority.cedar"], self.files["authority.cedarschema"], tuple(self.ranks.items()))
+            return _authority(self.files["authority.cedar"], self.files["authority.cedarschema"], tuple(self.ranks.items()), tuple(self.elsewhere.items()))
         except ValueError as fault:
             raise RulebookFault(str(fault)) from fault
 
@@ -199,7 +236,7 @@ class Rulebook:
         if "ladder.toml" in self.files:
             _ = self.ladder, self.outbound
         self._one_late_fee()
-        _ = self.stationery, self.records
+        _ = self.stationery, self.records, self.care
         if "arrangements.toml" in self.files:
             _ = self.arrangements
         _ = self.sign_in

@@ -440,6 +440,7 @@ ACTS = {
     "contacts.drop": ({}, (DONE, DONE, CONFLICT, DONE, DONE)),
     "contacts.reconnect": ({}, (CONFLICT,) * 5),
     "contacts.accept": ({}, (CONFLICT,) * 5),
+    "contacts.decline": ({"words": "In a meeting"}, (CONFLICT,) * 5),
     "contacts.end": ({}, (DONE, DONE, CONFLICT, DONE, DONE)),
     "contacts.hand_over": ({"to": "{colleague}"}, (DONE, DONE, CONFLICT, DONE, DONE)),
     "contacts.identify": ({"account": "{account}", "person": "{person}"}, (DONE, DONE, CONFLICT, DONE, DONE)),

@@ -11,7 +11,7 @@ from careline.domain.credits.models import Grant
 from careline.domain.journal.models import Line
 from careline.domain.ledger.models import BillLine
 from tests import people
-from tests.doors.test_access import Browser, hold_contact, sit_down
+from tests.doors.test_access import Browser, hold_contact, sit_down, tie
 
 
 @pytest.fixture
@@ -239,6 +239,32 @@ def test_an_offer_shows_on_both_desks_without_reloading_and_ends_when_it_is_take
     assert Browser(house["eva"]).get(waits, X_Careline_Poll="1").status_code == 404, "she never had it"
 
 
+def test_ben_declines_an_offer_and_ana_sees_on_her_page_that_the_caller_is_still_hers(house, ana, maria):
+    """By the poll, and on the page that is loaded anew, until she offers it to somebody else."""
+    ana.do(ana.contact, "contacts.hand_over", to=house["ben"].pk, words="Wants her bill explained")
+    waits = poll_of(text_of(ana.get(ana.here)), ana.here + "offer")
+    ben = Browser(house["ben"])
+    assert "I cannot take it" in text_of(ben.get(ana.here))
+    without = ben.do(ana.contact, "contacts.decline", words="")
+    assert without.status_code == 422 and "This is needed." in text_of(without)
+    said = ben.do(ana.contact, "contacts.decline", words="I am in a training")
+    assert said.status_code == 303 and said["Location"] == "/" and "Ana Silva sees that" in text_of(ben.get("/"))
+    assert ben.get(ana.here).status_code == 403 and "hands over" not in text_of(ben.get("/"))
+    for seen in (text_of(ana.get(waits, X_Careline_Poll="1")), text_of(ana.get(ana.here))):
+        assert "Ben Carter cannot take it" in seen and "I am in a training" in seen and "data-poll-done" in seen and "data-leave" not in seen
+    ana.do(ana.contact, "contacts.hand_over", to=house["eva"].pk, words="Wants her bill explained")
+    assert "cannot take it" not in text_of(ana.get(ana.here))
+
+
+def test_an_offer_of_ones_own_business_can_be_declined_and_shows_nothing(house, ana, maria):
+    tie(maria, house["ben"], "own")
+    ana.do(ana.contact, "contacts.hand_over", to=house["ben"].pk, words="Wants her bill explained")
+    ben = Browser(house["ben"])
+    page = ben.get(ana.here)
+    assert page.status_code == 403 and "I cannot take it" in text_of(page) and "bill explained" not in text_of(page)
+    assert ben.do(ana.contact, "contacts.decline", words="I may not").status_code == 303
+
+
 def test_an_offer_is_taken_back_and_then_nobody_takes_it(house, ana, maria):
     ana.do(ana.contact, "contacts.hand_over", to=house["ben"].pk, words="Wants her bill explained")
     assert ana.do(ana.contact, "contacts.hand_over", back="on").status_code == 303
@@ -255,7 +281,7 @@ def test_who_has_a_call_already_is_led_back_to_it_from_an_offer(house, ana, mari
     ana.do(ana.contact, "contacts.hand_over", to=house["ben"].pk, words="")
     ben = Browser(house["ben"])
     offered = text_of(ben.get(ana.here))
-    assert re.search(r'<button class="button primary" autofocus>Take over</button>', offered) and ">Or<" not in offered
+    assert re.search(r'<button class="button primary" autofocus>Take over</button>', offered) and "Back to" not in offered
     refused = text_of(ben.do(ana.contact, "contacts.accept"))
     assert "You have a live call already." in refused and f"Back to {own.reference}" in refused
 

@@ -9,9 +9,12 @@ import pytest
 from django.conf import settings
 from django.utils import timezone
 
+from careline.domain.journal import operations as journal
+from careline.domain.journal.rules import HOUSE, Entry
 from careline.domain.rulebook import operations as rulebook_operations
 from careline.domain.rulebook import queries as rulebooks
 from careline.doors.jobs import backups, worker
+from careline.foundation.act import NO_BASIS, Act, Who
 from careline.foundation.rulebook import Rulebook
 from tests import people
 from tests.doors.test_access import Browser
@@ -50,6 +53,16 @@ def test_what_is_done_is_closed(house, monkeypatch):
     found = points(ada)
     for title in ("Customers are here", "Your own rulebook", "Backups", "The worker", "Two administrators", "TLS"):
         assert found[title].startswith("ok"), (title, found[title])
+
+
+def test_another_system_that_holds_the_records_and_hears_of_no_change_is_missed(house, monkeypatch):
+    ada = Browser(house["ada"])
+    assert points(ada)["Who holds the records"].startswith("ok"), "nothing was imported"
+    act = Act(Who("Job", "import", "Import", "job"), timezone.now(), "", "a-key-of-its-own", NO_BASIS)
+    journal.record(Entry(HOUSE, act, "imports.run", "done", "Imported", {}))
+    assert points(ada)["Who holds the records"] == "risk: Another system, which hears of no change made here"
+    monkeypatch.setattr(settings, "FEED", "https://billing.example/changes")
+    assert points(ada)["Who holds the records"].startswith("ok")
 
 
 def test_second_factors_are_missed_by_name_and_no_more_once_they_are_there(house, monkeypatch):

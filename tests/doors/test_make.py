@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -67,6 +68,18 @@ def test_in_a_folder_that_one_may_only_read(fresh):
     fresh.chmod(0o555)
     stranger = {} if os.geteuid() else {"user": 65534, "group": 65534, "extra_groups": []}  # root may write everywhere
     assert "read-only" in said(make(fresh, "demo", **stranger))
+
+
+def test_a_taken_port_is_told_before_anything_is_installed(fresh):
+    (fresh / ".venv" / "bin").mkdir(parents=True)
+    (fresh / ".venv" / "bin" / "python").symlink_to(sys.executable)
+    (fresh / "requirements.lock").write_text("nothing-of-this-name==1.0")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert f"Port {port} cannot be had" in said(make(fresh, "demo", f"PORT={port}")) and not (fresh / ".venv" / ".setup").exists()
+    assert "PORT=8001" in said(make(fresh, "demo", "PORT=eighty"))
 
 
 def test_the_list_of_targets_is_there(fresh):

@@ -698,8 +698,8 @@ def test_a_card_number_in_any_text_is_refused_kept_nowhere_and_not_shown_again(a
                 ana.do(ana.contact, "contacts.end")
             answer = ana.do(ana.contact, code, **typed)
             assert answer.status_code == 422 and ("card number" in text_of(answer) or code == "payments.send_guest_link")
-            assert "4111" not in text_of(answer)
-            assert "4111" not in kept_text()
+            assert "41111111" not in re.sub(r"[ -]", "", text_of(answer))  # four digits alone stand in a form's key now and then
+            assert "41111111" not in kept_text()
 
 
 def test_a_card_number_is_refused_in_a_draft_a_search_a_follow_up_an_answer_and_a_label(ana, house, maria):

@@ -16,6 +16,7 @@ from django.conf import settings
 from pydantic import SecretStr
 
 from careline.acts import table
+from careline.acts.declare import SAID
 from careline.acts.perform import perform
 from careline.foundation.act import Who
 from careline.foundation.policy import actions, groups
@@ -162,6 +163,17 @@ def test_no_text_field_takes_a_card_number(code, field):
         no = perform(code, given, who=Who("Staff", "1", "Ana", "associate"), key="a-key-of-mine")
         assert (no.status, no.refusal.code) == ("invalid", "CARD_NUMBER"), f"{code}.{field} took a card number"
         assert list(no.refusal.fields) == [field] and "4111" not in no.say
+
+
+# Long text that is no sentence: lists of codes, and what a gateway passes on.
+NOT_SAID = {("staff.issue_token", "scope"), ("network.name_area", "postal"), ("network.name_area", "cells")}
+
+
+def test_wherever_somebody_says_something_in_their_own_words_a_pin_is_looked_for():
+    for code, name in TEXT_FIELDS:
+        sizes = [m.max_length for m in ACTS[code].input.model_fields[name].metadata if getattr(m, "max_length", None)]
+        if sizes and sizes[0] >= 400:
+            assert name in SAID or (code, name) in NOT_SAID, f"{code}.{name} would keep a PIN"
 
 
 @pytest.mark.parametrize("code", sorted(ACTS))

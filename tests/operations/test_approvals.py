@@ -20,7 +20,7 @@ from careline.domain.contacts.models import Contact
 from careline.domain.credits.models import Grant
 from careline.domain.customers.models import AccountPerson, Person
 from careline.domain.journal import queries as journal
-from careline.domain.journal.models import Line
+from careline.domain.journal.models import Counter, Line
 from careline.domain.ledger import queries as ledger
 from careline.domain.ledger.models import BillLine
 from careline.domain.rulebook import queries as rulebooks
@@ -460,14 +460,40 @@ def test_who_takes_a_contact_over_may_take_back_what_was_asked_in_it_and_ask_ane
     ben.must("approvals.ask", **wish)
 
 
+def test_who_asked_to_be_admitted_is_told_that_somebody_else_decides_and_nothing_of_money(house, hers):
+    at_the_door(house["ana"], hers)
+    no = decide(house["ana"], Request.objects.get()).refusal
+    assert (no.rule, no.say) == ("own-request", "You asked this yourself. Somebody else decides it.")
+
+
 @pytest.mark.parametrize(("how", "name"), [("own", "lena"), ("relative", "sam")])
 def test_whose_business_it_is_admits_nobody(house, how, name):
     account = open_account("A relative", "+12065550177", "A-0104900")
     tie(house, account, "ana", "own")
     tie(house, account, name, how)
     at_the_door(house["ana"], account)
-    assert decide(house[name], Request.objects.get()).refusal.rule == "own-business-money"
+    assert decide(house[name], Request.objects.get()).refusal.rule == "own-business-decide"
     assert Contact.objects.get().admitted_by is None
+
+
+def test_nobody_is_asked_for_what_nobody_could_do(house, maria):
+    """A charge of somebody else's bill, one that nobody has, a bill that is not there: refused as the deed itself would be, with nothing
+    of it left behind."""
+    joe = open_account("Joe Lind", "+12065550199", "A-0104823")
+    ana = Desk(house["ana"]).take_call(maria)
+    his = BillLine.objects.filter(bill__account=joe, kind="plan").last().pk
+
+    def left() -> list[object]:
+        return [Grant.objects.count(), Spending.objects.count(), *Counter.objects.order_by("name").values_list("name", "last")]
+
+    before = left()
+    for line in (his, 987654):
+        no = ana.act("approvals.ask", code="credits.grant", account=maria.pk, input={"account": maria.pk, "amount": 4000, "reason": "billing_error", "bill_line": line})
+        assert (no.refusal.code, list(no.refusal.fields)) == ("NOT_FOUND", ["bill_line"]), no
+    hers = BillLine.objects.filter(bill__account=maria, kind="plan").last().pk
+    asked = {"account": maria.pk, "amount": 4000, "reason": "billing_error", "bill_line": hers}
+    assert ana.must("approvals.ask", code="credits.grant", account=maria.pk, input=asked)
+    assert Request.objects.count() == 1 and left() == before
 
 
 def test_nobody_asks_to_be_admitted_where_they_need_not(house, maria):
@@ -508,7 +534,7 @@ def test_a_lead_grants_nothing_on_their_own_account_by_deciding(house, maria):
     ben.must("contacts.identify", account=maria.pk, person=maria.people.get().person_id)
     ben.must("contacts.check_pin", account=maria.pk, pin="4711")
     request = asked(ben, maria)
-    assert decide(house["lena"], request).refusal.rule == "own-business-money"
+    assert decide(house["lena"], request).refusal.rule == "own-business-decide"
     assert not Grant.objects.exists() and decide(house["sam"], request).ok
 
 

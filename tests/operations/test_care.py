@@ -6,9 +6,10 @@ from datetime import date, timedelta
 
 import pytest
 
+from careline.acts import laws, table
 from careline.acts.care import SetPin
 from careline.acts.declare import BasisRef
-from careline.acts.perform import perform
+from careline.acts.perform import bare_facts, perform
 from careline.domain.contacts.models import Contact, FactorCount
 from careline.domain.customers import queries as customers
 from careline.domain.customers.models import (
@@ -27,10 +28,14 @@ from careline.domain.journal import queries as journal
 from careline.domain.journal.models import Line as JournalLine
 from careline.domain.journal.models import Outbox, RequestKey
 from careline.domain.ledger.models import Bill
+from careline.domain.rulebook import queries as rulebooks
 from careline.doors.jobs.reconcile import reconcile
 from careline.doors.jobs.worker import send_due
 from careline.foundation import pins
-from tests.people import TUESDAY, Desk, key, open_account
+from careline.foundation.act import Who
+from careline.foundation.authority import Question
+from careline.foundation.rulebook import Rulebook, RulebookFault
+from tests.people import TUESDAY, Desk, default_rulebook, key, open_account
 
 OLD, NEW = "maria@okafor.example", "okafor@post.example"
 PINE = {"street": "12 Pine St", "city": "Seattle", "state": "WA", "postal_code": "98101"}
@@ -418,3 +423,56 @@ def test_the_next_bill_is_not_touched_by_a_change_of_address(ana, maria):
     before = list(Bill.objects.values_list("number", "total_minor"))
     ana.must("customers.change_address", account=maria.pk, **PINE)
     assert list(Bill.objects.values_list("number", "total_minor")) == before
+
+
+# ---------------------------------------------------------------- who holds the records
+
+
+def held_elsewhere(monkeypatch, *entities: str, where: str = "") -> Rulebook:
+    """The carrier's rulebook, in which another system alone holds these."""
+    files = default_rulebook().files
+    text = files["records.toml"]
+    for entity in entities:
+        text = text.replace(f'\n{entity} = "outside"', f'\n{entity} = "outside-only"')
+    book = Rulebook({**files, "records.toml": text + where})
+    book.check()
+    monkeypatch.setattr(rulebooks, "current", lambda: book)
+    return book
+
+
+def test_what_another_system_alone_holds_is_not_changed_at_the_desk_and_ana_hears_where_it_is(monkeypatch, ana, maria):
+    held_elsewhere(monkeypatch, "accounts", where='accounts = "in Atlas, by the address desk."\n')
+    no = ana.act("customers.change_address", account=maria.pk, **PINE).refusal
+    assert (no.code, no.rule, no.cite) == ("AUTHORITY", "record-elsewhere", "records.toml: records, accounts")
+    assert no.say == "Another system holds this, and it is changed there: in Atlas, by the address desk." and not no.who_could and not no.way_on
+    line = JournalLine.objects.filter(code="customers.change_address").get()
+    assert line.outcome == "refused" and Account.objects.get(pk=maria.pk).street == maria.street
+    ana.must("customers.change_contact", account=maria.pk, email=NEW)
+
+
+@pytest.mark.parametrize("entity", ["customers", "accounts", "people", "lines", "pins"])
+def test_each_entity_bars_the_acts_that_change_it_and_no_others_and_for_everybody(monkeypatch, entity):
+    book = held_elsewhere(monkeypatch, entity)
+    codes = set(book.toml("records.toml")["changes"][entity])
+    assert set(book.elsewhere) == codes and codes
+    before = default_rulebook().authority
+    for code in ("customers.lock", "customers.set_consent", "customers.separate_line", "contacts.reply", "lines.port_out", *codes):
+        assert book.authority.roles_with(code) == before.roles_with(code), "who has the act is another question"
+        for who in (Who("Staff", "1", "Sam", "supervisor"), Who("Job", "night", "Night", "job")):
+            kind = table.act(code)
+            verdict = book.authority.decide(Question(who, code, ("Account", "1"), {"basis": bare_facts(kind="contact", level=4), **(kind.opening or {})}))
+            assert ("record-elsewhere" in {rule.id for rule in verdict.rules}) == (code in codes), code
+
+
+@pytest.mark.parametrize(("text", "fault"), [
+    ('[records]\nlines = "elsewhere"', "lines = 'elsewhere'"),
+    ('[records]\nconsents = "outside-only"\n[changes]\nlines = ["lines.suspend"]', "consents.*names no act"),
+])  # fmt: skip
+def test_a_carrier_that_says_it_wrong_hears_so(text, fault):
+    with pytest.raises(RulebookFault, match=fault):
+        Rulebook({**default_rulebook().files, "records.toml": text}).check()
+
+
+def test_an_act_that_nobody_knows_is_named_when_the_rulebook_is_checked():
+    book = Rulebook({**default_rulebook().files, "records.toml": '[changes]\nlines = ["lines.swap"]\n'})
+    assert laws.faults(book) == ["records.toml: changes, lines: there is no act lines.swap"]

@@ -11,12 +11,13 @@ from careline.acts.declare import BasisRef
 from careline.acts.look import look
 from careline.acts.perform import perform, scene_for_page
 from careline.domain.approvals import queries as approvals
+from careline.domain.approvals.models import Request
 from careline.domain.contacts import queries, rules
-from careline.domain.contacts.models import Code, Contact, FactorCount, FollowUp, Note
+from careline.domain.contacts.models import Code, Contact, Draft, FactorCount, FollowUp, Note
 from careline.domain.customers.models import AccountPerson, Line, Person, Pin
 from careline.domain.journal import queries as journal
 from careline.domain.journal.models import Line as JournalLine
-from careline.domain.journal.models import Outbox
+from careline.domain.journal.models import Outbox, RequestKey
 from careline.domain.rulebook import queries as rulebooks
 from careline.foundation import pins
 from careline.foundation.act import Level, Who
@@ -129,6 +130,36 @@ def test_a_contact_is_taken_over_by_whom_it_was_offered_to_and_once(house, ana):
     eva.contact = ana.contact
     eva.must("contacts.accept")
     assert eva.act("contacts.accept").refusal.code == "CONFLICT"
+
+
+def test_eva_declines_what_is_offered_to_her_and_it_stays_with_ana_who_may_offer_it_to_ben(house, ana, maria):
+    """What was said of an offer stays on the contact no longer than the offer does; the journal keeps it."""
+    ana.must("contacts.hand_over", to=house["eva"].pk, words="Two outages, wants a credit")
+    eva, ben = Desk(house["eva"]), Desk(house["ben"])
+    eva.contact = ben.contact = ana.contact
+    assert ben.act("contacts.decline", words="Not me").refusal.code == "CONFLICT", "it was never offered to him"
+    assert eva.act("contacts.decline", words=" ").status == "invalid"
+    eva.must("contacts.decline", words="My shift ends in a minute")
+    row = Contact.objects.get()
+    assert (row.holder, row.offered_to, row.offered_words, row.declined_by, row.declined_words) == (
+        house["ana"], None, "", house["eva"], "My shift ends in a minute",
+    )  # fmt: skip
+    line = JournalLine.objects.filter(code="contacts.decline", outcome="done").select_related("payload").get()
+    assert line.who == f"Staff:{house['eva'].pk}" and "My shift" in line.payload.body and "My shift" not in line.text
+    assert eva.act("contacts.accept").refusal.code == "CONFLICT" and eva.act("contacts.decline", words="Again").refusal.code == "CONFLICT"
+    ana.must("contacts.hand_over", to=house["ben"].pk, words="Eva goes home")
+    assert Contact.objects.get().declined_by is None
+    ben.must("contacts.accept")
+    assert (Contact.objects.get().offered_words, Contact.objects.get().declined_words) == ("", "")
+
+
+def test_who_is_tied_to_the_account_declines_it_without_seeing_it(house, ana, maria):
+    Desk(house["sam"]).must("customers.tie_staff", account=maria.pk, staff=house["eva"].pk, tie="relative")
+    ana.must("contacts.hand_over", to=house["eva"].pk)
+    eva = Desk(house["eva"])
+    eva.contact = ana.contact
+    assert eva.act("contacts.accept").refusal.rule == "own-business"
+    eva.must("contacts.decline", words="I may not")
 
 
 @pytest.mark.parametrize(("to", "rule"), [("ana", "INVALID"), ("ada", "INVALID")])
@@ -747,3 +778,64 @@ def test_what_is_no_pin_is_wrong_at_its_field_and_costs_no_try(greeted, maria, s
         assert no.refusal.fields == {"pin": "A PIN is 4 to 8 digits. No try was counted."}
     assert not Outbox.objects.filter(topic="security_notice").exists()
     greeted.must("contacts.check_pin", account=maria.pk, pin="4711")
+
+
+# ---------------------------------------------------------------- a PIN is kept nowhere in clear
+
+
+def told(desk) -> str:
+    """Whatever is kept of this contact in words."""
+    rows = [*JournalLine.objects.values_list("text", "payload__body"), *Note.objects.values_list("text"), *Contact.objects.values_list("summary"),
+            *Draft.objects.values_list("text"), *Request.objects.values_list("words", "input"), *RequestKey.objects.values_list("outcome", "work")]  # fmt: skip
+    return str(rows)
+
+
+WITH_PIN = "She is in a hurry and says 4711 again"
+
+
+def test_the_pin_that_maria_said_is_taken_out_of_whatever_ana_types_before_it_is_kept(house, ana, maria):
+    wish = {"account": str(maria.pk), "amount": 4000, "reason": "retention", "words": WITH_PIN}
+    tries = {
+        ("contacts.note", "text"): {"account": maria.pk, "text": WITH_PIN},
+        ("contacts.hand_over", "words"): {"to": house["eva"].pk, "words": WITH_PIN},
+        ("credits.grant", "words"): {"account": maria.pk, "amount": 100, "reason": "goodwill", "words": WITH_PIN},
+        ("approvals.ask", "words"): {"account": maria.pk, "code": "credits.grant", "input": wish},
+    }
+    for (code, field), given in tries.items():
+        no = ana.act(code, **given)
+        assert (no.status, no.refusal.code, list(no.refusal.fields)) == ("invalid", "PIN", [field]), code
+        assert "4711" not in no.say
+    assert perform("contacts.reason", {"reason": "bill"}, who=house["ana"].who, key=key(), basis=BasisRef("contact", ana.contact), why=WITH_PIN).refusal.code == "PIN"
+    assert keep_draft(who=house["ana"].who, contact_id=ana.contact, kind=rules.DraftKind.NOTE, about=maria.pk, text=WITH_PIN, at=ana.at) == pins.WRITTEN
+    ana.must("contacts.end")
+    wrap = {"disposition": "resolved", "root_cause": "bill_changed"}
+    assert list(ana.act("contacts.wrap_up", summary=WITH_PIN, **wrap).refusal.fields) == ["summary"]
+    assert list(ana.act("contacts.wrap_up", summary="Well", follow_up="Call, PIN is 4711", due_on="2026-12-01", **wrap).refusal.fields) == ["follow_up"]
+    assert "4711" not in told(ana)
+    ana.must("contacts.wrap_up", summary="She is in a hurry; bill of $47.11, order 471100", **wrap)
+    assert Contact.objects.get().pin_marks == "", "what it was known again by goes with the contact"
+
+
+def test_a_key_is_not_used_up_by_it_and_what_was_done_before_stays_done(ana, maria):
+    assert ana.act("contacts.note", key_="a-key-of-hers", account=maria.pk, text=WITH_PIN).refusal.code == "PIN"
+    ana.must("contacts.note", key_="a-key-of-hers", account=maria.pk, text="She is in a hurry")
+
+
+def test_a_number_that_nobody_proved_is_no_secret_of_the_account_and_answers_no_guess(house, maria):
+    """Nobody learns from a note whether a number is the PIN: only what was typed as the PIN, and was right, is known again."""
+    ana = Desk(house["ana"]).take_call(maria, verify=False)
+    assert not ana.act("contacts.check_pin", account=maria.pk, pin="4712").ok and Contact.objects.get().pin_marks == ""
+    ana.must("contacts.check_code", account=maria.pk, code=sent_code(ana, maria))
+    ana.must("contacts.note", account=maria.pk, text="Talked about 4711 and 4712")
+    assert ana.act("contacts.note", account=maria.pk, text="Says her PIN is 9512").refusal.code == "PIN", "but what is called a PIN is kept from nobody's account"
+
+
+def test_a_new_pin_is_known_again_too_and_another_account_knows_nothing_of_it(house, maria, joe):
+    ana = Desk(house["ana"]).take_call(maria)
+    ana.must("contacts.check_code", account=maria.pk, code=sent_code(ana, maria))
+    ana.must("customers.set_pin", account=maria.pk, pin="8305")
+    for text in ("Now 8305", "Before it was 4711"):
+        assert ana.act("contacts.note", account=maria.pk, text=text).refusal.code == "PIN"
+    ana.must("contacts.identify", account=joe.pk, person=joe.people.get().person_id)
+    ana.must("contacts.check_pin", account=joe.pk, pin="4711")
+    ana.must("contacts.note", account=joe.pk, text="Order 8305")

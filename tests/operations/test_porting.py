@@ -15,9 +15,12 @@ from careline.domain.journal import queries as journal
 from careline.domain.journal.models import Line as JournalLine
 from careline.domain.journal.models import Outbox, RequestKey
 from careline.domain.ledger import queries as ledger
+from careline.domain.rulebook import queries as rulebooks
+from careline.doors.jobs.reconcile import reconcile
 from careline.foundation.act import Who
+from careline.foundation.rulebook import Rulebook, RulebookFault
 from tests.operations.test_sims import MAIL, line, notices
-from tests.people import TUESDAY, Desk, issue_bill, key, open_account
+from tests.people import TUESDAY, Desk, default_rulebook, hire, issue_bill, key, open_account
 
 GATEWAY = Who("Service", "9", "Port gateway", "service")
 
@@ -153,3 +156,92 @@ def test_nobody_at_the_desk_answers_for_another_carrier(house, ana, maria):
     for who in (house["ana"].who, house["sam"].who, Who("Agent", "3", "Agent", "agent")):
         no = perform("lines.port_out", {"number": "+12065550188", "account_reference": "x", "pin": "1", "to": "me"}, who=who, key=key(), at=TUESDAY)
         assert no.refusal.rule == "not-your-role"
+
+
+# ---------------------------------------------------------------- the holder says no
+
+
+@pytest.fixture
+def half_an_hour(monkeypatch):
+    """The carrier's rulebook, by which a number waits half an hour for its holder to say no."""
+    files = default_rulebook().files
+    book = Rulebook({**files, "care.toml": files["care.toml"].replace("object_minutes = 0", "object_minutes = 30")})
+    book.check()
+    monkeypatch.setattr(rulebooks, "current", lambda: book)
+    return hire("ports", "Port gateway", "service").who
+
+
+def reply(text: str, at=TUESDAY):
+    return perform("contacts.reply", {"number": "+12065550188", "text": text}, who=GATEWAY, key=key(), at=at)
+
+
+def asks_again(gateway: Who, account: Account, pin: str, at):
+    """The other carrier's gateway, which sends its request again under the key that it had."""
+    usual = {"number": "+12065550188", "account_reference": account.reference, "postal_code": "98101", "pin": pin, "to": "Cedar Mobile"}
+    return perform("lines.port_out", usual, who=gateway, key="port-request-1", at=at)
+
+
+def test_as_it_comes_nothing_waits_for_the_law_asks_for_no_delay():
+    assert default_rulebook().care["port_out"]["object_minutes"] == 0
+
+
+def test_a_number_waits_so_long_for_its_holder_and_goes_then(ana, maria, half_an_hour):
+    pin = make(ana, maria)
+    mark = len(notices())
+    waits = asks_again(half_an_hour, maria, pin, TUESDAY)
+    assert waits.status == "pending" and "waits until 07:30" in waits.say, "in the customer's own zone"
+    assert notices()[mark:] == [("sms", "+12065550188"), ("email", MAIL)]
+    assert "a las 07:30" in Outbox.objects.filter(topic="security_notice", channel="sms").latest("pk").body
+    for minutes in (3, 29):
+        assert reconcile(at=TUESDAY + timedelta(minutes=minutes)) == 0 and line(maria).status == "active"
+    assert asks_again(half_an_hour, maria, pin, TUESDAY + timedelta(minutes=29)).status == "pending"
+    assert reconcile(at=TUESDAY + timedelta(minutes=30)) == 1
+    assert (line(maria).status_reason, Order.objects.get().state) == ("moved to another carrier", "done")
+    assert asks_again(half_an_hour, maria, pin, TUESDAY + timedelta(minutes=31)).status == "done" and not list(journal.verify())
+
+
+@pytest.mark.parametrize("text", ["NO", "no.", " No! ", "alto"])
+def test_its_holder_says_no_by_a_text_and_it_stays_and_is_locked(ana, maria, half_an_hour, text):
+    pin = make(ana, maria)
+    asks_again(half_an_hour, maria, pin, TUESDAY)
+    mark = len(notices())
+    done = reply(text, TUESDAY + timedelta(minutes=5))
+    assert done.ok and "does not go to Cedar Mobile" in done.say
+    assert Account.objects.get(pk=maria.pk).port_lock and queries.transfer_pin(line(maria).pk, TUESDAY) is None
+    assert notices()[mark:] == [("sms", "+12065550188"), ("email", MAIL)] and "se queda con nosotros" in Outbox.objects.filter(topic="security_notice", channel="sms").latest("pk").body
+    assert reconcile(at=TUESDAY + timedelta(minutes=31)) == 1
+    no = asks_again(half_an_hour, maria, pin, TUESDAY + timedelta(minutes=32))
+    assert (no.status, no.refusal.rule) == ("refused", "port-objected") and line(maria).status == "active" and SandboxNetwork().ask(key=Order.objects.get().key).done is False
+    assert ask(maria, pin, TUESDAY + timedelta(minutes=33)).refusal.rule == "port-locked"
+
+
+def test_in_a_contact_the_lock_is_the_no_and_meanwhile_nothing_else_is_done_on_the_line(ana, maria, half_an_hour):
+    pin = make(ana, maria)
+    asks_again(half_an_hour, maria, pin, TUESDAY)
+    busy = ana.act("lines.reset_registration", account=maria.pk, line=line(maria).pk)
+    assert busy.refusal.rule == "port-waits" and [w.act for w in busy.refusal.way_on] == ["customers.lock"]
+    assert [s.code for s in queries.signals(queries.leaving(maria.pk))] == ["number_leaving"]
+    ana.must("customers.lock", account=maria.pk, what="sim")
+    assert queries.leaving(maria.pk), "that lock is another one"
+    assert "does not go to Cedar Mobile" in ana.must("customers.lock", account=maria.pk, what="port").say
+    assert not queries.leaving(maria.pk) and reconcile(at=TUESDAY + timedelta(minutes=31)) == 1
+    ana.must("lines.reset_registration", account=maria.pk, line=line(maria).pk)
+
+
+def test_who_says_no_too_late_stops_nothing_and_a_no_to_nothing_is_only_written_down(ana, maria, half_an_hour):
+    assert "neither STOP nor START" in reply("NO").say
+    pin = make(ana, maria)
+    asks_again(half_an_hour, maria, pin, TUESDAY)
+    SandboxNetwork().script("+12065550188", "lost")  # the network does it, and its answer is lost
+    assert reconcile(at=TUESDAY + timedelta(minutes=30)) == 0
+    assert "neither STOP nor START" in reply("NO", TUESDAY + timedelta(minutes=31)).say and not Account.objects.get(pk=maria.pk).port_lock
+    SandboxNetwork().script("+12065550188", "")
+    assert reconcile(at=TUESDAY + timedelta(minutes=33)) == 1 and line(maria).status == "cancelled"
+
+
+@pytest.mark.parametrize(("was", "now"), [("object_minutes = 0", "object_minutes = 121"), ("object_minutes = 0", "object_minutes = -1"),
+                                          ("object_minutes = 0", "object_minutes = true"), ('["NO", "ALTO"]', "[]")])  # fmt: skip
+def test_nobody_may_hold_a_number_longer_than_it_may_take(was, now):
+    files = default_rulebook().files
+    with pytest.raises(RulebookFault, match=r"care\.toml: port_out, object_"):
+        Rulebook({**files, "care.toml": files["care.toml"].replace(was, now)}).check()

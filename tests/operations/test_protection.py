@@ -9,7 +9,7 @@ import pytest
 from careline.acts.look import search
 from careline.acts.perform import perform
 from careline.domain.billing.models import Agreed
-from careline.domain.contacts.models import Contact, Note
+from careline.domain.contacts.models import Contact, FollowUp, Note
 from careline.domain.customers import queries as customers
 from careline.domain.customers.models import Account, Customer, FormerContact, Line, StaffTie
 from careline.domain.customers.operations import index_many, upsert_many
@@ -191,7 +191,8 @@ def said(house, shared):
     ana.must("contacts.note", account=shared.pk, text="His daughter is in Spokane")
     ana.must("credits.grant", account=shared.pk, amount=100, reason="goodwill", words="because of the rain")
     ana.must("contacts.end")
-    ana.must("contacts.wrap_up", summary="Talked about Spokane", disposition="resolved", root_cause="bill_changed")
+    ana.must("contacts.wrap_up", summary="Talked about Spokane", disposition="resolved", root_cause="bill_changed",
+             follow_up="A letter to Spokane", due_on="2024-12-01")  # fmt: skip
     FormerContact.objects.create(account=shared, kind="email", value="john@older.example", until=ana.at)
     return ana
 
@@ -202,6 +203,7 @@ def test_words_are_redacted_in_the_journal_and_wherever_else_they_stand_and_the_
     assert done.say.startswith("Personal words of 3 lines redacted")
     assert "Spokane" not in told_of(shared) and "the rain" not in told_of(shared)
     assert Note.objects.get().text == "(redacted)" and Contact.objects.get(pk=said.contact).summary == ""
+    assert FollowUp.objects.get().what == "(redacted)"
     assert FormerContact.objects.get().value == "" and list(journal.verify()) == []
     assert sam.act("customers.redact", account=shared.pk, before="2025-01-01", words="Again").refusal.code == "CONFLICT"
 

@@ -114,7 +114,8 @@ STRANGER = {"caller": "stranger", "mayMoney": False}
         ("associate", "credits.grant", {"ownBusiness": "colleague", "admitted": True}, "yes"),
         ("associate", "credits.grant", {"ownBusiness": "relative", "admitted": True}, "own-business-money"),
         ("associate", "credits.reverse", {"ownBusiness": "own", "admitted": True}, "own-business-money"),
-        ("lead", "approvals.decide", {"kind": "request", "ownBusiness": "relative", "admitted": True}, "own-business-money"),
+        ("lead", "approvals.decide", {"kind": "request", "ownBusiness": "relative", "admitted": True}, "own-business-decide"),
+        ("associate", "approvals.decide", {"kind": "request", "mine": False, "ownBusiness": "own"}, "own-request"),
         # credits: at the limit yes, one cent above no
         ("associate", "credits.grant", {"credit__amount": 2500}, "yes"),
         ("associate", "credits.grant", {"credit__amount": 2501, "credit__reasonRoom": 9999}, "credit-event"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import argon2
 import pytest
 from argon2.low_level import Type, hash_secret
@@ -53,3 +55,43 @@ def test_what_is_no_hash_that_can_be_checked_is_said_in_words(given, says):
 @pytest.mark.parametrize("stored", ["", "$adopted", "$adopted$m=64,t=1,p=1,l=32$%$00", "$argon2id$", "x" * 200])
 def test_a_stored_hash_that_is_damaged_matches_nothing(stored):
     assert not pins.matches(stored, "4711", PEPPER)
+
+
+# ---------------------------------------------------------------- in what somebody types
+
+SAYS_SO = ["Her PIN 4711 works", "pin: 4711", "PIN is 471112", "passcode #4711", "the PIN code was 4711", "PIN (4 7 1 1)", "NIP es 4711", "pin=4711.", "PIN\n4711", "PIN 47 11"]
+SAYS_NOTHING = [
+    "PIN changed on 2026-11-24", "PIN 2026-11-24", "PIN forgotten; 1204 Pine Street", "no PIN, call 206-555-0188", "PIN 12", "pinned 4711 notes",
+    "Spinning 4711", "PIN 4711223344556", "PIN set, bill 4711", "Owes $47.11", "",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", SAYS_SO)
+def test_a_number_that_is_called_a_pin_is_one(text):
+    assert pins.named_in(text)
+
+
+@pytest.mark.parametrize("text", SAYS_NOTHING)
+def test_a_day_a_phone_number_and_a_long_number_beside_the_word_are_none(text):
+    assert not pins.named_in(text)
+
+
+@pytest.mark.parametrize("text", ["She said 4711.", "4711", "it is 4 7 1 1", "it is 4-7-1-1", "4, 7 and so on, or 47 11", "x4711y", "4711/4712", "\uff14\uff17\uff11\uff11"])
+def test_what_was_typed_as_the_pin_is_known_again_however_it_is_written(text):
+    marks = [pins.mark("4711", "7", PEPPER)]
+    assert pins.marked_in(text, marks, "7", PEPPER)
+    assert not pins.marked_in(text, marks, "8", PEPPER), "of another contact"
+    assert not pins.marked_in(text, marks, "7", OTHER) and not pins.marked_in(text, [], "7", PEPPER)
+
+
+@pytest.mark.parametrize("text", ["Bill of 47.11", "Order 471100", "12065554711", "A-0104711", "4712", "47 11 24", "4 7 1", "471 1"])
+def test_a_number_that_has_the_digits_of_the_pin_in_it_is_another_number(text):
+    assert not pins.marked_in(text, [pins.mark("4711", "7", PEPPER)], "7", PEPPER)
+
+
+def test_four_thousand_characters_of_digits_are_looked_through_at_once():
+    """No slow hash: what is compared is a keyed digest that lives as long as the contact."""
+    text = " ".join(f"{n:04d}" for n in range(1000, 1800))
+    began = time.process_time()
+    assert not pins.marked_in(text, [pins.mark("4711", "7", PEPPER)], "7", PEPPER) and not pins.named_in("pin " * 1000)
+    assert time.process_time() - began < 0.1

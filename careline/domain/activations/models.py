@@ -11,7 +11,7 @@ class Order(models.Model):
     """One order. `key` is what the network knows it by: the same key is one order there, whoever sends it again.
 
     `plan`, `iccid` or `eid` (an eSIM's device; its `iccid` is what the network answers), `device`: what the line shall have. `to`: the
-    carrier that the number goes to. `bar`: how far a suspension goes. `sent_at`: when a job began
+    carrier that the number goes to; `waits_until`: so long its holder may say no. `bar`: how far a suspension goes. `sent_at`: when a job began
     to send it. `price_minor` is what it costs before tax; `charge`: the number of the charge that the next bill carries for it.
     """
 
@@ -31,6 +31,7 @@ class Order(models.Model):
     eid = models.CharField(max_length=32, blank=True, default="")
     device = models.ForeignKey("customers.Device", models.PROTECT, null=True, related_name="+")
     to = models.CharField(max_length=80, blank=True, default="")
+    waits_until = models.DateTimeField(null=True)
     price_minor = models.PositiveBigIntegerField(default=0)
     unit_price_minor = models.PositiveBigIntegerField(default=0)
     state = models.CharField(max_length=8, default=rules.State.ASKED, choices=[(s.value, s.value) for s in rules.State])
@@ -58,6 +59,11 @@ class Order(models.Model):
 
     def __str__(self) -> str:
         return f"{self.number} {self.state}"
+
+    @property
+    def waits(self) -> bool:
+        """Its holder can still say no."""
+        return self.waits_until is not None and self.sent_at is None and self.state == rules.State.ASKED
 
 
 class TransferPin(models.Model):

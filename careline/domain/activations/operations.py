@@ -43,12 +43,18 @@ def ask(
     eid: str = "",
     device_id: int | None = None,
     to: str = "",
+    waits_until: datetime | None = None,
 ) -> Order:
-    """Write an order down before the network hears of it. What cannot be done as the line stands is refused here."""
+    """Write an order down before the network hears of it. `waits_until`: its holder may say no so long. What cannot be done as the line stands is refused here."""
     line = customer_queries.line(line_id)
     if line is None or line.account_id != account_id:
         raise refuse("NOT_FOUND", "Choose a line of this account.", fields={"line": "Choose one."})
     waiting = queries.in_flight(line_id)
+    if waiting is not None and waiting.waits:
+        raise refuse(
+            "CONFLICT", f"This number is on its way to {waiting.to}. Lock the account against port-out if its holder does not want that.",
+            rule="port-waits", way_on=(WayOn("Lock the account", "customers.lock"),),
+        )
     if waiting is not None:
         raise refuse(
             "CONFLICT", f"{waiting.number} on this line is still with the network. Wait for it; it is asked after by itself.",
@@ -76,6 +82,7 @@ def ask(
             eid=eid,
             device_id=device_id,
             to=to,
+            waits_until=waits_until,
             asked_by=act.who.key,
             asked_at=act.at,
         )
@@ -153,6 +160,14 @@ def withdraw_many(*, act: Act, account_ids: Sequence[int]) -> int:
     """Take back a job's orders that were asked and never sent. Returns how many."""
     rows = Order.objects.filter(account_id__in=account_ids, state=rules.State.ASKED, sent_at=None, asked_by=act.who.key)
     return rows.update(state=rules.State.REFUSED, network_says="Taken back before it was sent", settled_at=act.at)
+
+
+def stop_waiting(*, act: Act, account_id: int) -> list[Order]:
+    """The holder says no: what waits for that goes nowhere. Returns it. What was sent already is the network's."""
+    waiting = Order.objects.filter(account_id=account_id, waits_until__isnull=False, sent_at=None, state=rules.State.ASKED)
+    rows = list(waiting.select_for_update(no_key=True, of=("self",)).select_related("line").order_by("pk"))
+    waiting.filter(pk__in=[row.pk for row in rows]).update(state=rules.State.REFUSED, network_says=rules.OBJECTED, settled_at=act.at)
+    return rows
 
 
 def mark_sent(*, act: Act, order_ids: Sequence[int]) -> set[int]:

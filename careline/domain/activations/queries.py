@@ -10,12 +10,15 @@ from datetime import date, datetime
 from typing import Any
 
 from django.conf import settings
+from django.db.models import QuerySet
 
 from careline.domain.activations import rules
 from careline.domain.activations.models import Order, TransferPin
 from careline.domain.customers import queries as customers
 from careline.domain.ledger import queries as ledger
-from careline.foundation.calendar import bill_period, civil_date
+from careline.foundation import phone
+from careline.foundation.calendar import bill_period, civil_date, lives
+from careline.prepared import prepared, whole
 
 
 def order(number: str) -> Order | None:
@@ -69,13 +72,25 @@ def transfer_pin_hash(line_id: int, pin: str) -> str:
 
 def transfer_pin(line_id: int, at: datetime) -> TransferPin | None:
     """The transfer PIN that is in force for a line."""
-    return TransferPin.objects.filter(line_id=line_id, ended_at=None, expires_at__gt=at).first()
+    row = TransferPin.objects.filter(line_id=line_id, ended_at=None, expires_at__gt=at).first()
+    return row if row is not None and lives(row.made_at, row.expires_at, at) else None
 
 
 def transfer_pins(account_id: int, at: datetime) -> list[TransferPin]:
     """Those in force on an account's lines, the next to expire first."""
     rows = TransferPin.objects.filter(line__account_id=account_id, ended_at=None, expires_at__gt=at)
-    return list(rows.select_related("line").order_by("expires_at", "pk"))
+    return [row for row in rows.select_related("line").order_by("expires_at", "pk") if lives(row.made_at, row.expires_at, at)]
+
+
+def leaving(account_id: int) -> list[Order]:
+    """Numbers that wait to go to another carrier, the next one first."""
+    return list(_leaving(account=account_id))
+
+
+@prepared
+def _leaving() -> QuerySet[Order]:
+    rows = Order.objects.filter(account_id=whole("account"), waits_until__isnull=False, sent_at=None, state=rules.State.ASKED)
+    return rows.select_related("line").order_by("waits_until", "pk")
 
 
 def lines_in_flight(line_ids: Sequence[int]) -> set[int]:
@@ -175,3 +190,12 @@ def line_facts(line_id: int, at: datetime, *, limits: Mapping[str, Any]) -> rule
 
 def _fact(row: Order) -> rules.OrderFact:
     return rules.OrderFact(row.number, row.kind, row.state, row.asked_at, row.feature, row.on, row.reason)
+
+
+def signals(leaving: Sequence[Order]) -> list[customers.Signal]:
+    """A number that is about to go: its holder calls about the text that they got."""
+    return [
+        customers.Signal("number_leaving", f"{row.to} takes the number ending in {phone.last_four(row.line.msisdn)}",
+                         "Ask whether they asked for it. If not, lock the account against port-out now: it stays then.", 95, section="care")
+        for row in leaving
+    ]  # fmt: skip

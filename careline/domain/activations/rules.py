@@ -34,6 +34,7 @@ class State(StrEnum):
     UNKNOWN = "unknown"
 
 
+OBJECTED = "Its holder said no"  # what an order says that was stopped while it waited
 IN_FLIGHT = frozenset({State.ASKED, State.UNKNOWN})
 # What is done to a suspended line too: a lost phone is suspended first, and gets its new SIM then; a number goes owing or not.
 WHILE_SUSPENDED = frozenset({Kind.RESTORE, Kind.REFRESH, Kind.SIM, Kind.DEVICE, Kind.PORT_OUT})

@@ -10,7 +10,11 @@ from careline.domain.contacts import rules
 
 
 class Contact(models.Model):
-    """One call, chat or message, from first ring to wrap-up. `level` is what was proven; `rules.level_now` what counts."""
+    """One call, chat or message, from first ring to wrap-up. `level` is what was proven; `rules.level_now` what counts.
+
+    `declined_by`, `declined_words`: the colleague to whom it was offered last and who did not take it, until it is offered anew.
+    `pin_marks`: of the PINs that were typed in it, as `pins.mark` makes them, until it is closed or about another account.
+    """
 
     reference = models.CharField(max_length=20, unique=True)
     channel = models.CharField(max_length=8, choices=[(c.value, c.value) for c in rules.Channel])
@@ -21,11 +25,14 @@ class Contact(models.Model):
     holder = models.ForeignKey("staff.Staff", models.PROTECT, null=True, related_name="contacts")
     offered_to = models.ForeignKey("staff.Staff", models.PROTECT, null=True, related_name="offered_contacts")
     offered_words = models.TextField(blank=True)
+    declined_by = models.ForeignKey("staff.Staff", models.PROTECT, null=True, related_name="+")
+    declined_words = models.TextField(blank=True, default="")
     account = models.ForeignKey("customers.Account", models.PROTECT, null=True, related_name="contacts")
     person = models.ForeignKey("customers.Person", models.PROTECT, null=True, related_name="contacts")
     level = models.PositiveSmallIntegerField(default=0)
     factors = models.CharField(max_length=40, blank=True)
     level_at = models.DateTimeField(null=True)
+    pin_marks = models.TextField(blank=True, default="")
     last_active = models.DateTimeField()
     admitted_by = models.ForeignKey("staff.Staff", models.PROTECT, null=True, related_name="+")
     admitted_account = models.ForeignKey("customers.Account", models.PROTECT, null=True, related_name="+")
@@ -63,6 +70,8 @@ class Contact(models.Model):
 
     def choose(self, account_id: int, person_id: int | None, at: datetime) -> None:
         """Another account or another voice: identified, nothing proven."""
+        if account_id != self.account_id:
+            self.pin_marks = ""
         self.account_id, self.person_id = account_id, person_id
         self.level, self.factors, self.level_at = 1, "", None
         self.last_active = at
@@ -71,6 +80,14 @@ class Contact(models.Model):
         self.factors = ",".join(dict.fromkeys([*self.proven, factor]))
         self.level = level
         self.level_at = self.last_active = at
+
+    def heard_pin(self, mark: str) -> None:
+        self.pin_marks = " ".join(dict.fromkeys([*self.pin_marks.split(), mark]))
+
+    def offer_over(self) -> None:
+        """Taken, declined, taken back, or the caller is gone: what was said of the offer stands in the journal alone."""
+        self.offered_to = self.declined_by = None
+        self.offered_words = self.declined_words = ""
 
     def unprove(self) -> None:
         """A new voice or a dropped line: who it is must be proven again."""

@@ -15,6 +15,9 @@ from careline.foundation.act import Act, Level
 from careline.foundation.refusal import WayOn, refuse
 from careline.prepared import prepared, save_columns, whole, write_many
 
+CHOSEN = ["account", "person", "level", "factors", "level_at", "last_active", "pin_marks"]
+OFFER = ["offered_to", "offered_words", "declined_by", "declined_words"]
+
 
 def lock(contact_id: int) -> Contact | None:
     """Lock a contact: the basis row of a deed, after its accounts."""
@@ -110,7 +113,7 @@ def identify(*, act: Act, account_id: int, person_id: int | None) -> Contact:
     if contact.state == rules.State.WRAP_UP:
         raise refuse("CONFLICT", "The caller is gone; the account cannot be changed now.")
     contact.choose(account_id, person_id, act.at)
-    save_columns(contact, ["account", "person", "level", "factors", "level_at", "last_active"])
+    save_columns(contact, CHOSEN)
     return contact
 
 
@@ -118,7 +121,7 @@ def set_person(*, act: Act, person_id: int | None) -> Contact:
     """Another voice: who is speaking, and nothing proven."""
     contact = _fresh(act)
     contact.choose(contact.account_id or 0, person_id, act.at)
-    save_columns(contact, ["account", "person", "level", "factors", "level_at", "last_active"])
+    save_columns(contact, CHOSEN)
     return contact
 
 
@@ -181,8 +184,9 @@ def end(*, act: Act) -> Contact:
     contact = _move(
         act, rules.TALKING | {rules.State.DROPPED}, rules.State.WRAP_UP, rules.SpanKind.WRAP, "This contact has ended already."
     )
-    contact.ended, contact.offered_to, contact.offered_words = act.at, None, ""
-    save_columns(contact, ["ended", "offered_to", "offered_words"])
+    contact.ended = act.at
+    contact.offer_over()
+    save_columns(contact, ["ended", *OFFER])
     return contact
 
 
@@ -194,8 +198,8 @@ def close(
     if contact.state != rules.State.WRAP_UP:
         raise refuse("CONFLICT", "End the contact before you wrap it up.")
     contact.state, contact.closed = rules.State.CLOSED, act.at
-    contact.summary, contact.disposition, contact.root_cause = summary, disposition, root_cause
-    save_columns(contact, ["state", "closed", "summary", "disposition", "root_cause"])
+    contact.summary, contact.disposition, contact.root_cause, contact.pin_marks = summary, disposition, root_cause, ""
+    save_columns(contact, ["state", "closed", "summary", "disposition", "root_cause", "pin_marks"])
     Draft.objects.filter(contact=contact).delete()
     Span.objects.filter(contact=contact, ended=None).update(ended=act.at)
     if follow_up and due_on:
@@ -216,8 +220,9 @@ def offer(*, act: Act, to_id: int, words: str) -> Contact:
         raise refuse("CONFLICT", "Only a live contact can be handed over.")
     if to_id == contact.holder_id:
         raise refuse("INVALID", "That is you.", fields={"to": "Choose a colleague."})
+    contact.offer_over()
     contact.offered_to_id, contact.offered_words = to_id, words
-    save_columns(contact, ["offered_to", "offered_words"])
+    save_columns(contact, OFFER)
     return contact
 
 
@@ -227,9 +232,20 @@ def withdraw_offer(*, act: Act) -> tuple[Contact, str]:
     if contact.offered_to is None:
         raise refuse("CONFLICT", "This contact is offered to nobody.")
     name = contact.offered_to.name
-    contact.offered_to, contact.offered_words = None, ""
-    save_columns(contact, ["offered_to", "offered_words"])
+    contact.offer_over()
+    save_columns(contact, OFFER)
     return contact, name
+
+
+def decline_offer(*, act: Act, words: str) -> Contact:
+    """Say no to a contact that was offered to oneself: it stays with its holder, who sees who said no, and why."""
+    contact = _fresh(act)
+    if contact.offered_to_id != int(act.who.id) or contact.state not in rules.TALKING:
+        raise refuse("CONFLICT", "This contact is not offered to you any more.")
+    contact.offer_over()
+    contact.declined_by_id, contact.declined_words = int(act.who.id), words
+    save_columns(contact, OFFER)
+    return contact
 
 
 def accept(*, act: Act) -> Contact:
@@ -237,9 +253,10 @@ def accept(*, act: Act) -> Contact:
     contact = _fresh(act)
     if contact.offered_to_id != int(act.who.id) or contact.state not in rules.TALKING:
         raise refuse("CONFLICT", "This contact is not offered to you any more.")
-    contact.holder_id, contact.offered_to_id, contact.last_active = int(act.who.id), None, act.at
+    contact.holder_id, contact.last_active = int(act.who.id), act.at
+    contact.offer_over()
     contact.state = rules.State.LIVE
-    _take(contact, ["holder", "offered_to", "state", "last_active", *_lapse(contact, act)])
+    _take(contact, ["holder", "state", "last_active", *OFFER, *_lapse(contact, act)])
     _begin_span(contact, rules.SpanKind.TALK, act.at)
     return contact
 
@@ -272,7 +289,7 @@ def count_try(*, act: Act, account_id: int, factor: str, limit: int, lock_hours:
     return locks
 
 
-def prove(*, act: Act, account_id: int, person_id: int | None, factor: str, level: int) -> Contact:
+def prove(*, act: Act, account_id: int, person_id: int | None, factor: str, level: int, pin_mark: str = "") -> Contact:
     """A factor was proven by this person: the level rises and the factor's failures are forgotten. Factors whose level
     had ended in silence count no more."""
     FactorCount.objects.filter(account_id=account_id, factor=factor).update(failures=0, locked_until=None)
@@ -281,8 +298,17 @@ def prove(*, act: Act, account_id: int, person_id: int | None, factor: str, leve
         raise refuse("CONFLICT", "The contact moved on while the caller was being verified. Verify again.")
     _lapse(contact, act)
     contact.prove(factor, level, act.at)
-    save_columns(contact, ["factors", "level", "level_at", "last_active"])
+    if pin_mark:
+        contact.heard_pin(pin_mark)
+    save_columns(contact, ["factors", "level", "level_at", "last_active", "pin_marks"])
     return contact
+
+
+def heard_pin(*, act: Act, mark: str) -> None:
+    """A PIN was typed in this contact: until it is closed, nothing is kept that has it in clear."""
+    contact = _fresh(act)
+    contact.heard_pin(mark)
+    save_columns(contact, ["pin_marks"])
 
 
 def send_code(*, act: Act, account_id: int, line_id: int, number: str, code: str, body: str, minutes: int, sends: int) -> Code:
@@ -337,7 +363,7 @@ def pick_up(*, act: Act, account_id: int, person_id: int, code_id: int) -> Conta
     """The number of record was reached and this person is on the line: the same contact, nothing proven but by this."""
     contact = _move(act, {rules.State.DROPPED}, rules.State.LIVE, rules.SpanKind.TALK, "No call back is under way.")
     contact.choose(account_id, person_id, act.at)
-    save_columns(contact, ["account", "person", "level", "factors", "level_at", "last_active"])
+    save_columns(contact, CHOSEN)
     use_code(act=act, code_id=code_id)
     return contact
 
@@ -392,13 +418,15 @@ def take_along(*, act: Act, account_id: int, person_id: int) -> Contact:
     Note.objects.filter(contact=contact, account_id=contact.account_id).update(account_id=account_id)
     Code.objects.filter(contact=contact, account_id=contact.account_id, used_at=None, expires_at__gt=act.at).update(expires_at=act.at)
     Draft.objects.filter(contact=contact, about=contact.account_id or 0).update(about=account_id)
-    contact.offered_words = ""
+    contact.offered_words = contact.declined_words = ""
     contact.choose(account_id, person_id, act.at)
-    save_columns(contact, ["account", "person", "level", "factors", "level_at", "last_active", "offered_words"])
+    save_columns(contact, [*CHOSEN, "offered_words", "declined_words"])
     return contact
 
 
 def redact_words(*, act: Act, account_id: int, moments: Sequence[datetime]) -> None:
-    """Notes and summaries that were written at these moments: their place stays, their words go."""
+    """Notes, summaries and follow-ups that were written at these moments: their place stays, their words go."""
     Note.objects.filter(account_id=account_id, at__in=moments).update(text="(redacted)")
-    Contact.objects.filter(account_id=account_id, closed__in=moments).update(summary="")
+    closed = Contact.objects.filter(account_id=account_id, closed__in=moments)
+    FollowUp.objects.filter(contact__in=closed).update(what="(redacted)")
+    closed.update(summary="")

@@ -22,7 +22,7 @@ from careline.domain.ledger import queries as ledger
 from careline.domain.network import queries as network
 from careline.foundation import phone
 from careline.foundation.act import Basis, Level, Who
-from careline.foundation.calendar import civil_date
+from careline.foundation.calendar import civil_date, lives
 from careline.foundation.outbound import Outbound
 from careline.prepared import moment, prepared, text, whole
 
@@ -41,6 +41,11 @@ def contact(contact_id: int | None = None, *, reference: str | None = None) -> C
     if reference is not None:
         return _by_reference.first(reference=reference)
     return _by_id.first(contact=contact_id) if contact_id is not None else None
+
+
+def pin_marks(contact_id: int) -> str:
+    """The marks of the PINs that were typed in a contact."""
+    return Contact.objects.filter(pk=contact_id).values_list("pin_marks", flat=True).first() or ""
 
 
 def references_of(contact_ids: Collection[int]) -> dict[int, str]:
@@ -70,7 +75,7 @@ def running_seconds(row: Contact, now: datetime) -> int:
 
 def _full() -> QuerySet[Contact]:
     return _timed(Contact.objects.select_related(
-        "account", "account__customer", "person", "holder", "admitted_by", "offered_to"
+        "account", "account__customer", "person", "holder", "admitted_by", "offered_to", "declined_by"
     )).annotate(
         right=customers.right_subquery(OuterRef("account_id"), OuterRef("person_id"), "right"),
         may_money=customers.right_subquery(OuterRef("account_id"), OuterRef("person_id"), "may_money"),
@@ -242,7 +247,7 @@ def code_waiting(codes: Sequence[Code], at: datetime) -> Code | None:
 
 def call_back_open(codes: Sequence[Code], at: datetime) -> Code | None:
     """The call back that is under way."""
-    return next((c for c in codes if not c.hash and c.used_at is None and rules.lives(c.sent_at, c.expires_at, at)), None)
+    return next((c for c in codes if not c.hash and c.used_at is None and lives(c.sent_at, c.expires_at, at)), None)
 
 
 class Recent(NamedTuple):

@@ -90,12 +90,6 @@ def never_strong(pin_age: timedelta | None, number_ages: Iterable[timedelta], st
     return ""
 
 
-def lives(since: datetime, until: datetime, now: datetime) -> bool:
-    """Whether what was given out at a moment until another one counts now. A clock that was put back makes it live no longer than
-    it was given for."""
-    return since - (until - since) <= now < until
-
-
 def level_now(
     *,
     state: str,
@@ -159,10 +153,10 @@ class Deed:
 # Deeds that say nothing about why somebody called or what came of it.
 QUIET = frozenset(
     f"contacts.{verb}"
-    for verb in ["open", "ring", "answer", "identify", "hold", "resume", "end", "drop", "reconnect", "send_code", "call_back", "call_back_failed", "speaker", "reason", "note", "pin_note", "hand_over"]
+    for verb in ["open", "ring", "answer", "identify", "hold", "resume", "end", "drop", "reconnect", "send_code", "call_back", "call_back_failed", "speaker", "reason", "note", "pin_note", "hand_over", "decline"]
 ) | {"approvals.ask", "approvals.decide", "approvals.withdraw"} | {"diagnosis.start", "diagnosis.answer", "diagnosis.undo", "diagnosis.read_again"}
 # Of a colleague, or of this very desk: no news to whoever reads what was not possible.
-_ASIDE = frozenset({"contacts.accept", "contacts.wrap_up"})
+_ASIDE = frozenset({"contacts.accept", "contacts.decline", "contacts.wrap_up"})
 _PROOFS = frozenset({"contacts.check_pin", "contacts.check_code", "contacts.call_back_answered"})
 
 

@@ -26,10 +26,12 @@ from careline.domain.journal.models import (
     Root,
 )
 from careline.foundation.act import NO_BASIS, Act, Who
+from careline.foundation.calendar import SLACK
 from careline.foundation.reference import numbered
 from careline.prepared import prepared, rewrite_many, save_columns, text, words, write_many, write_rows
 
 TRIES = 8  # of handing a message over, then it is given up
+LONGEST_PAUSE = timedelta(hours=1)  # between two of them
 OUTBOX = Who("Job", "outbox", "Messages", "job")
 
 
@@ -340,11 +342,19 @@ def take_due(*, at: datetime, most: int = 20) -> list[Outbox]:
                 given_up.append(_given_up(message, at))
             else:
                 message.tries += 1
-                message.not_before = at + timedelta(seconds=min(15 * 2**message.tries, 3600))
+                message.not_before = at + min(timedelta(seconds=15 * 2**message.tries), LONGEST_PAUSE)
                 leased.append(message)
             save_columns(message, ["state", "body", "subject", "to", "tries", "not_before"])
         record_many(given_up)
     return leased
+
+
+def pull_in(*, at: datetime) -> int:
+    """Messages that a clock which ran ahead put off until it gets there again: they are due now, as they were meant to be. Returns how
+    many. (What the contact rules put off says why, and waits.)"""
+    rows = Outbox.objects.filter(state="queued", not_before__gt=at, why="")
+    ahead = rows.filter(tries=0, at__gt=at + SLACK) | rows.filter(tries__gt=0, not_before__gt=at + LONGEST_PAUSE + SLACK)
+    return ahead.update(not_before=at)
 
 
 def _given_up(message: Outbox, at: datetime, why: str = "") -> rules.Entry:

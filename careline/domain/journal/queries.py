@@ -9,12 +9,13 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Count, F, Min, QuerySet
+from django.db.models import Count, F, Min, Q, QuerySet
 
 from careline.domain.journal import rules
 from careline.domain.journal.models import Chain, Counter, Decision, Line, Outbox, Payload, RequestKey, Root
 from careline.domain.journal.models import Change as Numbered
 from careline.foundation.act import Basis, Who
+from careline.foundation.calendar import SLACK
 from careline.prepared import moment, prepared, wholes
 from careline.prepared import text as given
 
@@ -163,7 +164,7 @@ def looked_by(who: Sequence[str], codes: Sequence[str], since: datetime, most: i
 
 # What only begins, moves or ends a contact is no deed in it.
 ROUTINE = ("contacts.open", "contacts.answer", "contacts.identify", "contacts.speaker", "contacts.reason", "contacts.end", "contacts.wrap_up",
-           "contacts.hand_over", "contacts.accept", "contacts.check_pin", "contacts.hold", "contacts.resume", "contacts.ring", "contacts.drop", "contacts.reconnect")  # fmt: skip
+           "contacts.hand_over", "contacts.accept", "contacts.decline", "contacts.check_pin", "contacts.hold", "contacts.resume", "contacts.ring", "contacts.drop", "contacts.reconnect")  # fmt: skip
 
 
 def acted_on(who: Sequence[str], since: datetime) -> set[str]:
@@ -265,7 +266,7 @@ def place(*, who: Who, digest: str) -> Place | None:
 
 @dataclass(frozen=True)
 class Pending:
-    """A deed whose outside call was begun and never settled."""
+    """A deed whose outside call was begun and never settled, or waits for a moment."""
 
     principal: str
     key: str
@@ -273,9 +274,15 @@ class Pending:
     at: datetime
     work: dict[str, Any]
 
+    @property
+    def waits_until(self) -> datetime | None:
+        until = self.work.get("until")
+        return datetime.fromisoformat(until) if until else None
 
-def pending_since(before: datetime, most: int = 100) -> list[Pending]:
-    rows = RequestKey.objects.filter(state="pending", at__lt=before).order_by("at")[:most]
+
+def pending_since(before: datetime, most: int = 1000) -> list[Pending]:
+    """Deeds that began before a moment, or so long after it that the clock which said so ran ahead."""
+    rows = RequestKey.objects.filter(Q(at__lt=before) | Q(at__gt=before + 2 * SLACK), state="pending").order_by("at")[:most]
     return [Pending(r.principal, r.key, r.code, r.at, json.loads(r.work)) for r in rows]
 
 

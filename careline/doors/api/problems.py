@@ -29,6 +29,7 @@ CODES: dict[str, tuple[int, str, str]] = {
     "CONTENT_TYPE": (415, "Not JSON", "Send Content-Type: application/json."),
     "INVALID": (422, "Look at the fields", "`fields` says which and why. No key was used up unless the act itself answered."),
     "CARD_NUMBER": (422, "A payment card number", "Take it out. Card numbers are never stored here."),
+    "PIN": (422, "A PIN", "Take it out. A PIN is never kept in clear."),
     "KEY_REUSED": (422, "This key was used before", "With other words. Nothing was done; send a new key."),
     "TOO_MANY": (429, "Too fast", "Wait as long as Retry-After says."),
     "FAULT": (500, "Something broke here", "Send the same request with the same key again: what was done is not done twice."),

@@ -56,6 +56,10 @@ def make_one(*, at: datetime | None = None, through: Printer | None = None) -> b
     return True
 
 
+def pull_in(*, at: datetime) -> int:
+    return operations.pull_in_papers(at=at)
+
+
 def attached(name: str) -> tuple[Attachment, ...]:
     """What a message of the outbox named as its attachment. Raises LookupError when it is not there."""
     kind, _, number = name.partition(":")

@@ -28,13 +28,15 @@ def who_is(principal: str) -> Who | None:
 
 
 def reconcile(*, at: datetime | None = None) -> int:
-    """Settle every deed that has been pending for two minutes; returns how many are settled now.
+    """Settle every deed that has been pending for two minutes, or whose moment has come; returns how many are settled now.
 
     Asks the outside system outside any transaction, then goes through the same `settle` as the door: whoever comes
     second finds the outcome of the first. What still has no answer waits for the next round. One fault stops no other.
     """
-    settled = 0
-    for left in journal.pending_since((at or timezone.now()) - PATIENCE):
+    settled, now = 0, at or timezone.now()
+    for left in journal.pending_since(now - PATIENCE):
+        if left.waits_until is not None and now < left.waits_until:
+            continue
         try:
             settled += _finish(left, at)
         except Exception as fault:

@@ -182,6 +182,14 @@ def relieve() -> bool:
     return night.relieve(watch=WATCH)
 
 
+def pull_in() -> bool:
+    """After a clock was put back: what it put off while it ran ahead does not wait for it to get there again."""
+    now = timezone.now()
+    if count := journal.pull_in(at=now) + papers.pull_in(at=now):
+        log.warning("%s messages and papers were put off by a clock that ran ahead; they go now", count)
+    return False
+
+
 def beat() -> bool:
     """Say that the worker lives, where every process sees it (`/ready`), and how much waits to be told."""
     now = timezone.now()
@@ -219,6 +227,7 @@ CHORES: tuple[tuple[float, Callable[[], bool]], ...] = (
     (FEED_EVERY, feed.tell),
     (RECONCILE_EVERY, finish_begun),
     (RECONCILE_EVERY, expire_requests),
+    (RECONCILE_EVERY, pull_in),
     (RECONCILE_EVERY, write_books),
     (RECONCILE_EVERY, charge_saved),  # before what is not here breaks its arrangement
     (RECONCILE_EVERY, settle_arrangements),

@@ -16,6 +16,7 @@ from careline.acts import table
 from careline.acts.declare import Scene
 from careline.acts.perform import refusal_of, resource, scene_for_page
 from careline.carriers import lacking
+from careline.domain.activations import queries as activations
 from careline.domain.approvals import queries as approvals
 from careline.domain.arrangements import queries as arrangements
 from careline.domain.arrangements.rules import State as PromiseState
@@ -328,13 +329,15 @@ class ContactPage:
         )
         found += contacts.signals(recent, self.at)
         found += care.signals(self.row.account, self.row.pin_set_at, self.at, int(self.scene.rulebook.care.get("credentials", {}).get("unlock_hours", 24)))
+        if self.scene.rulebook.care.get("port_out", {}).get("object_minutes"):
+            found += activations.signals(activations.leaving(self.row.account.pk))
         working = next((line.pk for line in self.lines if line.status == "active"), None)
         if working is not None and self.row.troubled:
             found += network.signals(self.row.account.postal_code, self.row.account.zone, working, self.at)
         if self.promised is not None and self.promised.progress.left_minor >= self.standing.past_due_minor:
             found = [s for s in found if s.code != "past_due"]  # it is arranged: nobody asks for it again
         found += arrangements.signals(self.arrangement, self.today)
-        states = {"arrangement_broken": "bad", "arrangement_due": "risk", "past_due": "bad", "line_suspended": "bad", "payment_failed": "bad", "payment_returned": "bad", "data_used_up": "risk", "repeat_contact": "risk", "sim_changed": "risk", "network_trouble": "risk", "care_changed": "risk"}
+        states = {"arrangement_broken": "bad", "arrangement_due": "risk", "past_due": "bad", "line_suspended": "bad", "payment_failed": "bad", "payment_returned": "bad", "data_used_up": "risk", "repeat_contact": "risk", "sim_changed": "risk", "network_trouble": "risk", "care_changed": "risk", "number_leaving": "bad"}
         links = {"payments.take": "take a payment"}
         sections = {"money": "look", "lines": "look", "time": "read"}
         broken = {"line_suspended", "data_used_up", "network_trouble"}  # something does not work: the cause is found from here
@@ -348,6 +351,8 @@ class ContactPage:
                 return f"?section=cause&line={s.line}", "find the cause"
             if s.code == "bill_jumped":
                 return f"?section=money&explain={self.bills[0].id}", "explain"
+            if s.code == "number_leaving":
+                return "?section=care&act=customers.lock&what=port", "lock it"
             if s.code == "arrangement_broken":
                 return "?act=arrangements.agree", "arrange again"
             if s.act:

@@ -53,6 +53,7 @@ KINDS: dict[str, dict[str, str]] = {
     "contacts.drop": {},
     "contacts.reconnect": {},
     "contacts.accept": {},
+    "contacts.decline": {"words": "text"},
     "contacts.end": {},
     "contacts.hand_over": {"to": "id", "words": "text", "back": "checkbox"},
     "contacts.wrap_up": {"summary": "text", "disposition": "text", "root_cause": "text", "follow_up": "text", "due_on": "text", "owner": "id"},

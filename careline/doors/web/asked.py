@@ -56,16 +56,32 @@ def shape(desk: ContactPage, row: Any) -> dict[str, Any]:
 def offer(desk: ContactPage) -> dict[str, Any] | None:
     """This contact is offered to a colleague and waits for them: whose turn it is, until it is taken or taken back."""
     row = desk.row
-    if row.offered_to is None or not desk.scene.facts["mine"]:
+    if not desk.scene.facts["mine"]:
         return None
+    if row.offered_to is None:
+        if row.declined_by is None:
+            return None
+        return {"to": None, "declined": row.declined_by.name, "words": row.declined_words, "poll_url": None, "again": desk.url("?act=contacts.hand_over")}
     return {
         "to": row.offered_to.name, "poll_url": reverse("offer-part", args=[row.reference]) + "?seen=" + digest(_where(row)),
         "back": forms.button("Take it back", desk.do_url("contacts.hand_over"), back="on"),
     }
 
 
-def _where(row: Any) -> tuple[int | None, int | None]:
-    return row.holder_id, row.offered_to_id
+def _where(row: Any) -> tuple[int | None, int | None, int | None]:
+    return row.holder_id, row.offered_to_id, row.declined_by_id
+
+
+def may_decline(desk: ContactPage) -> bool:
+    """Under a rulebook from before there was the act, nobody can."""
+    return desk.refused("contacts.decline") is None
+
+
+def decline(desk: ContactPage) -> dict[str, Any]:
+    """The other answer to an offer, as a way on."""
+    words = forms.field("words", "Why, in a few words", maximum=400)
+    return {"title": "I cannot take it", "text": "It stays with your colleague, who sees your words and finds somebody else.", "href": None,
+            "form": forms.form("contacts.decline", "I cannot take it", "Decline", desk.do_url("contacts.decline"), [words])}  # fmt: skip
 
 
 @require_GET
@@ -129,6 +145,8 @@ def not_shown(request: HttpRequest, desk: ContactPage, looked: Looked) -> HttpRe
         ways = [{"label": "Hand over", "href": desk.url("?act=contacts.hand_over")}]
     elif no.rule == "own-business" and str(desk.row.offered_to_id) == desk.who.id:
         ways = _ask_to_be_admitted(desk)
+        if may_decline(desk):
+            ways.append(forms.button("I cannot take it", desk.do_url("contacts.decline")) | {"prompt": "Why, in a few words"})
     return oops.refused(request, no, ways)
 
 

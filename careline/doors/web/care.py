@@ -115,10 +115,12 @@ def _guards(desk: ContactPage) -> list[dict[str, Any]]:
     if not pin_at:
         pin["said"] = "the caller can be verified by their number, and never strongly"
     given_out = ", ".join(f"{phone.last_four(p.line.msisdn)} until {day(p.expires_at.astimezone(zone()).date())}" for p in activations.transfer_pins(desk.account_id, desk.at))
+    said = [f"transfer PIN given out: {given_out}"] if given_out else []
+    said += [f"{row.to} takes {phone.last_four(row.line.msisdn)} at {clock(row.waits_until)}, unless it is locked before" for row in activations.leaving(desk.account_id)]
     return [
         pin,
         _guard(desk, "SIM change", "sim", row.change_lock, "lines.change_sim"),
-        _guard(desk, "Port-out", "port", row.port_lock, "lines.make_transfer_pin", f"transfer PIN given out: {given_out}" if given_out else None),
+        _guard(desk, "Port-out", "port", row.port_lock, "lines.make_transfer_pin", "; ".join(said) or None),
     ]
 
 

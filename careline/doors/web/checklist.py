@@ -77,6 +77,9 @@ def _carrier() -> Iterator[Item]:
     ran = journal.last_by(IMPORT, "imports.run")
     any_account = customers.any_account()
     yield _item(any_account, "Customers are here", ago(ran) if ran else "Made with the demo" if any_account and settings.DEMO else "Entered by hand" if any_account else "None yet", "Import your accounts, lines, bills and payments.", "careline import mapping.toml --out import-report")
+    silent = bool(ran) and not settings.FEED and "outside" in {book.records.get(e, "outside") for e in ("customers", "accounts", "lines", "people")}
+    yield _item(not silent, "Who holds the records", "Another system, which hears of no change made here" if silent else "Said in records.toml",
+                "Let it hear of them, or say in the rulebook's records.toml that it alone changes them, or that Careline holds them.", "CARELINE_FEED=…")  # fmt: skip
     yield _item(bool(os.environ.get("CARELINE_CARRIER")) or settings.DEMO, "The carrier's name", f"Customers read “{settings.CARRIER_NAME}”", "Say it in the settings.", "CARELINE_CARRIER=…")
     notes = [n.partition(":")[0] for n in carriers.notes()]
     yield _item(not notes, "Outside systems", "All are named" if not notes else f"{notes[0][0].upper()}{notes[0][1:]}" + (f", and {len(notes) - 1} more" if len(notes) > 1 else ""), "Name your providers in the settings.")

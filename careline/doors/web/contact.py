@@ -70,7 +70,7 @@ def _draw(
     if row.state == "ringing":
         return redirect("home")
     if row.offered_to_id is not None and str(row.offered_to_id) == desk.who.id and row.holder_id != row.offered_to_id:
-        return _offered(request, desk, outcome, status)
+        return _offered(request, desk, code, outcome, data, status)
     level = desk.scene.basis.level
     open_account = level >= Level.VERIFIED and desk.scene.facts["caller"] != "stranger"
     section = "view.account" if open_account else "view.wrapup" if row.state == "wrap_up" else "view.contact"
@@ -241,11 +241,15 @@ def _renamed(outcome: Outcome, old: str, new: str) -> Outcome:
     return replace(outcome, refusal=replace(outcome.refusal, fields=fields))
 
 
-def _offered(request: HttpRequest, desk: ContactPage, outcome: Outcome | None, status: int) -> HttpResponse:
+def _offered(request: HttpRequest, desk: ContactPage, code: str, outcome: Outcome | None, data: Any, status: int) -> HttpResponse:
     row = desk.row
     no = desk.refused("contacts.accept")
     if no is not None:  # their own business: not even what the colleague wrote about it
         return asked.not_shown(request, desk, Looked(no, desk.at))
+    ways = [asked.decline(desk)] if asked.may_decline(desk) else []
+    if ways and code == "contacts.decline" and outcome is not None:
+        ways[0]["form"] = forms.refilled(ways[0]["form"], data, outcome, [])
+        outcome = None
     context = _base(desk)
     context["contact"] |= {"hold": None, "end_href": None, "journal_href": None, "strong": None}
     context["verify"] = {
@@ -253,11 +257,11 @@ def _offered(request: HttpRequest, desk: ContactPage, outcome: Outcome | None, s
         "find": None, "factors": [], "outcome": {"say": outcome.say, "state": "bad"} if outcome is not None else None,
         "form": forms.form("contacts.accept", "Take over", "Take over", desk.do_url("contacts.accept"), cancel_href=reverse("home"),
                            consequence="The same voice stays on the line, so what was proven stays proven."),
-        "ways": [],
+        "ways": ways,
     }
     call = contacts.open_of(desk.who.id) if outcome is not None else None
     if call is not None:
-        context["verify"]["ways"] = [{"title": f"Back to {call.reference}", "text": "Your own call.", "href": forms.contact_address(call.reference), "form": None}]
+        ways.append({"title": f"Back to {call.reference}", "text": "Your own call.", "href": forms.contact_address(call.reference), "form": None})
     return page(request, "contact.html", context, status)
 
 
@@ -361,6 +365,9 @@ def _after(request: HttpRequest, row: Any, code: str, outcome: Outcome) -> HttpR
     if code == "contacts.wrap_up":
         messages.success(request, "Closed. Ready for the next.")
         return redirect("home", permanent=False)
+    if code == "contacts.decline":
+        messages.success(request, f"{row.holder.name} sees that you do not take it.")
+        return forms.see_other(reverse("home"))
     if code in SENT:  # the words are where they belong; what was kept while they were typed is done
         keep_draft(who=request.user.who, contact_id=row.pk, kind=SENT[code], about=row.account_id or 0, text="", at=timezone.now())
     if code == "customers.separate_line":

@@ -42,7 +42,7 @@ def shape(desk: ContactPage, before: int | None) -> dict[str, Any]:
 
 
 MONEY = ("credits.", "payments.", "arrangements.", "ledger.", "billing.", "collections.")
-CONTACTS = ("contacts.open", "contacts.answer", "contacts.identify", "contacts.end", "contacts.wrap_up", "contacts.hand_over", "contacts.accept")
+CONTACTS = ("contacts.open", "contacts.answer", "contacts.identify", "contacts.end", "contacts.wrap_up", "contacts.hand_over", "contacts.accept", "contacts.decline")
 
 
 @require_GET

@@ -27,6 +27,7 @@ from careline.domain.ledger.operations.papers import (
     order_bill,
     order_explanation,
     order_statement,
+    pull_in_papers,
     take_paper,
 )
 from careline.domain.ledger.operations.posting import (
@@ -74,6 +75,7 @@ __all__ = [
     "post_history_many",
     "post_payment",
     "post_payments_many",
+    "pull_in_papers",
     "recover",
     "return_payment",
     "return_payments_many",

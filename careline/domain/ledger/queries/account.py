@@ -27,6 +27,7 @@ from careline.domain.ledger.models import (
     UnbilledCharge,
 )
 from careline.domain.ledger.queries.applied import stands
+from careline.foundation.calendar import SLACK
 from careline.foundation.money import shown
 from careline.prepared import moment, prepared, whole, wholes
 
@@ -241,7 +242,7 @@ def _paying() -> QuerySet[Charge, tuple[int]]:
 
 def charges_pending(prefix: str, before: datetime, limit: int = 100) -> list[Charge]:
     """Tries whose key begins so and that nobody knows the end of, begun by a moment, oldest first."""
-    rows = Charge.objects.filter(state="pending", key__startswith=prefix, at__lte=before)
+    rows = Charge.objects.filter(Q(at__lte=before) | Q(at__gt=before + 2 * SLACK), state="pending", key__startswith=prefix)
     return list(rows.select_related("method").order_by("at", "pk")[:limit])
 
 
