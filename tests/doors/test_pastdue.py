@@ -13,7 +13,8 @@ from django.utils import timezone
 from careline.domain.collections import queries
 from careline.domain.collections.models import CallAgain, Hold
 from careline.domain.contacts.models import Contact
-from careline.domain.customers.models import Account, Customer
+from careline.domain.customers import queries as customers
+from careline.domain.customers.models import Account, Customer, Line
 from careline.domain.journal import queries as journal
 from careline.domain.journal.models import Outbox
 from careline.domain.rulebook import queries as rulebooks
@@ -255,3 +256,13 @@ def test_a_hold_whose_day_is_over_comes_up_for_a_lead_who_says_that_it_stands(cl
     assert not no.ok and "lead" in no.refusal.who_could
     for wrong in ({"deed": "keep", "hold": "HO-0000099-9", "words": "x"}, {"deed": "nothing", "account": "x"}):
         assert client.post(reverse("past-due-queue"), {"request_key": "another-key-9" + wrong["deed"], **wrong}).status_code in (404, 422)
+
+
+def test_of_two_lines_the_one_is_called_on_which_a_call_comes_in(house, late):
+    first = late.lines.get()
+    watch = Line.objects.create(account=late, msisdn="+12065550199", plan=first.plan, number_since=NOON, activated_on=NOON.date())
+    assert customers.called([late.pk])[late.pk][0] == first.pk, "the older one"
+    late.lines.filter(pk=first.pk).update(status="suspended", suspended_for="non_payment", bar="outgoing")
+    assert customers.called([late.pk])[late.pk][0] == first.pk
+    late.lines.filter(pk=first.pk).update(bar="all")
+    assert customers.called([late.pk])[late.pk][0] == watch.pk

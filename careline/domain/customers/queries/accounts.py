@@ -219,10 +219,12 @@ def lines_had(account_ids: Sequence[int], since: date) -> dict[int, tuple[int, b
 
 
 def called(account_ids: Sequence[int]) -> dict[int, tuple[int, str, str]]:
-    """Whom to call about an account: the line, its number and the customer's name; the oldest number that lives."""
+    """Whom to call about an account: the line, its number and the customer's name; the oldest number that lives, rather one that is not
+    wholly suspended, where no call comes in."""
     found: dict[int, tuple[int, str, str]] = {}
     rows = Line.objects.filter(account_id__in=account_ids, status__in=("active", "suspended")).order_by("number_since", "pk")
-    for account_id, pk, msisdn, name in rows.values_list("account_id", "pk", "msisdn", "account__customer__name"):
+    every = list(rows.values_list("account_id", "pk", "msisdn", "account__customer__name", "status", "bar"))
+    for account_id, pk, msisdn, name, *_ in sorted(every, key=lambda r: r[4] == "suspended" and r[5] != "outgoing"):
         found.setdefault(account_id, (pk, msisdn, name))
     return found
 
