@@ -219,7 +219,7 @@ def _again_fields(rulebook: Rulebook, account_id: int, today: date, given: Any, 
     return [
         forms.hidden("account", account_id),
         forms.field("on", "On", "date", given.get("on"), hint=f"From today to {day(last)}. Nobody calls before."),
-        forms.field("start", "Where they live", "choice", given.get("start") or "", required=False, choices=hours, select=True),
+        forms.field("start", "Time where they live", "choice", given.get("start") or "", required=False, choices=hours, select=True),
         *([forms.field("asked", "They asked to be called then", "checkbox", given.get("asked") in ("on", True), required=False,
                        hint="Within seven days of it the caps of the week leave this call out; the hours hold.")] if asks else []),
         forms.field("words", "In a few words", "text", given.get("words"), required=False, maxlength=400),
