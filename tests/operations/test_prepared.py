@@ -18,6 +18,7 @@ from django.db.models import AutoField, BigAutoField, Model
 from careline import prepared
 from careline.acts.look import look
 from careline.acts.perform import scene_for_page
+from careline.domain.activations.models import Order
 from careline.domain.arrangements.models import Arrangement
 from careline.domain.billing.models import Agreed, Draft, Instalments
 from careline.domain.collections.models import Climb, Hold, LateFee
@@ -114,6 +115,7 @@ def asked(house):
     session = SessionStore()
     session["who"] = "ana"
     session.save()
+    Order.objects.create(number="OR-L", key="leaving", account=maria, line=maria.lines.get(), kind="port_out", to="Other Mobile", waits_until=desk.at, asked_by="Staff:1", asked_at=desk.at)
     account, accounts = {"account": maria.pk}, {"accounts": [maria.pk, 0]}
     late(maria, desk.at)
     billed(maria, desk.at)
@@ -128,6 +130,7 @@ def asked(house):
     spent = RequestKey.objects.filter(principal=ana.who.key).latest("pk").key
     since = people.TUESDAY - timedelta(days=1)
     return {
+        "domain.activations.queries._leaving": [((), account)],
         "domain.approvals.queries._of_contact": [((), {"contact": desk.contact, "account": maria.pk})],
         "domain.approvals.queries._waiting": [(("lead",), {"staff": lena.pk, "at": desk.at}), (("supervisor",), {"staff": lena.pk, "at": desk.at})],
         "domain.arrangements.queries._alive_on": [((), accounts | {"day": date(2026, 12, 1)})],
