@@ -151,6 +151,7 @@ class ActType:
     the input field with the account that the deed moves a contact to. `amount`: the money field that can be bisected.
     `numbers`: which fact rests on which number of the rulebook (`limits.toml:credit.event.{role}`; `=word`: true for that word), so
     that a past decision can be tried under other numbers. `ports`: the outside systems without which it is always refused.
+    `stopped(work)`: whether a deed that waits for a moment was stopped meanwhile, so that it waits no longer.
     `refused`: what follows when authority says no to somebody whose role has the act (a notice); returns the chain of the refusal's line where it is not the usual one.
     `apart`: a refusal is written on the house's chain, for whoever speaks for the account must never hear that this was asked.
     """
@@ -165,6 +166,7 @@ class ActType:
     stands: Callable[[Scene, datetime], Mapping[str, Any]] | None = None
     call: Callable[[Mapping[str, Any], Any], Any] | None = None
     recall: Callable[[Mapping[str, Any]], Any] | None = None
+    stopped: Callable[[Mapping[str, Any]], bool] | None = None
     settle: Callable[[Act, Mapping[str, Any], Any, Scene], Done] | None = None
     chooses: str = ""
     amount: str = ""

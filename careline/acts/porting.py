@@ -162,6 +162,11 @@ def carry_out(work: Mapping[str, Any]) -> Answer:
     return order_after_notice(work, None)
 
 
+def stopped(work: Mapping[str, Any]) -> bool:
+    row = queries.order(work["order"])
+    return row is None or row.state == rules.State.REFUSED
+
+
 def settle_port(act: Act, work: Mapping[str, Any], answer: Answer, scene: Scene) -> Done:
     row = queries.order(work["order"])
     if row is not None and row.state == rules.State.REFUSED and row.network_says == rules.OBJECTED:
@@ -182,5 +187,5 @@ ACTS: list[ActType] = [
     ActType("lines.make_transfer_pin", "Make a transfer PIN", OfLine, make_transfer_pin, locks=of_account, facts=BY_PORT.facts, stands=BY_PORT.now,
             opening={"takeover": {"locked": False, "fresh": False, "hours": 0}}),
     on_network("lines.port_out", "Another carrier asks for a number", PortOut, port_out, locks=_accounts, call=order_after_notice, on_page=False,
-               recall=carry_out, settle=settle_port, facts=port_facts, refused=port_refused, opening={"port": {"locked": False}}),
+               recall=carry_out, stopped=stopped, settle=settle_port, facts=port_facts, refused=port_refused, opening={"port": {"locked": False}}),
 ]  # fmt: skip

@@ -35,13 +35,18 @@ def reconcile(*, at: datetime | None = None) -> int:
     """
     settled, now = 0, at or timezone.now()
     for left in journal.pending_since(now - PATIENCE):
-        if left.waits_until is not None and now < left.waits_until:
+        if left.waits_until is not None and now < left.waits_until and not _stopped(left):
             continue
         try:
             settled += _finish(left, at)
         except Exception as fault:
             log.error("%s that began at %s could not be settled (%s)", left.code, left.at, type(fault).__name__)
     return settled
+
+
+def _stopped(left: journal.Pending) -> bool:
+    kind = table.acts().get(left.code)
+    return kind is not None and kind.stopped is not None and kind.stopped(left.work["work"])
 
 
 def _finish(left: journal.Pending, at: datetime | None) -> bool:
