@@ -61,6 +61,7 @@ class Books:
         self.owed = 0  # the second bookkeeping, in which nothing is ever given up
         self.given_up = 0
         self.sent: dict[str, tuple[dict, list[dict]]] = {}  # the bills that stand, as another system sent them
+        self.carried: dict[str, tuple[str, int]] = {}  # of these: which credit they carry, and how much of it
         self.moment = TUESDAY
 
     def act(self) -> Act:
@@ -69,9 +70,13 @@ class Books:
 
     # ---- what another system sends
 
-    def bill_row(self, charges, source_key: str, corrects: str | None = None) -> tuple[dict, list[dict]]:
+    def bill_row(self, charges, source_key: str, corrects: str | None = None, credit: str | None = None, off: int = 0) -> tuple[dict, list[dict]]:
         n = next(self.number)
         rows = []
+        if credit is not None:  # a credit that was given here, as the biller puts it: a line, and a tax on it
+            tax = share(off, 90_000, 1_000_000)
+            rows.append({**self.line_row(f"{source_key}-c", "other", off - tax), "credit": credit})
+            rows += [self.line_row(f"{source_key}-ct", "tax", tax, taxes=f"{source_key}-c")] if tax else []
         for i, (amount, ppm) in enumerate(charges):
             name = f"{source_key}-{i}"
             rows.append(self.line_row(name, "plan" if amount > 0 else "discount", amount))
@@ -95,6 +100,31 @@ class Books:
         assert ledger.import_bills_many(act=self.act(), rows=[self.sent[source_key]]) == ["written"]
         self.owed += self.sent[source_key][0]["total_minor"]
 
+    def carry(self, pick: int, off: int, charges, old: int | None = None) -> None:
+        """The other system has a credit of ours, or what takes one back, on a bill or on the correction of one; perhaps a part of it, or
+        more than it, or once more."""
+        given = list(Grant.objects.order_by("pk"))
+        if not given:
+            return
+        grant, source_key = given[pick % len(given)], f"S-{next(self.number)}"
+        corrects = list(self.sent)[old % len(self.sent)] if old is not None and self.sent else None
+        sign = -1 if grant.total_minor > 0 else 1
+        row = self.bill_row(charges, source_key, corrects, grant.number, sign * off)
+        assert ledger.import_bills_many(act=self.act(), rows=[row]) == ["written"]
+        if corrects:
+            self.forget(corrects)
+        there = sum(amount for number, amount in self.carried.values() if number == grant.number)
+        self.carried[source_key] = (grant.number, sign * min(off, abs(grant.total_minor) - abs(there)))
+        self.sent[source_key] = row
+        self.owed += row[0]["total_minor"] - self.carried[source_key][1]
+        wrong = self.bill_row(charges, f"S-{next(self.number)}", None, grant.number, -sign * max(off, 2))
+        assert "the other way" in ledger.import_bills_many(act=self.act(), rows=[wrong])[0]
+        unnamed = [{**n, "credit": None} for n in row[1]]
+        assert "never edited" in ledger.import_bills_many(act=self.act(), rows=[(row[0], unnamed)])[0]
+
+    def forget(self, source_key: str) -> None:
+        self.owed -= self.sent.pop(source_key)[0]["total_minor"] - self.carried.pop(source_key, ("", 0))[1]
+
     def send_again(self, pick: int) -> None:
         if self.sent:
             row = list(self.sent.values())[pick % len(self.sent)]
@@ -117,7 +147,8 @@ class Books:
         source_key = f"S-{next(self.number)}"
         row = self.bill_row(charges, source_key, corrects=old)
         assert ledger.import_bills_many(act=self.act(), rows=[row]) == ["written"]
-        self.owed += row[0]["total_minor"] - self.sent.pop(old)[0]["total_minor"]
+        self.forget(old)
+        self.owed += row[0]["total_minor"]
         self.sent[source_key] = row
         twice = self.bill_row(charges, f"S-{next(self.number)}", corrects=old)
         assert "corrected already" in ledger.import_bills_many(act=self.act(), rows=[twice])[0]
@@ -267,7 +298,8 @@ class Books:
         for bill in Bill.objects.filter(account_id=pk):
             paid = allocated(bill=bill)
             corrected = Bill.objects.filter(corrects=bill).exists()
-            assert 0 <= paid <= (0 if corrected else max(bill.total_minor, 0)), f"{bill}: paid beyond what it is"
+            owed = bill.total_minor - (0 if corrected else self.carried.get(bill.source_key, ("", 0))[1])
+            assert 0 <= paid <= (0 if corrected else max(owed, 0)), f"{bill}: paid beyond what it is"
             assert bill.total_minor == sum(n.amount_minor for n in bill.lines.all())
         items = queries.open_items(queries.bills_of(pk))
         owing = sum(i.open_minor for i in items if i.open_minor > 0)
@@ -310,6 +342,7 @@ deeds = st.one_of(
     st.tuples(st.just("credit"), picks, amounts, st.booleans()),
     st.tuples(st.just("credit"), picks, amounts, st.just(True)),
     st.tuples(st.just("take_back"), picks),
+    st.tuples(st.just("carry"), picks, amounts, charges, st.none() | picks),
     st.tuples(st.just("write_off"), amounts),
     st.tuples(st.just("recover"), picks, amounts),
     st.tuples(st.just("refund"), picks, amounts, st.booleans(), st.booleans()),
@@ -339,6 +372,21 @@ def test_a_refund_that_is_answered_late_is_covered_by_what_is_left(house, betwee
     """The bank took the payment back, a bill came, or other money did, before the provider said that the refund was done."""
     with one_life(house["ana"]) as books:
         for deed, *given in (["pay", 5000, False], ["refund", 0, 3000, True, True], between, ["late_answer", 0, True]):
+            getattr(books, deed)(*given)
+            books.audit()
+
+
+@given(life=st.lists(st.one_of(
+    st.tuples(st.just("send_bill"), charges), st.tuples(st.just("credit"), picks, amounts, st.just(True)), st.tuples(st.just("take_back"), picks),
+    st.tuples(st.just("carry"), picks, amounts, charges, st.none() | picks), st.tuples(st.just("correct"), picks, bills), st.tuples(st.just("pay"), amounts, st.just(True)),
+), min_size=1, max_size=9))  # fmt: skip
+@LIVES
+def test_a_credit_counts_once_however_the_biller_carries_it(house, life):
+    """In parts, beyond what it was, twice, taken back, on a bill that is corrected: what is owed is what the test counts by itself."""
+    with one_life(house["ana"]) as books:
+        books.send_bill([(4500, 80_000)])
+        books.credit(0, 1500, True)
+        for deed, *given in life:
             getattr(books, deed)(*given)
             books.audit()
 

@@ -47,7 +47,7 @@ def post_bills_many(bills: Sequence[Bill], lines: Sequence[tuple[Bill, BillLine]
             if line.taxed_line is not None:
                 line.taxed_line = line.taxed_line  # refresh the id, which has just been set
         write_many([line for _, line in part])
-    _enter_bills((b.pk, b.number, b.account_id, b.period_start, b.period_end, b.issued_on, b.total_minor) for b in bills)
+    _enter_bills((b.pk, b.number, b.account_id, b.period_start, b.period_end, b.issued_on, b.owed_minor) for b in bills)
     apply_unapplied_many(sorted({b.account_id for b in bills}), at)
 
 
@@ -57,7 +57,7 @@ def _must_sum(number: str, total: int, lines: int) -> None:
 
 
 def _enter_bills(bills: Iterable[tuple[int, str, int, date, date, date, int]]) -> None:
-    """The entry of each new bill: its id, number, account, period, day of issue and total."""
+    """The entry of each new bill: its id, number, account, period, day of issue and what is owed for it."""
     closed, zone = closed_through(), ZoneInfo(settings.CARRIER_ZONE)
 
     @cache  # thousands are issued on one day, of one period
@@ -207,7 +207,7 @@ def issue_bills_many(*, act: Act, rows: Sequence[Mapping[str, Any]]) -> list[int
         line["taxed_line_id"] = lines[place]
     write_rows(BillLine, taxes)
     _enter_bills(
-        (pk, row["number"], row["account_id"], row["period_start"], row["period_end"], row["issued_on"], row["total_minor"])
+        (pk, row["number"], row["account_id"], row["period_start"], row["period_end"], row["issued_on"], row["total_minor"] + row.get("settled_minor", 0))
         for pk, row in zip(ids, rows, strict=True)
     )
     apply_unapplied_many(sorted({row["account_id"] for row in rows}), act.at)
@@ -249,7 +249,7 @@ def reverse_bills_many(bills: Sequence[Bill], at: datetime) -> None:
     day = carrier_day(at)
     booked = rules.booked_on(day, closed_through())
     Entry.objects.bulk_create(
-        Entry(account_id=b.account_id, kind=rules.EntryKind.BILL_CORRECTED, day=day, booked_on=booked, at=at, amount_minor=-b.total_minor,
+        Entry(account_id=b.account_id, kind=rules.EntryKind.BILL_CORRECTED, day=day, booked_on=booked, at=at, amount_minor=-b.owed_minor,
               bill=b, reference=b.number, label=f"Bill {b.number} corrected", reverses=entries[b.pk])
         for b in bills
     )  # fmt: skip

@@ -114,7 +114,7 @@ def billed(bills: Sequence[Bill]) -> list[charges.Billed]:
     lines: dict[int, list[charges.Charged]] = {b.pk: [] for b in bills}
     for n in BillLine.objects.filter(bill_id__in=list(lines)).select_related("line"):
         lines[n.bill_id].append(_charged(n))
-    return [charges.Billed(b.pk, b.number, b.issued_on, b.total_minor, tuple(lines[b.pk])) for b in bills]
+    return [charges.Billed(b.pk, b.number, b.issued_on, b.total_minor, tuple(lines[b.pk]), settled_minor=b.settled_minor or 0) for b in bills]
 
 
 def bill_charges(bill_id: int) -> list[charges.Charged]:
@@ -174,7 +174,7 @@ def _late(account_id: int, until: date) -> list[explain.Event]:
     paid = Allocation.objects.filter(bill=OuterRef("pk"), entry__day__lte=OuterRef("due_on")).values("bill").annotate(s=Sum("amount_minor")).values("s")
     rows = Bill.objects.filter(stands(), account_id=account_id, due_on__lt=until).annotate(paid=Coalesce(Subquery(paid), 0))
     for b in rows.order_by("-due_on", "-pk")[:6]:
-        if b.total_minor > b.paid:
-            what = f"Of the bill of {b.issued_on:%b} {b.issued_on.day}, {shown(b.total_minor - b.paid)} was open after {b.due_on:%b} {b.due_on.day}, when it was due"
+        if b.owed_minor > b.paid:
+            what = f"Of the bill of {b.issued_on:%b} {b.issued_on.day}, {shown(b.owed_minor - b.paid)} was open after {b.due_on:%b} {b.due_on.day}, when it was due"
             return [explain.Event("bill.late", b.due_on, what)]
     return []
