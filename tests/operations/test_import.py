@@ -108,6 +108,22 @@ def test_an_import_that_was_killed_is_finished_by_running_it_again(house, fernli
     assert not list(journal.verify())
 
 
+def test_every_bill_of_the_sample_is_explained_against_the_one_before_to_the_cent_and_says_what_its_lines_cannot(house, fernline):
+    bring_in(fernline)
+    changed, unsure = set(), []
+    for bill in Bill.objects.order_by("pk"):
+        found = ledger.explained(bill.account_id, bill.pk, None, credit_queries.on_bills)
+        if found is None:
+            assert not Bill.objects.filter(account=bill.account_id, issued_on__lt=bill.issued_on).exists()
+            continue
+        assert sum(d.amount_minor for d in found.differences) == found.change_minor == bill.total_minor - found.was.total_minor
+        assert all(d.say and d.title and (d.parts or not d.amount_minor) for d in found.differences)
+        changed |= {d.cause.value for d in found.differences}
+        unsure += [d.unsure for d in found.differences if d.unsure]
+    assert {"discount_ended", "usage", "late_fee", "one_off_over", "credit", "usage_over"} <= changed and "unexplained" not in changed, changed
+    assert any("does not say how much" in words for words in unsure), "the old system's lines of use have no quantity"
+
+
 def test_a_bill_that_differs_from_before_is_rejected_and_a_correction_replaces_it_whole(house, fernline):
     bring_in(fernline)
     account = Account.objects.get(source_key="A002")
@@ -172,6 +188,7 @@ def test_a_credit_that_the_biller_heard_of_comes_back_on_its_bill_and_counts_onc
     bill = next(b for b in ledger.bills_of(line.account_id) if b.number == "B99")
     assert (bill.total_minor, bill.settled_minor) == (6500 - given["total"], given["total"])
     assert ledger.balance(line.account_id) == owed + 6500 and bill.open_minor == 6500
+    assert Entry.objects.get(kind="bill", reference="B99").label == f"Bill Dec 1 to Dec 31, −${given['total'] / 100:.2f} of credit on it counts where it was given"
     chart = rulebooks.current().books
     books = ledger.balance_of_books(chart, TUESDAY.date().replace(year=2027), credit_queries.booked)
     assert books.proven and not [a for a in books.accounts if a.amount_minor and a.code == chart.account("credit", "billing_error").code]
@@ -179,6 +196,8 @@ def test_a_credit_that_the_biller_heard_of_comes_back_on_its_bill_and_counts_onc
     paper = ledger.bill_paper(line.account_id, Bill.objects.get(number="B98").pk)
     assert (paper.settled_minor, paper.due_minor) == (given["total"], owed + 6500) and ledger.balance(line.account_id) == owed + 6500
     found = ledger.explained(line.account_id, Bill.objects.get(number="B98").pk, None, credit_queries.on_bills)
+    [off] = [d for d in found.differences if d.cause.value == "credit"]
+    assert off.event.who == "Ana Silva" and given["credit"] in off.event.what and off.amount_minor == -given["total"]
     assert "counts once" in found.after_credits and sum(d.amount_minor for d in found.differences) == found.change_minor
     assert december("B97", "fifth", given["credit"])["bills"].written == 1, "once more is the biller's own"
     assert ledger.balance(line.account_id) == owed + 6500 + 6500 - given["total"]

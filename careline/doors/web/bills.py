@@ -44,7 +44,7 @@ def opened_bill(desk: ContactPage, bill_id: int) -> dict[str, Any] | None:
     rows = []
     charged = ledger.bill_charges(bill_id)
     by_id = {n.id: n for n in charged}
-    for n in charged:
+    for n in sorted(charged, key=lambda n: (n.taxes if n.taxes in by_id else n.id, n.is_tax)):  # a tax below what it is on
         on = by_id.get(n.taxes or 0)
         rows.append(
             {
@@ -57,7 +57,7 @@ def opened_bill(desk: ContactPage, bill_id: int) -> dict[str, Any] | None:
     explains = desk.url(f"?section=money&explain={found.id}") if (first.issued_on, first.id) < (found.issued_on, found.id) else None
     notes = []
     if by_state_only(charged):
-        notes.append("Taxed by the state only: billing.toml of the rulebook has no county or city for this postal code. Have it looked into before taxes are explained.")
+        notes.append("Taxed by the state only: the tax table of the rulebook has no county or city for this postal code.")
     if found.settled_minor:
         numbers = ", ".join(ledger.credits_on(bill_id))
         notes.append(f"{shown(abs(found.settled_minor))} of it is {numbers}, which the account has by itself and which counts once: {shown(found.total_minor + found.settled_minor)} is owed for this bill.")

@@ -169,18 +169,11 @@ def _entry(
     if given_up and may[RECOVER]:
         moves.append({"label": "take back", "href": desk.url(f"?act={RECOVER}&write_off={entry.reference}")})
     return {
-        "day": entry.day, "label": entry.label + _settled(row), "reference": entry.reference, "kind": entry.kind,
+        "day": entry.day, "label": entry.label, "reference": entry.reference, "kind": entry.kind,
         "debit": entry.amount_minor if entry.amount_minor > 0 else None, "credit": -entry.amount_minor if entry.amount_minor <= 0 else None,
         "balance": row.balance_minor, "pays": pays, "free": free, "moves": moves,
         "href": desk.url(f"?section=money&bill={entry.bill_id}") if entry.bill_id and entry.kind == rules.EntryKind.BILL else None,
     }  # fmt: skip
-
-
-def _settled(row: ledger.Row) -> str:
-    """Why another sum is owed for a bill than it says."""
-    bill = row.entry.bill if row.entry.kind == rules.EntryKind.BILL else None
-    minor = bill.settled_minor if bill else None
-    return f", without {shown(-minor)} of credit that counts where it was given" if minor else ""
 
 
 def _bill(desk: ContactPage, bill: ledger.OpenBill, paid: list[ledger.Applied], may: Mapping[str, bool]) -> dict[str, Any]:

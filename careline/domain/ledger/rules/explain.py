@@ -37,6 +37,8 @@ from careline.domain.ledger.rules.charges import (
 )
 from careline.foundation.money import share, shown
 
+COUNT = re.compile(r", *\d[\d.,]*( ?\w+)?$")  # how many, at the end of a label of use: `, 12 min`
+
 
 class Cause(StrEnum):
     """Why a bill differs. `_over`: it was on the earlier bill and did not come again."""
@@ -505,7 +507,11 @@ def _words(cause: Cause, group: list[_Found], now: Billed, was: Billed) -> tuple
         return f"Plan changed to {what}{tail}", f"The plan{on} changed from {plain_label(w)} to {what}{since}{days}."
     if cause == Cause.CHANGED or cause == Cause.PRICE_CHANGE:
         return f"{what}: another price{tail}", f"{what}{on} is {shown(n.amount_minor if n else 0)} now, it was {shown(w.amount_minor if w else 0)}."
-    if cause in (Cause.DISCOUNT_CHANGED, Cause.EQUIPMENT_CHANGED, Cause.FEE_CHANGED, Cause.USAGE_CHANGED):
+    if cause == Cause.USAGE_CHANGED and w is not None and n is not None:
+        name, made = COUNT.sub("", what), f" ({how(n)})" if how(n) else ""
+        less = "more" if n.amount_minor > w.amount_minor else "less"
+        return f"{name}: {less} than before{tail}", f"{name}{on} came to {shown(n.amount_minor)}{made} this time, {shown(w.amount_minor)} before."
+    if cause in (Cause.DISCOUNT_CHANGED, Cause.EQUIPMENT_CHANGED, Cause.FEE_CHANGED):
         words = f"{how(n)}, which is " if n and how(n) else ""
         a, b = (abs(x.amount_minor) if cause == Cause.DISCOUNT_CHANGED else x.amount_minor for x in (w or one, n or one))
         return f"{what}: another amount{tail}", f"{what}{on} is {words}{shown(b)} this time, {shown(a)} before."

@@ -138,7 +138,7 @@ STORIES: tuple[Story, ...] = (
           plans=("UNLIMITED",), house={"pays": "late"}),
     Story("ines", "Inés Valdez", _n(122, "314"), "2626", "Calls of the month before last are on her new bill, and taxes of a city and of a district. She asks what each of them is (X).",
           state="MO", plans=("BASIC2",), house={"town": "63105", "language": "es"}),
-    Story("dale", "Dale Hutchins", _n(123, "636"), "2727", "He moved to a town that the tax table does not know: only the state's tax is on his bill. He asks whether the city's is still to come.",
+    Story("dale", "Dale Hutchins", _n(123, "636"), "2727", "He lives in a town that the tax table does not know: only the state's tax is on his bill. He asks whether the city's is still to come.",
           state="MO", plans=("PLUS5",), house={"town": "65201"}),
     Story("lucia", "Lucía Marchetti", _n(111, "206"), "6464", "She pays in two parts as she agreed last week, and asks when the second one is due.",
           house={"language": "es", "pays": "stopped", "unpaid": 2}),
