@@ -23,6 +23,13 @@ LAST = ["Abara", "Bergström", "Castillo", "Dovlatyan", "Eriksen", "Fofanah", "G
 PLANS = [("P1", "TALK", "Talk & Text", 1500, 1), ("P2", "PLUS5", "Plus 5 GB", 3000, 5), ("P3", "PLUS15", "Plus 15 GB", 4500, 15), ("P4", "UNL", "Unlimited", 6500, None), ("P5", "TAB", "Tablet 5 GB", 1000, 5), ("P6", "WATCH", "Watch", 800, None)]
 PHONES = {"Google": ["Pixel 9", "Pixel 9 Pro", "Pixel 8a"], "Apple": ["iPhone 16", "iPhone 16e", "iPhone 15"], "Samsung": ["Galaxy S25", "Galaxy S24", "Galaxy A55"]}
 STATES = {"WA": 650, "NY": 888, "TX": 825, "CA": 725}  # tax in basis points
+# What some bills have beside plans, by account and month: kind, words, amount, price. The old system says no quantity.
+OFFER = ("discount", "Loyalty offer, until Oct 31, 2026", -500, -500)
+MORE = {
+    (12, 9): [OFFER], (12, 10): [OFFER], (12, 11): [("usage", "Extra data", 840, 0), ("fee", "Late payment fee", 700, 700)],
+    (20, 10): [("one_off", "Roaming pass", 1999, 1999)], (20, 11): [("other", "Adjustment of October 9", -1999, 0)],
+    (30, 10): [("usage", "Calls abroad", 1210, 0), ("fee", "Restoring your line", 2000, 2000)],
+}
 AREAS = {"WA": "206", "NY": "212", "TX": "512", "CA": "415"}
 
 
@@ -111,6 +118,9 @@ def main() -> None:
                 bill_lines.append([f"{key}-{key_line}", key, "plan", plan[2], key_line, start, end, dollars(charge), dollars(charge), 0, ""])
                 bill_lines.append([f"{key}-{key_line}-t", key, "tax", f"{state} sales tax", "", "", "", dollars(tax), dollars(tax), rate * 100, f"{key}-{key_line}"])
                 total += charge + tax
+            for n_more, (kind, text, amount, unit) in enumerate(MORE.get((n, month), ())):
+                bill_lines.append([f"{key}-m{n_more}", key, kind, text, "" if kind in ("fee", "discount") else mine[0][0], "", "", dollars(unit), dollars(amount), 0, ""])
+                total += amount
             bills.append([key, f"A{n:03}", f"F-26{month:02}-{n:03}", start, end, start, start + timedelta(days=20), dollars(total), ""])
             if month < 11 and n % 7:
                 payments.append([f"Y{n:03}{month}", f"A{n:03}", f"R-26{month:02}-{n:03}", dollars(total), "Visa", f"{start + timedelta(days=15)}T15:00:00Z", ""])

@@ -136,7 +136,7 @@ def grant(act: Act, given: Grant, scene: Scene) -> Done:
     return Done(
         f"Credit {row.number}: {shown(row.amount_minor)}{with_tax}, {policy['title'].lower()}{by_days}",
         {"credit": row.number, "amount": row.amount_minor, "total": row.total_minor, **show},
-        data={"amount": row.amount_minor, "total": row.total_minor, "reason": row.reason},
+        data={"credit": row.number, "amount": row.amount_minor, "total": row.total_minor, "reason": row.reason},
         payload={"words": given.words} if given.words else None,
         also=after_money(act, given.account),
     )
@@ -160,7 +160,7 @@ def reverse(act: Act, given: Reverse, scene: Scene) -> Done:
     return Done(
         f"Credit {given.credit} taken back by {row.number}: {shown(-row.total_minor)}",
         {"credit": row.number, "total": row.total_minor},
-        data={"reverses": given.credit},
+        data={"credit": row.number, "reverses": given.credit, "total": row.total_minor},
         payload={"words": given.words},
         also=after_money(act, given.account),
     )

@@ -51,6 +51,13 @@ def test_the_demo_is_made_and_its_stories_stand_as_the_ring_page_tells_them(db):
     jump = ledger.explained(run.known["ruth"].account, ledger.bills_of(run.known["ruth"].account)[0].id)
     assert {d.cause.value for d in jump.differences} == {"plan_change", "equipment_began", "late_fee"} and sum(d.amount_minor for d in jump.differences) == jump.change_minor
     assert jump.differences[-1].event.code == "bill.late"
+    ines = ledger.bills_of(run.known["ines"].account)
+    told = ledger.explained(run.known["ines"].account, ines[0].id)
+    assert ines[1].open_minor == 0 and {d.cause.value for d in told.differences} == {"use_late", "usage", "usage_changed"} and not told.taxed_by
+    assert {n.label for n in told.now.lines if n.is_tax} == {
+        "State sales tax, MO", "Sales tax, St. Louis County, MO", "Utility tax, Clayton, MO", "Emergency service, Central 911 District, MO",
+    }  # fmt: skip
+    assert ledger.explained(run.known["dale"].account, ledger.bills_of(run.known["dale"].account)[0].id).taxed_by
     promised = {key: arrangements.newest(run.known[key].account, run.today) for key in ("lucia", "omar")}
     assert {key: (found.row.state, found.progress.state) for key, found in promised.items()} == {"lucia": ("alive", "alive"), "omar": ("broken", "broken")}
     rungs = {key: [s.rung for s in collections.steps_of(run.known[key].account)] for key in ("petra", "samir", "gwen", "victor", "doris", "emil", "farah")}

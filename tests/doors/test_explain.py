@@ -12,7 +12,8 @@ from django.db import connection
 from careline.domain.journal.models import Line as JournalLine
 from careline.domain.journal.models import Outbox
 from careline.domain.ledger import operations as ledger
-from careline.domain.ledger.models import Bill, BillLine
+from careline.domain.ledger.models import Bill, BillLine, Entry
+from careline.foundation.money import shown
 from tests import people
 from tests.doors.test_access import Browser, Clock, hold_contact, sit_down
 from tests.doors.test_pages import NASTY, Counting, bears, text_of
@@ -78,6 +79,28 @@ def test_a_bill_says_the_line_and_the_arithmetic_of_each_charge(ana, maria):
     page = re.sub(r"<[^>]+>", " ", text_of(ana.get(f"{ana.here}?section=money&bill={bill.pk}")))
     page = re.sub(r"\s+", " ", page)
     assert "Plus 15 GB line 0188" in page and "512 MB at $10.00 a GB" in page and "8 % of $45.00" in page
+
+
+def test_a_credit_that_stands_on_the_billers_bill_is_said_to_count_once_wherever_that_bill_is_read(ana, maria):
+    """$5.00 were credited; the other system's December bill is less by them, and what is owed for December is not."""
+    charge = newest(maria).lines.get(label="Late payment fee")
+    assert ana.do(ana.contact, "credits.grant", account=maria.pk, amount="5.00", reason="billing_error", bill_line=charge.pk).status_code == 303
+    credit = Entry.objects.get(account=maria, kind="credit")
+    maria.source_key = "K-1"
+    maria.save()
+    row = {"source_key": "S-1", "account": "K-1", "number": "F-12", "period_start": date(2026, 11, 23), "period_end": date(2026, 12, 22),
+           "issued_on": date(2026, 11, 23), "due_on": date(2026, 12, 14), "total_minor": 4500 + credit.amount_minor, "corrects": None}  # fmt: skip
+    line = {"bill": "S-1", "line": None, "taxes": None, "tax_rate_ppm": 0}
+    lines = [{**line, "source_key": "S-1-1", "kind": "plan", "label": "Plus 15 GB", "unit_price_minor": 4500, "amount_minor": 4500, "credit": None},
+             {**line, "source_key": "S-1-2", "kind": "other", "label": "Adjustment", "amount_minor": credit.amount_minor, "credit": credit.reference}]  # fmt: skip
+    assert ledger.import_bills_many(act=people.carrier_act(), rows=[(row, lines)]) == ["written"]
+    bill, off = newest(maria), shown(-credit.amount_minor)
+    page = text_of(ana.get(f"{ana.here}?section=money&bill={bill.pk}"))
+    assert f"{off} of it is {credit.reference}" in page and "$45.00 is owed for this bill" in page
+    panel = explained(ana, f"explain={bill.pk}")
+    assert f"{off} of credit on this bill was in your account before it, so it counts once." in panel and "Ana Silva did that" in panel
+    book = unescape(text_of(ana.http.get(f"{ana.here}money/")))
+    assert "of credit on it counts where it was given" in book
 
 
 def test_a_credit_starts_from_the_charge_that_is_wrong(ana, maria):

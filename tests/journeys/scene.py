@@ -39,7 +39,41 @@ def make() -> None:
     _jump(people, today)
     late = people.open_account("Maria Ferreira", "+12065550171", "A-0105031", bills=0, today=today)
     people.issue_bill(late, late.lines.get(), today - timedelta(days=30), 14200)  # past due for ten days
+    _two_towns(people, today)
     assert maria.pk
+
+
+def _two_towns(people: Any, today: date) -> None:
+    """Inés Valdez of Clayton and Dale Hutchins of a town that the tax table does not know, each with three bills by the bill run: both
+    called more than their plan has, and of the first month 38 minutes became known after its bill."""
+    from datetime import UTC, datetime, time
+
+    from django.db import transaction
+
+    from careline.domain.customers import operations as customers
+    from careline.domain.customers.models import Account, Line, Plan
+    from careline.doors.jobs import billing
+    from careline.foundation.calendar import add_months, bill_period
+
+    talk = Plan.objects.create(code="TALK", name="Talk 500", price_minor=2500, data_mb=None, voice_minutes=500, voice_minute_price_minor=25)
+    day = next(d for d in ((today - timedelta(days=n)).day for n in (5, 6)) if d != 4)  # of a cycle in which nobody else is
+    newest = bill_period(day, today)[0]
+    first, second = add_months(newest, -2), add_months(newest, -1)
+    for name, number, reference, town in (("Inés Valdez", "+13145550122", "A-0105051", "63105"), ("Dale Hutchins", "+16365550123", "A-0105061", "65201")):
+        account = people.open_account(name, number, reference, bills=0, today=today)
+        Account.objects.filter(pk=account.pk).update(state="MO", postal_code=town, bill_day=day, zone="America/Chicago")
+        Line.objects.filter(account=account).update(plan=talk, source_key=f"N-{town}")
+
+    def calls(*rows: tuple[date, int]) -> None:
+        with transaction.atomic():
+            used = [{"line": f"N-{town}", "kind": "voice", "day": on, "quantity": minutes} for town in ("63105", "65201") for on, minutes in rows]
+            assert set(customers.upsert_many(act=people.carrier_act(), entity="usage", rows=used)) == {"written"}
+
+    calls((first + timedelta(days=3), 503), (second + timedelta(days=3), 512))
+    for start in (first, second, newest):
+        billing.run_cycle(start, datetime.combine(start, time(12), tzinfo=UTC))
+        if start == second:
+            calls((first + timedelta(days=20), 38))
 
 
 def _jump(people: Any, today: date) -> None:

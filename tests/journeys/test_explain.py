@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.sync_api import expect
 
-from tests.journeys.greeting import ring
+from tests.journeys.greeting import answer_and_verify, ring
 from tests.journeys.test_accessible import Checker
 
 
@@ -54,3 +54,51 @@ def test_ana_explains_a_jump_credits_what_was_wrong_and_sends_the_explanation(ca
     expect(panel).to_contain_text("about $48.60")
     check(ana, "the next bill")
     assert not check.found, check.found
+
+
+def test_ana_explains_calls_that_came_late_and_the_taxes_of_a_city_and_credits_them(carrier, sit_down):
+    """Inés of Clayton, by hand: 38 minutes known late are 9.50, with 0.40 state, 0.21 county and 0.76 city tax 10.87; 12 minutes over the
+    plan instead of 3 are 2.25 and 0.33 tax. The district takes of the plan alone."""
+    ana, check = sit_down("ana"), Checker()
+    answer_and_verify(ana, carrier, "(314) 555-0122")
+    ana.keyboard.press("x")
+    panel = ana.locator("#explain")
+    expect(panel).to_contain_text("+$13.45")
+    causes = panel.locator(".explain-cause")
+    expect(causes).to_have_count(2)
+    expect(causes.nth(0)).to_contain_text("known late")
+    expect(causes.nth(0)).to_contain_text("+$10.87")
+    expect(causes.nth(0)).to_contain_text("38 × $0.25")
+    for tax in ("State sales tax, MO", "Sales tax, St. Louis County, MO", "Utility tax, Clayton, MO"):
+        expect(causes.nth(0)).to_contain_text(tax)
+    expect(causes.nth(0)).not_to_contain_text("911 District")
+    expect(causes.nth(1)).to_contain_text("+$2.58")
+    expect(panel).not_to_contain_text("Only the state's tax")
+    check(ana, "late calls explained", everywhere=True)
+
+    causes.nth(0).locator("text=It is wrong").click()
+    expect(ana.locator("#act [name=amount]")).to_have_value("9.50")
+    ana.click("text=Grant the credit")
+    expect(ana.locator(".flash")).to_contain_text("$9.50 and $1.37 tax")
+    ana.keyboard.press("x")
+    expect(panel.locator(".explain-credits")).to_contain_text("We took $10.87 off this bill")
+
+    ana.locator("#explain").locator("text=Close").click()
+    ana.locator("section:has-text('Still open') table").first.locator("tbody a").first.click()
+    bill = ana.locator("#bill")
+    for words in ("Emergency service, Central 911 District, MO", "3 % of $25.00", "Utility tax, Clayton, MO", "8 % of $9.50", "$45.81"):
+        expect(bill).to_contain_text(words)
+    expect(bill).not_to_contain_text("state only")
+    check(ana, "a bill with the taxes of a city")
+    assert not check.found, check.found
+
+
+def test_a_bill_taxed_by_the_state_only_says_so_wherever_it_is_read(carrier, sit_down):
+    """Dale's town is in no row of the tax table."""
+    ana = sit_down("ana")
+    answer_and_verify(ana, carrier, "(636) 555-0123")
+    ana.keyboard.press("x")
+    expect(ana.locator("#explain")).to_contain_text("Only the state's tax is on this bill")
+    ana.locator("#explain").locator("text=Close").click()
+    ana.locator("section:has-text('Still open') table").first.locator("tbody a").first.click()
+    expect(ana.locator("#bill")).to_contain_text("Taxed by the state only")

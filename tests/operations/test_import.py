@@ -11,6 +11,7 @@ import pytest
 from django.conf import settings
 from django.db.models import Sum
 
+from careline.domain.credits import queries as credit_queries
 from careline.domain.customers import queries as customers
 from careline.domain.customers.models import Account, Customer, Line, Pin, Plan
 from careline.domain.customers.operations import IMPORTED
@@ -107,6 +108,22 @@ def test_an_import_that_was_killed_is_finished_by_running_it_again(house, fernli
     assert not list(journal.verify())
 
 
+def test_every_bill_of_the_sample_is_explained_against_the_one_before_to_the_cent_and_says_what_its_lines_cannot(house, fernline):
+    bring_in(fernline)
+    changed, unsure = set(), []
+    for bill in Bill.objects.order_by("pk"):
+        found = ledger.explained(bill.account_id, bill.pk, None, credit_queries.on_bills)
+        if found is None:
+            assert not Bill.objects.filter(account=bill.account_id, issued_on__lt=bill.issued_on).exists()
+            continue
+        assert sum(d.amount_minor for d in found.differences) == found.change_minor == bill.total_minor - found.was.total_minor
+        assert all(d.say and d.title and (d.parts or not d.amount_minor) for d in found.differences)
+        changed |= {d.cause.value for d in found.differences}
+        unsure += [d.unsure for d in found.differences if d.unsure]
+    assert {"discount_ended", "usage", "late_fee", "one_off_over", "credit", "usage_over"} <= changed and "unexplained" not in changed, changed
+    assert any("does not say how much" in words for words in unsure), "the old system's lines of use have no quantity"
+
+
 def test_a_bill_that_differs_from_before_is_rejected_and_a_correction_replaces_it_whole(house, fernline):
     bring_in(fernline)
     account = Account.objects.get(source_key="A002")
@@ -131,6 +148,59 @@ def test_a_returned_payment_opens_its_bills_again(house, fernline):
     assert returned.returns.source_key == "Y00110"
     october = Bill.objects.get(source_key="B00110")
     assert next(b for b in ledger.bills_of(account.pk) if b.id == october.pk).open_minor == october.total_minor
+
+
+def test_a_credit_that_the_biller_heard_of_comes_back_on_its_bill_and_counts_once(house, fernline):
+    """Ana credits $5.00 with its tax. The biller hears the number, and its December bill has the credit as a line with a tax: what is owed
+    for December is what December costs, and the bill says why."""
+    bring_in(fernline)
+    line = Line.objects.filter(account__source_key="A010").first()
+    ana = Desk(house["ana"])
+    holder = customers.people_of(line.account_id)[0]
+    ana.contact = int(ana.must("contacts.open", account=line.account_id, person=holder.person_id).show["id"])
+    assert ana.call_back(line.account, line, holder.person.name).ok
+    charge = ledger.creditable_lines(line.account_id)[0]
+    given = ana.must("credits.grant", account=line.account_id, amount=500, reason="billing_error", bill_line=charge.pk).show
+    told = JournalLine.objects.filter(chain__name=f"account:{line.account_id}").order_by("pk").last().content
+    assert told["code"] == "credits.grant" and told["data"]["credit"] == given["credit"]
+    tax, owed = given["total"] - 500, ledger.balance(line.account_id)
+
+    mapping_file = fernline / "mapping.toml"
+    mapping_file.write_text(mapping_file.read_text().replace('taxes = "on_line"', 'taxes = "on_line"\ncredit = "adjustment"'))
+
+    def december(key, number, credit, corrects=""):
+        (fernline / "bills.csv").write_text(
+            "id,account,no,from,to,issued,due,total,replaces\n"
+            f"{key},A010,{key},2026-12-01,2026-12-31,2026-12-01,2026-12-21,{(6500 - 500 - tax) / 100:.2f},{corrects}\n"
+        )
+        (fernline / "bill_lines.csv").write_text(
+            "id,bill,type,text,subscriber,from,to,unit,amount,rate_ppm,on_line,adjustment\n"
+            f"{key}-1,{key},plan,Unlimited,{line.source_key},2026-12-01,2026-12-31,65.00,65.00,0,,\n"
+            f"{key}-2,{key},other,Adjustment,,,,0.00,-5.00,0,,{credit}\n"
+            f"{key}-3,{key},tax,Tax on the adjustment,,,,0.00,-{tax / 100:.2f},0,{key}-2,\n"
+        )
+        return bring_in(fernline, number)
+
+    assert december("B99", "first", "CR-9").pop("bills").rejected == 1
+    assert "CR-9, which is no credit of this account" in next(iter(rejected(fernline, "bills", "first").values()))[1]
+    assert december("B99", "second", given["credit"])["bills"].written == 1
+    assert december("B99", "third", given["credit"])["bills"].unchanged == 1
+    bill = next(b for b in ledger.bills_of(line.account_id) if b.number == "B99")
+    assert (bill.total_minor, bill.settled_minor) == (6500 - given["total"], given["total"])
+    assert ledger.balance(line.account_id) == owed + 6500 and bill.open_minor == 6500
+    assert Entry.objects.get(kind="bill", reference="B99").label == f"Bill Dec 1 to Dec 31, −${given['total'] / 100:.2f} of credit on it counts where it was given"
+    chart = rulebooks.current().books
+    books = ledger.balance_of_books(chart, TUESDAY.date().replace(year=2027), credit_queries.booked)
+    assert books.proven and not [a for a in books.accounts if a.amount_minor and a.code == chart.account("credit", "billing_error").code]
+    assert december("B98", "fourth", given["credit"], corrects="B99")["bills"].written == 1, "a correction carries it anew"
+    paper = ledger.bill_paper(line.account_id, Bill.objects.get(number="B98").pk)
+    assert (paper.settled_minor, paper.due_minor) == (given["total"], owed + 6500) and ledger.balance(line.account_id) == owed + 6500
+    found = ledger.explained(line.account_id, Bill.objects.get(number="B98").pk, None, credit_queries.on_bills)
+    [off] = [d for d in found.differences if d.cause.value == "credit"]
+    assert off.event.who == "Ana Silva" and given["credit"] in off.event.what and off.amount_minor == -given["total"]
+    assert "counts once" in found.after_credits and sum(d.amount_minor for d in found.differences) == found.change_minor
+    assert december("B97", "fifth", given["credit"])["bills"].written == 1, "once more is the biller's own"
+    assert ledger.balance(line.account_id) == owed + 6500 + 6500 - given["total"]
 
 
 def test_a_contact_is_handled_on_what_was_imported(house, fernline):

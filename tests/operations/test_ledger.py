@@ -9,10 +9,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import pytest
+from django.conf import settings as django
 from django.db import connection, transaction
 from django.db.models import Sum
 from django.test.utils import CaptureQueriesContext
@@ -29,7 +31,7 @@ from careline.domain.ledger import queries, rules
 from careline.domain.ledger.models import Allocation, Bill, BillLine, Entry, Payment, Refund
 from careline.domain.staff import operations as staff
 from careline.foundation.act import NO_BASIS, Act
-from careline.foundation.money import share
+from careline.foundation.money import parsed, share
 from careline.foundation.refusal import Refused
 from tests import people
 from tests.people import TUESDAY, Desk, issue_bill, key, open_account, plus_plan
@@ -51,8 +53,8 @@ def allocated(**of: object) -> int:
 class Books:
     """One account that lives: every deed goes through the room's own operations and is counted a second time here."""
 
-    def __init__(self, clerk) -> None:
-        self.clerk, self.number, self.day = clerk, itertools.count(1), TUESDAY.date()
+    def __init__(self, clerk, begins: datetime = TUESDAY) -> None:
+        self.clerk, self.number, self.day = clerk, itertools.count(1), begins.date()
         customer = Customer.objects.create(name="Maria Okafor")
         self.account = Account.objects.create(source_key="K-1", reference="A-9000001", customer=customer, opened_on=date(2019, 5, 2))
         self.line = Line.objects.create(
@@ -61,7 +63,8 @@ class Books:
         self.owed = 0  # the second bookkeeping, in which nothing is ever given up
         self.given_up = 0
         self.sent: dict[str, tuple[dict, list[dict]]] = {}  # the bills that stand, as another system sent them
-        self.moment = TUESDAY
+        self.carried: dict[str, tuple[str, int]] = {}  # of these: which credit they carry, and how much of it
+        self.moment = begins
 
     def act(self) -> Act:
         self.moment += timedelta(minutes=1)
@@ -69,9 +72,13 @@ class Books:
 
     # ---- what another system sends
 
-    def bill_row(self, charges, source_key: str, corrects: str | None = None) -> tuple[dict, list[dict]]:
+    def bill_row(self, charges, source_key: str, corrects: str | None = None, credit: str | None = None, off: int = 0) -> tuple[dict, list[dict]]:
         n = next(self.number)
         rows = []
+        if credit is not None:  # a credit that was given here, as the biller puts it: a line, and a tax on it
+            tax = share(off, 90_000, 1_000_000)
+            rows.append({**self.line_row(f"{source_key}-c", "other", off - tax), "credit": credit})
+            rows += [self.line_row(f"{source_key}-ct", "tax", tax, taxes=f"{source_key}-c")] if tax else []
         for i, (amount, ppm) in enumerate(charges):
             name = f"{source_key}-{i}"
             rows.append(self.line_row(name, "plan" if amount > 0 else "discount", amount))
@@ -95,6 +102,31 @@ class Books:
         assert ledger.import_bills_many(act=self.act(), rows=[self.sent[source_key]]) == ["written"]
         self.owed += self.sent[source_key][0]["total_minor"]
 
+    def carry(self, pick: int, off: int, charges, old: int | None = None) -> None:
+        """The other system has a credit of ours, or what takes one back, on a bill or on the correction of one; perhaps a part of it, or
+        more than it, or once more."""
+        given = list(Grant.objects.order_by("pk"))
+        if not given:
+            return
+        grant, source_key = given[pick % len(given)], f"S-{next(self.number)}"
+        corrects = list(self.sent)[old % len(self.sent)] if old is not None and self.sent else None
+        sign = -1 if grant.total_minor > 0 else 1
+        row = self.bill_row(charges, source_key, corrects, grant.number, sign * off)
+        assert ledger.import_bills_many(act=self.act(), rows=[row]) == ["written"]
+        if corrects:
+            self.forget(corrects)
+        there = sum(amount for number, amount in self.carried.values() if number == grant.number)
+        self.carried[source_key] = (grant.number, sign * min(off, abs(grant.total_minor) - abs(there)))
+        self.sent[source_key] = row
+        self.owed += row[0]["total_minor"] - self.carried[source_key][1]
+        wrong = self.bill_row(charges, f"S-{next(self.number)}", None, grant.number, -sign * max(off, 2))
+        assert "the other way" in ledger.import_bills_many(act=self.act(), rows=[wrong])[0]
+        unnamed = [{**n, "credit": None} for n in row[1]]
+        assert "never edited" in ledger.import_bills_many(act=self.act(), rows=[(row[0], unnamed)])[0]
+
+    def forget(self, source_key: str) -> None:
+        self.owed -= self.sent.pop(source_key)[0]["total_minor"] - self.carried.pop(source_key, ("", 0))[1]
+
     def send_again(self, pick: int) -> None:
         if self.sent:
             row = list(self.sent.values())[pick % len(self.sent)]
@@ -117,7 +149,8 @@ class Books:
         source_key = f"S-{next(self.number)}"
         row = self.bill_row(charges, source_key, corrects=old)
         assert ledger.import_bills_many(act=self.act(), rows=[row]) == ["written"]
-        self.owed += row[0]["total_minor"] - self.sent.pop(old)[0]["total_minor"]
+        self.forget(old)
+        self.owed += row[0]["total_minor"]
         self.sent[source_key] = row
         twice = self.bill_row(charges, f"S-{next(self.number)}", corrects=old)
         assert "corrected already" in ledger.import_bills_many(act=self.act(), rows=[twice])[0]
@@ -240,6 +273,27 @@ class Books:
         if possible > 0:
             ledger.allocate(amount_minor=min(amount, possible), **more)
 
+    def wait(self, minutes: int) -> None:
+        self.moment += timedelta(minutes=minutes)
+
+    def undo(self) -> None:
+        """Take back whatever happened, each by its own opposite: nothing is owed, and nothing pays anything any more."""
+        for row in Refund.objects.filter(state="pending"):
+            self.answer(row, done=False)
+        for grant in Grant.objects.filter(reverses=None, reversed_by=None).order_by("pk"):
+            credits.reverse(act=self.act(), number=grant.number)
+            self.owed += grant.total_minor
+        for entry, left in queries.written_off_of(self.account.pk):
+            ledger.recover(act=self.act(), account_id=self.account.pk, reference=entry.reference, amount_minor=left)
+        for _ in range(Payment.objects.filter(returns=None, returned_by=None).count()):
+            self.give_back_payment(0)
+        for source_key in list(self.sent):
+            row = self.bill_row([(100, 0), (-100, 0)], f"S-{next(self.number)}", corrects=source_key)
+            assert ledger.import_bills_many(act=self.act(), rows=[row]) == ["written"]
+            self.forget(source_key)
+        for refund in Refund.objects.filter(state="done"):  # the money went out: it comes back as money
+            self.pay(refund.amount_minor, imported=True)
+
     # ---- the audit
 
     def audit(self) -> None:
@@ -267,7 +321,8 @@ class Books:
         for bill in Bill.objects.filter(account_id=pk):
             paid = allocated(bill=bill)
             corrected = Bill.objects.filter(corrects=bill).exists()
-            assert 0 <= paid <= (0 if corrected else max(bill.total_minor, 0)), f"{bill}: paid beyond what it is"
+            owed = bill.total_minor - (0 if corrected else self.carried.get(bill.source_key, ("", 0))[1])
+            assert 0 <= paid <= (0 if corrected else max(owed, 0)), f"{bill}: paid beyond what it is"
             assert bill.total_minor == sum(n.amount_minor for n in bill.lines.all())
         items = queries.open_items(queries.bills_of(pk))
         owing = sum(i.open_minor for i in items if i.open_minor > 0)
@@ -279,7 +334,20 @@ class Books:
         assert queries.unapplied_of(pk) == waiting
         books = queries.balance_of_books(CHART, date(2100, 1, 1), credit_queries.booked)
         assert books.proven and sum(k.entries_minor for k in books.kinds) == self.owed - standing
+        self.audit_days(entries)
         self.audit_lines()
+
+    def audit_days(self, entries: list[Entry]) -> None:
+        """Each entry is of the day that it was in the carrier's zone; the books prove on each, and statements of them follow each other."""
+        owed, pk = 0, self.account.pk
+        for e in entries:
+            assert e.day == e.at.astimezone(ZoneInfo(django.CARRIER_ZONE)).date()
+        for day in sorted({e.day for e in entries}):
+            found = queries.extract(pk, day, day)
+            assert found.opening_minor == owed and found.closing_minor == owed + sum(e.amount_minor for e in entries if e.day == day)
+            owed = found.closing_minor
+            books = queries.balance_of_books(CHART, day, credit_queries.booked)
+            assert books.proven and sum(k.entries_minor for k in books.kinds) == owed
 
     def audit_lines(self) -> None:
         for line in BillLine.objects.filter(amount_minor__gt=0):
@@ -298,6 +366,11 @@ charges = st.lists(st.tuples(amounts, st.sampled_from([0, 1, 80_000, 333_333])),
 # A bill may come out in the customer's favour: a charge and a larger discount.
 bills = st.one_of(charges, charges, st.tuples(amounts, amounts).map(lambda p: [(p[0], 0), (-p[0] - p[1], 0)]))
 picks = st.integers(0, 20)
+# Where days are not what they seem: both changes of the clock in New York, a leap day, the ends of months and of a year.
+begins = st.sampled_from([datetime.fromisoformat(f"{text}:00+00:00") for text in (
+    "2026-11-24T15:00", "2026-11-01T04:50", "2026-11-01T05:30", "2027-03-14T06:55", "2028-02-29T04:58", "2028-03-01T04:55", "2027-01-01T04:59", "2026-10-31T03:30",
+)])  # fmt: skip
+waits = st.tuples(st.just("wait"), st.sampled_from([1, 29, 60, 61, 24 * 60, 31 * 24 * 60]))
 deeds = st.one_of(
     st.tuples(st.just("send_bill"), bills),
     st.tuples(st.just("send_bill"), charges),
@@ -310,28 +383,65 @@ deeds = st.one_of(
     st.tuples(st.just("credit"), picks, amounts, st.booleans()),
     st.tuples(st.just("credit"), picks, amounts, st.just(True)),
     st.tuples(st.just("take_back"), picks),
+    st.tuples(st.just("carry"), picks, amounts, charges, st.none() | picks),
     st.tuples(st.just("write_off"), amounts),
     st.tuples(st.just("recover"), picks, amounts),
     st.tuples(st.just("refund"), picks, amounts, st.booleans(), st.booleans()),
     st.tuples(st.just("late_answer"), picks, st.booleans()),
     st.tuples(st.just("place"), picks, picks, amounts),
+    waits,
 )
 
 
 @contextmanager
-def one_life(clerk) -> Iterator[Books]:
+def one_life(clerk, at: datetime = TUESDAY) -> Iterator[Books]:
     with transaction.atomic():
-        yield Books(clerk)
+        yield Books(clerk, at)
         transaction.set_rollback(True)
 
 
-@given(life=st.lists(deeds, min_size=1, max_size=9))
+@given(life=st.lists(deeds, min_size=1, max_size=9), at=begins)
 @LIVES
-def test_whatever_happens_to_an_account_its_books_add_up(house, life):
+def test_whatever_happens_to_an_account_its_books_add_up(house, life, at):
+    with one_life(house["ana"], at) as books:
+        for deed, *given in life:
+            getattr(books, deed)(*given)
+            books.audit()
+
+
+@given(life=st.lists(deeds, min_size=2, max_size=9), at=begins)
+@LIVES
+def test_a_life_that_is_taken_back_ends_where_it_began(house, life, at):
+    with one_life(house["ana"], at) as books:
+        for deed, *given in life:
+            getattr(books, deed)(*given)
+        books.undo()
+        books.audit()
+        pk = books.account.pk
+        assert books.owed == queries.balance(pk) == queries.unapplied_of(pk) == 0 and not queries.open_of_many([pk])
+        left = {a.code: a.amount_minor for a in queries.balance_of_books(CHART, date(2100, 1, 1), credit_queries.booked).accounts}
+        given_up, recovered = (left.pop(CHART.account(place).code, 0) for place in ("write_off", "recovery"))  # each stands in the books by itself
+        assert not any(left.values()) and given_up + recovered == 0
+        assert not any(allocated(bill=bill) for bill in Bill.objects.filter(account_id=pk))
+        assert not any(credit_queries.credited_on_line(line.pk) for line in BillLine.objects.all())
+
+
+@pytest.mark.parametrize("life", [
+    # Given back, taken by the bank, paid, given back again, and that one too: no cent of it goes out twice.
+    [["pay", 5000, False], ["refund", 0, 5000, True], ["pay", 5000, False], ["refund", 0, 5000, True], ["give_back_payment", 0], ["pay", 9000, False], ["refund", 0, 4000, True]],
+    # A credit of more than the bill, and one of more than all bills: what is over waits, and pays the next.
+    [["send_bill", [(100, 0)]], ["credit", 0, 9000, False], ["send_bill", [(2500, 80_000)]], ["credit", 0, 8000, False], ["send_bill", [(9000, 0)]], ["take_back", 0]],
+    # The other system has such a credit on a bill that is less than nothing by it.
+    [["send_bill", [(100, 0)]], ["credit", 0, 9000, False], ["carry", 0, 9000, [(2500, 0)], None], ["carry", 0, 9000, [(2500, 0)], 1], ["take_back", 0]],
+])  # fmt: skip
+def test_refunds_of_refunds_and_credits_larger_than_bills_add_up_at_every_step_and_are_taken_back_whole(house, life):
     with one_life(house["ana"]) as books:
         for deed, *given in life:
             getattr(books, deed)(*given)
             books.audit()
+        books.undo()
+        books.audit()
+        assert books.owed == queries.balance(books.account.pk) == 0 and not queries.open_of_many([books.account.pk])
 
 
 @pytest.mark.parametrize("between", [["give_back_payment", 0], ["send_bill", [(1000, 0)]], ["pay", 500, False]])
@@ -339,6 +449,21 @@ def test_a_refund_that_is_answered_late_is_covered_by_what_is_left(house, betwee
     """The bank took the payment back, a bill came, or other money did, before the provider said that the refund was done."""
     with one_life(house["ana"]) as books:
         for deed, *given in (["pay", 5000, False], ["refund", 0, 3000, True, True], between, ["late_answer", 0, True]):
+            getattr(books, deed)(*given)
+            books.audit()
+
+
+@given(life=st.lists(st.one_of(
+    st.tuples(st.just("send_bill"), charges), st.tuples(st.just("credit"), picks, amounts, st.just(True)), st.tuples(st.just("take_back"), picks),
+    st.tuples(st.just("carry"), picks, amounts, charges, st.none() | picks), st.tuples(st.just("correct"), picks, bills), st.tuples(st.just("pay"), amounts, st.just(True)),
+), min_size=1, max_size=9))  # fmt: skip
+@LIVES
+def test_a_credit_counts_once_however_the_biller_carries_it(house, life):
+    """In parts, beyond what it was, twice, taken back, on a bill that is corrected: what is owed is what the test counts by itself."""
+    with one_life(house["ana"]) as books:
+        books.send_bill([(4500, 80_000)])
+        books.credit(0, 1500, True)
+        for deed, *given in life:
             getattr(books, deed)(*given)
             books.audit()
 
@@ -382,6 +507,23 @@ def test_a_bill_that_differs_in_any_word_of_a_line_is_no_repetition(books, chang
     assert "never edited" in fate
     books.send_again(0)
     books.audit()
+
+
+def test_the_credit_that_the_docs_work_by_hand(books):
+    page = (django.ROOT / "docs/money.md").read_text(encoding="utf-8").partition("comes back on another system's bill, by hand")[2].partition("## Balance")[0]
+    told = [[parsed(cell) for cell in row.strip("| ").split("|")[1:]] for row in page.splitlines() if row.startswith("| ") and row[-3].isdigit()]
+    credit = lambda: Grant.objects.get().number  # noqa: E731
+    december = lambda: books.bill_row([(6000, 0)], "S-12", credit=credit(), off=-545)  # noqa: E731
+    for deed in (
+        lambda: books.send_bill([(4587, 90_000)]), lambda: books.credit(0, 500, True), lambda: books.pay(4455, True),
+        lambda: ledger.import_bills_many(act=books.act(), rows=[december()]), lambda: books.pay(5455, True),
+    ):  # fmt: skip
+        before = queries.balance(books.account.pk)
+        deed()
+        owed = queries.balance(books.account.pk)
+        assert [owed - before, owed] == told.pop(0)
+    assert not told and Bill.objects.get(source_key="S-12").total_minor == 5455
+    assert {b.number: b.open_minor for b in queries.bills_of(books.account.pk)} == {Bill.objects.get(source_key="S-12").number: 545, Bill.objects.exclude(source_key="S-12").get().number: 0}
 
 
 def test_a_quantity_of_more_places_than_are_kept_is_still_the_same_bill(books):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections import Counter
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 
@@ -20,6 +21,7 @@ from careline.domain.ledger import operations, queries
 from careline.doors.jobs import prints
 from careline.doors.jobs.papers import make_one
 from careline.doors.jobs.worker import send_due
+from careline.foundation.money import shown
 from careline.foundation.stationery import Stationery
 from tests import people
 from tests.operations.test_explain import fee, issue
@@ -100,6 +102,16 @@ def test_the_pdf_reads_back_as_the_bill_tagged_titled_and_the_same_each_time(mar
     assert b"pdfuaid:part" in root["/Metadata"].get_data()
     count = tags(found)
     assert count["/H1"] == 2 and count["/Table"] >= 5 and count["/TH"] > 10 and count["/TD"] > 60
+
+
+@pytest.mark.once
+def test_what_a_bill_counts_once_and_whose_taxes_it_lacks_stand_on_its_paper(maria, pango):
+    paper = replace(queries.bill_paper(maria.pk, maria.bills.latest("issued_on").pk), settled_minor=545, by_state_only=True)
+    found, text = read(WeasyPrinter().pdf(prints.bill(paper, FERNLINE, WORDS)))
+    first = found.pages[0].extract_text()
+    assert "Credits on this bill that are counted above" in first and "$5.45" in first and shown(paper.due_minor) in first
+    assert paper.due_minor == paper.before_minor + sum(m.amount_minor for m in paper.since) + paper.total_minor + 545
+    assert "Only the state's tax is on this bill" in " ".join(text.split())
 
 
 @pytest.mark.once

@@ -160,6 +160,22 @@ def test_a_charge_knows_its_order_by_its_number():
     assert found.differences[0].event == by and "Ben Carter did that on Oct 20." in found.differences[0].say
 
 
+def test_use_that_came_to_another_amount_is_said_without_its_count_in_the_name():
+    calls = lambda minutes: charged("usage", f"Calls over the plan, {minutes} min", minutes * 25, line=1, name="ending 0188", quantity=Decimal(minutes), unit_minor=25)  # noqa: E731
+    (found,) = explain.explain(bill(NOV, plan(), calls(12)), bill(OCT, plan(), calls(5))).differences
+    assert found.title == "Calls over the plan: more than before, ending 0188"
+    assert found.say == "Calls over the plan on the line ending 0188 came to $3.00 (12 × $0.25) this time, $1.25 before. That is $1.75 more."
+
+
+def test_only_the_states_tax_is_said_of_either_bill():
+    charge, tax = taxed(plan(), 32_000)
+    alone, known = bill(NOV, charge, replace(tax, source="tax.state_only")), bill(OCT, charge, tax)
+    assert explain.explain(alone, known).taxed_by == "Only the state's tax is on this bill: our tax table does not know the county and city of your postal code."
+    assert explain.explain(replace(alone, estimated=True), known).taxed_by.startswith("Only the state's tax is on the next bill")
+    assert explain.explain(known, alone).taxed_by.startswith("Only the state's tax was on the bill of Nov")
+    assert explain.explain(known, known).taxed_by == ""
+
+
 def test_the_words_to_say():
     now = bill(NOV, plan(), charged("usage", "Extra data, 0.84 GB", 840, line=1, name="ending 0188", **USE))
     was = bill(OCT, plan(), charged("discount", "Loyalty offer, until Oct 20, 2026", -1500))

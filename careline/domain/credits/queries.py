@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -17,6 +18,7 @@ from careline.domain.ledger.rules import EntryKind
 from careline.domain.ledger.rules.books import Share
 from careline.domain.ledger.rules.explain import Credited
 from careline.domain.staff import queries as staff
+from careline.foundation.money import share
 
 
 def grant(number: str) -> Grant | None:
@@ -69,8 +71,8 @@ def on_bills(bill_ids: Sequence[int]) -> list[Credited]:
 
 
 def booked(first: date | None, last: date) -> list[Share]:
-    """The parts of the credits and reversals booked in a period, for the books; a credit takes from what is owed. One
-    question."""
+    """The parts of the credits and reversals booked in a period, for the books; a credit takes from what is owed. And the same parts back
+    where a bill of another system carries the credit, whose books have it then. Four questions."""
     kinds = (EntryKind.CREDIT, EntryKind.CREDIT_REVERSED)
     rows = (
         ledger.booked(first, last).filter(kind__in=kinds, grant__parts__isnull=False)
@@ -78,7 +80,26 @@ def booked(first: date | None, last: date) -> list[Share]:
         .annotate(detail=Case(When(part="tax", then=F("tax")), default=F("reason")))
         .values("booked", "kind", "part", "detail").annotate(s=Sum("grant__parts__amount_minor"))
     )  # fmt: skip
-    return [Share(r["booked"], r["kind"], False, "tax" if r["part"] == "tax" else "credit", r["detail"], -r["s"]) for r in rows]
+    given = [Share(r["booked"], r["kind"], False, "tax" if r["part"] == "tax" else "credit", r["detail"], -r["s"]) for r in rows]
+    return [*given, *_settled(first, last)]
+
+
+def _settled(first: date | None, last: date) -> list[Share]:
+    """A credit that is on another system's bill, in the parts that it was given in."""
+    rows = ledger.settled_booked(first, last)
+    parts: dict[int, list[GrantPart]] = defaultdict(list)
+    for p in GrantPart.objects.filter(grant__entry__in={entry_id for _, _, entry_id, _ in rows}).select_related("grant").order_by("pk") if rows else ():
+        parts[p.grant.entry_id].append(p)
+    found = []
+    for day, kind, entry_id, minor in rows:
+        whole, done, given = sum(p.amount_minor for p in parts[entry_id]), 0, 0
+        for p in parts[entry_id]:  # each from the beginning, so that the roundings come to the whole
+            done += p.amount_minor
+            upto = share(minor, abs(done), abs(whole))
+            place, detail = ("tax", p.label) if p.kind == "tax" else ("credit", p.grant.reason)
+            found.append(Share(day, kind, False, place, detail, upto - given))
+            given = upto
+    return found
 
 
 def totals_of(contact_id: int) -> dict[tuple[int, datetime], int]:

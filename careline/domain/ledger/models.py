@@ -8,7 +8,8 @@ from careline.domain.ledger import rules
 
 
 class Bill(models.Model):
-    """One bill as it was sent. `corrects`: the bill that this one replaces."""
+    """One bill as it was sent. `corrects`: the bill that this one replaces. `settled_minor`: of credits that were given here and that the
+    biller's lines carry (None: nothing); they count by their own entries, so that so much more than the total is owed for it."""
 
     append_only = True
     unique_keys = (("source_key",), ("number",), ("corrects_id",))
@@ -21,6 +22,7 @@ class Bill(models.Model):
     issued_on = models.DateField()
     due_on = models.DateField()
     total_minor = models.BigIntegerField()
+    settled_minor = models.BigIntegerField(null=True)
     corrects = models.OneToOneField("self", models.PROTECT, null=True, related_name="corrected_by")
 
     class Meta:
@@ -28,6 +30,10 @@ class Bill(models.Model):
 
     def __str__(self) -> str:
         return self.number
+
+    @property
+    def owed_minor(self) -> int:
+        return self.total_minor + (self.settled_minor or 0)
 
 
 class BillLine(models.Model):
@@ -187,6 +193,21 @@ class Entry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.amount_minor}"
+
+
+class SettledCredit(models.Model):
+    """A line of another system's bill that carries a credit given here, or the reversal of one: so much of `entry` comes back by it, and
+    is not counted again. The sign is the line's. Zero: the line names the credit, of which nothing was left."""
+
+    append_only = True
+    unique_keys = (("bill_line_id",),)
+
+    bill_line = models.OneToOneField("ledger.BillLine", models.PROTECT, related_name="settles")
+    entry = models.ForeignKey("ledger.Entry", models.PROTECT, related_name="settled_by")
+    amount_minor = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.amount_minor} of {self.entry_id} on {self.bill_line_id}"
 
 
 class UnbilledCharge(models.Model):

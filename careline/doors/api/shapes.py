@@ -246,6 +246,7 @@ def account(scene: Scene, at: datetime) -> dict[str, Any]:
                 "due_on": day(b.due_on),
                 "period": {"from": day(b.period_start), "to": day(b.period_end)},
                 "total": money(b.total_minor, currency),
+                "settled": money(b.settled_minor, currency),
                 "open": money(b.open_minor, currency),
                 "state": "past_due" if b.open_minor > 0 and b.due_on < today else "open" if b.open_minor > 0 else "paid",
             }

@@ -8,7 +8,7 @@ from django.urls import reverse
 
 from careline.domain.credits import queries as credits
 from careline.domain.ledger import queries as ledger
-from careline.domain.ledger.rules.charges import how, percent
+from careline.domain.ledger.rules.charges import by_state_only, how, percent
 from careline.doors.web.account import ContactPage
 from careline.foundation import phone
 from careline.foundation.money import shown
@@ -44,7 +44,7 @@ def opened_bill(desk: ContactPage, bill_id: int) -> dict[str, Any] | None:
     rows = []
     charged = ledger.bill_charges(bill_id)
     by_id = {n.id: n for n in charged}
-    for n in charged:
+    for n in sorted(charged, key=lambda n: (n.taxes if n.taxes in by_id else n.id, n.is_tax)):  # a tax below what it is on
         on = by_id.get(n.taxes or 0)
         rows.append(
             {
@@ -55,7 +55,13 @@ def opened_bill(desk: ContactPage, bill_id: int) -> dict[str, Any] | None:
         )  # fmt: skip
     first = min(desk.all_bills, key=lambda b: (b.issued_on, b.id), default=found)
     explains = desk.url(f"?section=money&explain={found.id}") if (first.issued_on, first.id) < (found.issued_on, found.id) else None
-    return {"bill": found, "rows": rows, "explain_href": explains}
+    notes = []
+    if by_state_only(charged):
+        notes.append("Taxed by the state only: the tax table of the rulebook has no county or city for this postal code.")
+    if found.settled_minor:
+        numbers = ", ".join(ledger.credits_on(bill_id))
+        notes.append(f"{shown(abs(found.settled_minor))} of it is {numbers}, which the account has by itself and which counts once: {shown(found.total_minor + found.settled_minor)} is owed for this bill.")
+    return {"bill": found, "rows": rows, "explain_href": explains, "notes": notes}
 
 
 def credit_choices(desk: ContactPage, months: int = 4) -> list[tuple[int, str]]:

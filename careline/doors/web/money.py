@@ -212,7 +212,8 @@ def chart(months: list[ledger.Month], desk: ContactPage) -> dict[str, Any] | Non
     opened = {b.id: b.open_minor for b in desk.bills}
     bars, marks = [], []
     for n, m in enumerate(months):
-        total, still = m.bill.total_minor, max(opened.get(m.bill.pk, 0), 0)
+        total = m.bill.total_minor
+        still = min(max(opened.get(m.bill.pk, 0), 0), max(total, 0))
         top, bottom = min(zero, zero - total * scale), max(zero, zero - total * scale)
         x = round(n * step + step * 0.19, 1)
         bar = {

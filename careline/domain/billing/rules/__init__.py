@@ -42,12 +42,13 @@ from careline.domain.billing.rules.use import (
     settle_late,
     unpacked_use,
 )
-from careline.domain.ledger.rules.charges import LATE_USE
+from careline.domain.ledger.rules.charges import LATE_USE, STATE_ONLY
 from careline.foundation.calendar import bill_period
 from careline.foundation.money import rounded, share, shown
 from careline.foundation.tariff import MILLION, LateFee, ReturnFee, Tariff, Taxed
 
 __all__ = [
+    "STATE_ONLY",
     "Agreed",
     "Allowance",
     "Change",
@@ -362,7 +363,6 @@ def carries(source_key: str | None, tariff_cites: Mapping[str, str]) -> bool:
     return source_key is not None and source_key not in tariff_cites and not source_key.startswith(LATE_USE)
 
 
-STATE_ONLY = "tax.state_only"
 IN_ARREARS = ("plan", "discount", "usage")
 
 

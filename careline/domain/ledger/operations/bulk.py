@@ -16,6 +16,7 @@ from careline.domain.ledger import queries, rules
 from careline.domain.ledger.models import Allocation, Bill, BillLine, Entry, Payment, PaymentMethod
 from careline.foundation.act import Act
 from careline.foundation.calendar import civil_date
+from careline.foundation.money import shown
 from careline.prepared import write_many, write_rows
 
 
@@ -47,7 +48,7 @@ def post_bills_many(bills: Sequence[Bill], lines: Sequence[tuple[Bill, BillLine]
             if line.taxed_line is not None:
                 line.taxed_line = line.taxed_line  # refresh the id, which has just been set
         write_many([line for _, line in part])
-    _enter_bills((b.pk, b.number, b.account_id, b.period_start, b.period_end, b.issued_on, b.total_minor) for b in bills)
+    _enter_bills((b.pk, b.number, b.account_id, b.period_start, b.period_end, b.issued_on, b.total_minor, b.settled_minor or 0) for b in bills)
     apply_unapplied_many(sorted({b.account_id for b in bills}), at)
 
 
@@ -56,20 +57,21 @@ def _must_sum(number: str, total: int, lines: int) -> None:
         raise ValueError(f"bill {number}: its lines sum to {lines}, its total is {total}")
 
 
-def _enter_bills(bills: Iterable[tuple[int, str, int, date, date, date, int]]) -> None:
-    """The entry of each new bill: its id, number, account, period, day of issue and total."""
+def _enter_bills(bills: Iterable[tuple[int, str, int, date, date, date, int, int]]) -> None:
+    """The entry of each new bill: its id, number, account, period, day of issue, total and what of it settles credits given here."""
     closed, zone = closed_through(), ZoneInfo(settings.CARRIER_ZONE)
 
     @cache  # thousands are issued on one day, of one period
-    def said(start: date, end: date, issued_on: date) -> dict[str, Any]:
+    def said(start: date, end: date, issued_on: date, settled: int) -> dict[str, Any]:
+        once = f", {shown(-settled)} of credit on it counts where it was given" if settled else ""
         return {
             "kind": rules.EntryKind.BILL, "day": issued_on, "booked_on": rules.booked_on(issued_on, closed),
-            "at": datetime.combine(issued_on, datetime.min.time(), tzinfo=zone), "label": f"Bill {start:%b} {start.day} to {end:%b} {end.day}",
+            "at": datetime.combine(issued_on, datetime.min.time(), tzinfo=zone), "label": f"Bill {start:%b} {start.day} to {end:%b} {end.day}{once}",
         }  # fmt: skip
 
     write_rows(Entry, [
-        {"account_id": account_id, "amount_minor": total, "bill_id": pk, "reference": number, **said(start, end, issued_on)}
-        for pk, number, account_id, start, end, issued_on, total in bills
+        {"account_id": account_id, "amount_minor": total + settled, "bill_id": pk, "reference": number, **said(start, end, issued_on, settled)}
+        for pk, number, account_id, start, end, issued_on, total, settled in bills
     ])  # fmt: skip
 
 
@@ -207,7 +209,7 @@ def issue_bills_many(*, act: Act, rows: Sequence[Mapping[str, Any]]) -> list[int
         line["taxed_line_id"] = lines[place]
     write_rows(BillLine, taxes)
     _enter_bills(
-        (pk, row["number"], row["account_id"], row["period_start"], row["period_end"], row["issued_on"], row["total_minor"])
+        (pk, row["number"], row["account_id"], row["period_start"], row["period_end"], row["issued_on"], row["total_minor"], row.get("settled_minor", 0))
         for pk, row in zip(ids, rows, strict=True)
     )
     apply_unapplied_many(sorted({row["account_id"] for row in rows}), act.at)
@@ -249,7 +251,7 @@ def reverse_bills_many(bills: Sequence[Bill], at: datetime) -> None:
     day = carrier_day(at)
     booked = rules.booked_on(day, closed_through())
     Entry.objects.bulk_create(
-        Entry(account_id=b.account_id, kind=rules.EntryKind.BILL_CORRECTED, day=day, booked_on=booked, at=at, amount_minor=-b.total_minor,
+        Entry(account_id=b.account_id, kind=rules.EntryKind.BILL_CORRECTED, day=day, booked_on=booked, at=at, amount_minor=-b.owed_minor,
               bill=b, reference=b.number, label=f"Bill {b.number} corrected", reverses=entries[b.pk])
         for b in bills
     )  # fmt: skip

@@ -8,7 +8,15 @@ from decimal import Decimal
 from typing import Any
 
 from careline.domain.customers import operations as customers
-from careline.domain.ledger.models import Bill, BillLine, Payment, PaymentMethod
+from careline.domain.ledger import queries
+from careline.domain.ledger.models import (
+    Bill,
+    BillLine,
+    Entry,
+    Payment,
+    PaymentMethod,
+    SettledCredit,
+)
 from careline.domain.ledger.operations.bulk import (
     issue_bills_many,
     receive_payments_many,
@@ -16,6 +24,7 @@ from careline.domain.ledger.operations.bulk import (
     reverse_bills_many,
 )
 from careline.foundation.act import Act
+from careline.prepared import write_rows
 
 PLACES = Decimal("0.0001")  # what the database keeps of a quantity
 
@@ -50,7 +59,9 @@ def import_methods_many(*, act: Act, rows: Sequence[Mapping[str, Any]]) -> list[
 
 def import_bills_many(*, act: Act, rows: Sequence[tuple[Mapping[str, Any], Sequence[Mapping[str, Any]]]]) -> list[str]:
     """Bills with their lines, by source keys. The same again is unchanged; a bill that differs from before is rejected,
-    unless it comes under a key of its own that names the one it `corrects`: then the old one is reversed, whole."""
+    unless it comes under a key of its own that names the one it `corrects`: then the old one is reversed, whole.
+
+    A line that carries a credit given here names it (`credit`, its number), and with its taxes counts once (`SettledCredit`)."""
     accounts = customers.ids_by_key("accounts", (bill["account"] for bill, _ in rows))
     line_ids = customers.ids_by_key("lines", (n["line"] for _, lines in rows for n in lines if n["line"]))
     customers.lock_accounts(accounts.values())
@@ -80,13 +91,15 @@ def _import_bills(
     numbers = set(Bill.objects.filter(number__in=[b["number"] for b, _ in rows]).values_list("number", flat=True))
     before: dict[int, list[BillLine]] = defaultdict(list)
     again = [held[key].pk for key in keys if key in held]
-    for line in BillLine.objects.filter(bill__in=again).select_related("taxed_line").order_by("pk") if again else ():
+    for line in BillLine.objects.filter(bill__in=again).select_related("taxed_line", "settles__entry").order_by("pk") if again else ():
         before[line.bill_id].append(line)
     there = [b.pk for b in held.values()]
     corrected = set(Bill.objects.filter(corrects__in=there).values_list("corrects_id", flat=True)) if there else set()
+    credits = _Credits(rows, accounts)
     fates, made, reversed_ = [], [], []
+    settled: dict[int, dict[str, tuple[int, int]]] = {}  # by the place of a bill among those that are made
     for row, lines in rows:
-        fate = _judge_bill(row, lines, accounts, line_ids, held, numbers, before, corrected)
+        fate = _judge_bill(row, lines, accounts, line_ids, held, numbers, before, corrected, credits)
         fates.append(fate)
         if fate != "written":
             continue
@@ -98,12 +111,65 @@ def _import_bills(
             bill["corrects_id"] = target.pk
             corrected.add(target.pk)
             reversed_.append(target)
+            credits.free(target)
+        if carried := credits.settle(bill["account_id"], lines):
+            settled[len(made)] = carried
+            bill["settled_minor"] = -sum(amount for _, amount in carried.values())
         bill["lines"] = _charges(lines, line_ids)
         made.append(bill)
     reverse_bills_many(reversed_, act.at)
     if made:
-        issue_bills_many(act=act, rows=made)
+        ids = issue_bills_many(act=act, rows=made)
+        _keep_settled({ids[place]: carried for place, carried in settled.items()})
     return fates
+
+
+class _Credits:
+    """The credits, and reversals of credits, that lines of some bills name, and what of each no bill carries yet."""
+
+    def __init__(self, rows: Sequence[tuple[Mapping[str, Any], Sequence[Mapping[str, Any]]]], accounts: Mapping[str, int]) -> None:
+        named = {n["credit"] for _, lines in rows for n in lines if n.get("credit")}
+        self._known: dict[tuple[int, str], Entry] = {}
+        if named:
+            self._known = {(e.account_id, e.reference): e for e in queries.credits_named(accounts.values(), named)}
+        self.left = {e.pk: e.amount_minor for e in self._known.values()}
+        for entry_id, amount in queries.settled_of(self.left) if self.left else ():
+            self.left[entry_id] -= amount
+
+    def entry(self, account_id: int, number: str) -> Entry | None:
+        return self._known.get((account_id, number))
+
+    def free(self, bill: Bill) -> None:
+        """A bill is taken back: what it carried is free for another."""
+        for entry_id, amount in queries.settled_on(bill.pk) if self.left else ():
+            if entry_id in self.left:
+                self.left[entry_id] += amount
+
+    def settle(self, account_id: int, lines: Sequence[Mapping[str, Any]]) -> dict[str, tuple[int, int]]:
+        """What the lines of a bill carry, by their keys: of which entry, and how much. What goes beyond a credit is the biller's own."""
+        found, carried = {}, _carried(lines)
+        for n in lines if carried else ():
+            entry = self.entry(account_id, carried.get(n["source_key"], ""))
+            if entry is not None:
+                left, amount = self.left[entry.pk], n["amount_minor"]
+                part = 0 if left * amount <= 0 else min(left, amount) if amount > 0 else max(left, amount)
+                self.left[entry.pk] -= part
+                found[n["source_key"]] = (entry.pk, part)
+        return found
+
+
+def _carried(lines: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """The number of the credit that a line of a bill carries, by the line's key; a tax goes with the line that it is on."""
+    named = {n["source_key"]: n["credit"] for n in lines if n.get("credit")}
+    return {n["source_key"]: number for n in lines if (number := named.get(n["source_key"]) or named.get(n["taxes"]))} if named else {}
+
+
+def _keep_settled(carried: Mapping[int, Mapping[str, tuple[int, int]]]) -> None:
+    """Write what the lines of these bills carry."""
+    if carried:
+        lines = BillLine.objects.filter(bill_id__in=carried).order_by("pk").values_list("pk", "bill_id", "source_key")
+        rows = [(pk, *carried[bill_id][key]) for pk, bill_id, key in lines if key in carried[bill_id]]
+        write_rows(SettledCredit, [{"bill_line_id": pk, "entry_id": entry_id, "amount_minor": part} for pk, entry_id, part in rows])
 
 
 def _charges(lines: Sequence[Mapping[str, Any]], line_ids: Mapping[str, int]) -> list[dict[str, Any]]:
@@ -113,6 +179,7 @@ def _charges(lines: Sequence[Mapping[str, Any]], line_ids: Mapping[str, int]) ->
     for given in lines:
         line = dict(given)
         del line["bill"]
+        line.pop("credit", None)
         line["line_id"] = line_ids[number] if (number := line.pop("line")) else None
         if taxes := line.pop("taxes"):
             line["taxes"] = places[taxes]
@@ -122,7 +189,7 @@ def _charges(lines: Sequence[Mapping[str, Any]], line_ids: Mapping[str, int]) ->
 
 def _judge_bill(
     row: Mapping[str, Any], lines: Sequence[Mapping[str, Any]], accounts: Mapping[str, int], line_ids: Mapping[str, int],
-    held: Mapping[str, Bill], numbers: set[str], before: Mapping[int, list[BillLine]], corrected: set[int],
+    held: Mapping[str, Bill], numbers: set[str], before: Mapping[int, list[BillLine]], corrected: set[int], credits: _Credits,
 ) -> str:
     account_id = accounts.get(row["account"])
     if account_id is None:
@@ -140,11 +207,18 @@ def _judge_bill(
             return f"bill_lines: {item['source_key']} taxes {item['taxes']}, which is not on this bill"
         if item["taxes"] and taxed[item["taxes"]]:
             return f"bill_lines: {item['source_key']} taxes {item['taxes']}, which is a tax itself"
+        if number := item.get("credit"):
+            entry = credits.entry(account_id, number)
+            if entry is None:
+                return f"bill_lines: {item['source_key']} carries {number}, which is no credit of this account"
+            if entry.amount_minor * item["amount_minor"] < 0:
+                return f"bill_lines: {item['source_key']} carries {number}, which goes the other way"
     old = held.get(row["source_key"])
     if old is not None:
         same = all(getattr(old, k) == v for k, v in row.items() if k not in ("account", "corrects")) and old.account_id == account_id
         was = {n.source_key: n for n in before[old.pk]}
-        if same and len(lines) == len(was) and all(_same_line(was.get(n["source_key"]), n, line_ids) for n in lines):
+        carried = _carried(lines)
+        if same and len(lines) == len(was) and all(_same_line(was.get(n["source_key"]), n, line_ids, carried.get(n["source_key"])) for n in lines):
             return "unchanged"
         return "key: this bill differs from what was imported before; a bill is never edited. Send a correction under a key of its own"
     if row["number"] in numbers:
@@ -158,13 +232,15 @@ def _judge_bill(
     return "written"
 
 
-def _same_line(was: BillLine | None, item: Mapping[str, Any], line_ids: Mapping[str, int]) -> bool:
-    """Does a line say in every column what it said before?"""
+def _same_line(was: BillLine | None, item: Mapping[str, Any], line_ids: Mapping[str, int], credit: str | None) -> bool:
+    """Does a line say in every column what it said before, and carry the same credit?"""
     if was is None or was.line_id != line_ids.get(item["line"] or ""):
         return False
     if (was.taxed_line.source_key if was.taxed_line else None) != (item["taxes"] or None):
         return False
-    given = {k: v.quantize(PLACES) if isinstance(v, Decimal) else v for k, v in item.items() if k not in ("line", "taxes", "bill")}
+    if (was.settles.entry.reference if hasattr(was, "settles") else None) != credit:
+        return False
+    given = {k: v.quantize(PLACES) if isinstance(v, Decimal) else v for k, v in item.items() if k not in ("line", "taxes", "bill", "credit")}
     return all(getattr(was, k) == v for k, v in given.items())
 
 

@@ -34,7 +34,8 @@ from careline.prepared import moment, prepared, whole, wholes
 
 @dataclass(frozen=True)
 class OpenBill:
-    """A bill with what of it is still open (minor units). `replaced_by`: the number of the bill that stands in its place."""
+    """A bill with what of it is still open (minor units). `replaced_by`: the number of the bill that stands in its place;
+    `settled_minor`: what of its lines is credit that the account has by itself (`Bill.settled_minor`), owed beside the total."""
 
     id: int
     number: str
@@ -45,6 +46,7 @@ class OpenBill:
     total_minor: int
     open_minor: int
     replaced_by: str = ""
+    settled_minor: int = 0
 
 
 FIELDS = ("pk", "number", "issued_on", "due_on", "period_start", "period_end", "total_minor")
@@ -53,7 +55,7 @@ FIELDS = ("pk", "number", "issued_on", "due_on", "period_start", "period_end", "
 def bills_of(account_id: int, limit: int | None = None) -> list[OpenBill]:
     """The account's bills, newest first, each with its open amount; corrected ones are left out. `limit`: the newest so many,
     and whatever older one is open still, so that what is past due is all that is."""
-    return [OpenBill(*row, row[-1] - paid) for *row, paid in _bills(limit, account=account_id)]
+    return [OpenBill(*row, row[-1] + (settled or 0) - paid, settled_minor=settled or 0) for *row, settled, paid in _bills(limit, account=account_id)]
 
 
 @prepared
@@ -61,8 +63,8 @@ def _bills(limit: int | None) -> QuerySet[Bill, tuple[Any, ...]]:
     standing = Bill.objects.filter(stands(), account_id=whole("account")).order_by("-issued_on", "-pk")
     rows = standing.annotate(paid=_paid())
     if limit:
-        rows = rows.filter(Q(pk__in=standing.values("pk")[:limit]) | Q(total_minor__gt=F("paid")))
-    return rows.values_list(*FIELDS, "paid")
+        rows = rows.filter(Q(pk__in=standing.values("pk")[:limit]) | Q(total_minor__gt=F("paid") - Coalesce("settled_minor", 0)))
+    return rows.values_list(*FIELDS, "settled_minor", "paid")
 
 
 def _paid() -> Combinable:
@@ -72,11 +74,11 @@ def _paid() -> Combinable:
 
 def bill_of(account_id: int, bill_id: int) -> OpenBill | None:
     """One bill of the account, also one that another replaced: nothing of that is open."""
-    row = Bill.objects.filter(account_id=account_id, pk=bill_id).annotate(paid=_paid()).values_list(*FIELDS, "paid", "corrected_by__number").first()
+    row = Bill.objects.filter(account_id=account_id, pk=bill_id).annotate(paid=_paid()).values_list(*FIELDS, "settled_minor", "paid", "corrected_by__number").first()
     if row is None:
         return None
-    *known, total, paid, by = row
-    return OpenBill(*known, total, 0 if by else total - paid, by or "")
+    *known, total, settled, paid, by = row
+    return OpenBill(*known, total, 0 if by else total + (settled or 0) - paid, by or "", settled or 0)
 
 
 def balance(account_id: int) -> int:

@@ -15,11 +15,13 @@ from django.db.models.expressions import Combinable
 from django.db.models.functions import Coalesce
 
 from careline.domain.ledger import rules
-from careline.domain.ledger.models import Allocation, Bill, Entry, Payment, Refund
+from careline.domain.ledger.models import Allocation, Bill, Entry, Payment, Refund, SettledCredit
 from careline.domain.ledger.rules.doubts import Paid
 from careline.foundation.calendar import civil_date
 from careline.prepared import day as given_day
 from careline.prepared import prepared, whole, wholes
+
+OWED = F("total_minor") + Coalesce("settled_minor", 0)  # for a bill
 
 
 def stands(bill: str = "pk") -> Exists:
@@ -48,9 +50,10 @@ def open_of_many(account_ids: Sequence[int]) -> dict[int, Open]:
         by_bill[bill_id] += amount
         by_debit[debit_id] += amount
     found: dict[int, Open] = defaultdict(Open)
-    for pk, account_id, due_on, total in _standing(accounts=account_ids):
-        if total > by_bill[pk]:
-            found[account_id].bills.append(rules.OpenItem(pk, due_on, total - by_bill[pk]))
+    for pk, account_id, due_on, total, settled in _standing(accounts=account_ids):
+        owed = total + (settled or 0)
+        if owed > by_bill[pk]:
+            found[account_id].bills.append(rules.OpenItem(pk, due_on, owed - by_bill[pk]))
     recovered: dict[int | None, int] = defaultdict(int)
     credits = []
     for pk, kind, account_id, amount, of in _money(accounts=account_ids):
@@ -74,7 +77,7 @@ def _applied() -> QuerySet[Allocation, tuple[Any, ...]]:
 
 @prepared
 def _standing() -> QuerySet[Bill, tuple[Any, ...]]:
-    return Bill.objects.filter(stands(), account_id__in=wholes("accounts")).order_by("pk").values_list("pk", "account_id", "due_on", "total_minor")
+    return Bill.objects.filter(stands(), account_id__in=wholes("accounts")).order_by("pk").values_list("pk", "account_id", "due_on", "total_minor", "settled_minor")
 
 
 @prepared
@@ -121,7 +124,7 @@ def _owed_between() -> QuerySet[Bill, tuple[int, int, date, int]]:
 def _owed(rows: QuerySet[Bill]) -> QuerySet[Bill, tuple[int, int, date, int]]:
     # A sum for each bill, not a join that is grouped: SQLite walks a grouped one in the order of all bills there are.
     put = Allocation.objects.filter(bill=OuterRef("pk")).values("bill").annotate(s=Sum("amount_minor")).values("s")
-    found = rows.filter(stands(), due_on__lte=given_day("by")).annotate(left=F("total_minor") - Coalesce(Subquery(put), 0)).filter(left__gt=0)
+    found = rows.filter(stands(), due_on__lte=given_day("by")).annotate(left=OWED - Coalesce(Subquery(put), 0)).filter(left__gt=0)
     return found.values_list("account_id", "pk", "due_on", "left")
 
 
@@ -129,7 +132,7 @@ def past_due_of_all(day: date) -> tuple[int, int]:
     """How many accounts owe something past due on a day, and how much together (minor units). By one question, not account by
     account: what a report is held against."""
     paid = Allocation.objects.filter(bill=OuterRef("pk")).values("bill").annotate(s=Sum("amount_minor")).values("s")
-    late = Bill.objects.filter(stands(), due_on__lt=day).annotate(left=F("total_minor") - Coalesce(Subquery(paid), 0)).filter(left__gt=0)
+    late = Bill.objects.filter(stands(), due_on__lt=day).annotate(left=OWED - Coalesce(Subquery(paid), 0)).filter(left__gt=0)
     found = late.aggregate(n=Count("account", distinct=True), s=Sum("left"))
     return found["n"], found["s"] or 0
 
@@ -172,7 +175,7 @@ def paid_by_day(bill_ids: Iterable[int]) -> dict[int, tuple[int, list[tuple[date
     totals: dict[int, int] = {}
     asked = set(now)
     while asked:
-        rows = list(Bill.objects.filter(pk__in=asked).values_list("pk", "total_minor", "corrected_by"))
+        rows = list(Bill.objects.filter(pk__in=asked).values_list("pk", OWED, "corrected_by"))
         totals |= {pk: total for pk, total, _ in rows}
         later = {pk: new for pk, _, new in rows if new is not None}
         now = {first: later.get(last, last) for first, last in now.items()}
@@ -194,8 +197,31 @@ def history_between(first: int, last: int, due_from: date, due_by: date) -> list
     paid: dict[int | None, list[tuple[date, int]]] = defaultdict(list)
     for bill_id, day, at, minor in rows.order_by("pk").values_list("bill_id", "entry__day", "at", "amount_minor"):
         paid[bill_id].append((day if minor > 0 else civil_date(at, settings.CARRIER_ZONE), minor))
-    found = bills.order_by("due_on", "pk").values_list("account_id", "pk", "due_on", "total_minor")
+    found = bills.order_by("due_on", "pk").values_list("account_id", "pk", "due_on", OWED)
     return [(account_id, pk, due_on, total, paid[pk]) for account_id, pk, due_on, total in found]
+
+
+def credits_named(account_ids: Iterable[int], numbers: Iterable[str]) -> list[Entry]:
+    """The credits, and reversals of credits, of accounts by their numbers."""
+    kinds = (rules.EntryKind.CREDIT, rules.EntryKind.CREDIT_REVERSED)
+    return list(Entry.objects.filter(account_id__in=set(account_ids), kind__in=kinds, reference__in=set(numbers)))
+
+
+def settled_of(entry_ids: Iterable[int]) -> list[tuple[int, int]]:
+    """What lines of standing bills carry of these credits: entry, amount (minor units, the credit's sign)."""
+    rows = SettledCredit.objects.filter(entry_id__in=list(entry_ids), bill_line__bill__corrected_by=None)
+    return list(rows.values_list("entry_id", "amount_minor"))
+
+
+def settled_on(bill_id: int) -> list[tuple[int, int]]:
+    """What lines of one bill carry: entry, amount."""
+    return list(SettledCredit.objects.filter(bill_line__bill=bill_id).order_by("pk").values_list("entry_id", "amount_minor"))
+
+
+def credits_on(bill_id: int) -> list[str]:
+    """The numbers of the credits given here that lines of a bill carry."""
+    rows = SettledCredit.objects.filter(bill_line__bill=bill_id).exclude(amount_minor=0)
+    return list(rows.order_by("entry__reference").values_list("entry__reference", flat=True).distinct())
 
 
 def with_written_off(account_ids: Iterable[int]) -> list[int]:

@@ -11,7 +11,7 @@ from django.db.models.functions import Coalesce
 from django.db.models.query import QuerySet
 
 from careline.domain.ledger import rules
-from careline.domain.ledger.models import BooksFile, BroughtForward, ClosedPeriod, Entry
+from careline.domain.ledger.models import BooksFile, BroughtForward, ClosedPeriod, Entry, SettledCredit
 from careline.domain.ledger.rules.books import (
     Books,
     Entries,
@@ -66,6 +66,22 @@ def documents_booked(first: date | None, last: date) -> list[Share]:
         refund = r["kind"] == rules.EntryKind.REFUND
         found.append(Share(r["booked"], r["kind"], False, "cash" if refund else r["kind"], "", (r["refunded"] or 0) if refund else r["s"]))
     return found
+
+
+def settled_booked(first: date | None, last: date) -> list[tuple[date, str, int, int]]:
+    """What bills of another system carry of credits given here, booked in a period: day, kind of the bill's entry, the credit's entry, and
+    how much more that makes the bill's entry than its lines."""
+    kinds = (rules.EntryKind.BILL, rules.EntryKind.BILL_CORRECTED)
+    rows = booked(first, last).filter(kind__in=kinds, bill__settled_minor__isnull=False).values_list("bill_id", "booked", "kind")
+    bills: dict[int | None, list[tuple[date, str]]] = {}
+    for bill_id, day, kind in rows:
+        bills.setdefault(bill_id, []).append((day, kind))
+    settled = SettledCredit.objects.filter(bill_line__bill__in=list(bills)).exclude(amount_minor=0).order_by("pk")
+    return [
+        (day, kind, entry_id, -amount if kind == rules.EntryKind.BILL else amount)
+        for bill_id, entry_id, amount in settled.values_list("bill_line__bill", "entry_id", "amount_minor")
+        for day, kind in bills[bill_id]
+    ]
 
 
 def _flag(condition: Q) -> Any:

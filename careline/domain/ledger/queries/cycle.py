@@ -79,14 +79,15 @@ def _fees() -> QuerySet[BillLine, tuple[int, str | None]]:
 
 def fell_due(account_ids: Sequence[int], first: date, last: date) -> list[tuple[int, date, int]]:
     """The standing bills that fell due within these days: account, due day, what of it is open."""
-    return [(pk, due_on, total - done) for pk, due_on, total, done in _fell_due(accounts=account_ids, first=first, last=last)]
+    rows = _fell_due(accounts=account_ids, first=first, last=last)
+    return [(pk, due_on, total + (settled or 0) - done) for pk, due_on, total, settled, done in rows]
 
 
 @prepared
-def _fell_due() -> QuerySet[Bill, tuple[int, date, int, int]]:
+def _fell_due() -> QuerySet[Bill, tuple[int, date, int, int | None, int]]:
     paid = Allocation.objects.filter(bill=OuterRef("pk")).values("bill").annotate(s=Sum("amount_minor")).values("s")
     rows = Bill.objects.filter(stands(), account_id__in=wholes("accounts"), due_on__gte=given_day("first"), due_on__lte=given_day("last"))
-    return rows.annotate(paid=Coalesce(Subquery(paid), 0)).values_list("account_id", "due_on", "total_minor", "paid")
+    return rows.annotate(paid=Coalesce(Subquery(paid), 0)).values_list("account_id", "due_on", "total_minor", "settled_minor", "paid")
 
 
 def came_back(account_ids: Sequence[int], since: datetime, before: datetime) -> list[tuple[int, str, datetime]]:

@@ -48,6 +48,7 @@ def bill_paper(account_id: int, bill_id: int) -> papers.BillPaper | None:
         change=papers.change(_change(account_id, now, earlier[0]) if earlier else None),
         replaces=papers.Named(of.number, of.issued_on) if of is not None else None,
         replaced_by=papers.Named(by.number, by.issued_on) if by is not None else None, taken_back=gone or by is not None,
+        settled_minor=now.settled_minor, by_state_only=now.by_state_only,
     )  # fmt: skip
 
 

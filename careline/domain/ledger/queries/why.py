@@ -15,7 +15,7 @@ from django.db.models.functions import Coalesce
 from careline.domain.journal import queries as journal
 from careline.domain.journal.rules import account_chain
 from careline.domain.ledger import rules
-from careline.domain.ledger.models import Allocation, Bill, BillLine, Payment, UnbilledCharge
+from careline.domain.ledger.models import Allocation, Bill, BillLine, Payment, SettledCredit, UnbilledCharge
 from careline.domain.ledger.queries.account import unbilled_of
 from careline.domain.ledger.queries.applied import stands
 from careline.domain.ledger.rules import charges, estimate, explain
@@ -114,7 +114,7 @@ def billed(bills: Sequence[Bill]) -> list[charges.Billed]:
     lines: dict[int, list[charges.Charged]] = {b.pk: [] for b in bills}
     for n in BillLine.objects.filter(bill_id__in=list(lines)).select_related("line"):
         lines[n.bill_id].append(_charged(n))
-    return [charges.Billed(b.pk, b.number, b.issued_on, b.total_minor, tuple(lines[b.pk])) for b in bills]
+    return [charges.Billed(b.pk, b.number, b.issued_on, b.total_minor, tuple(lines[b.pk]), settled_minor=b.settled_minor or 0) for b in bills]
 
 
 def bill_charges(bill_id: int) -> list[charges.Charged]:
@@ -151,9 +151,24 @@ def events_between(account_id: int, now: charges.Billed, since: date, until: dat
             )  # fmt: skip
     if any(n.kind == rules.LineKind.FEE and charges.is_late_fee(n) for n in now.lines):
         events += _late(account_id, until)
+    if now.settled_minor:
+        events += _given(account_id, now.id)
     if any(n.kind == rules.LineKind.FEE and charges.RETURNED.search(n.label) for n in now.lines):
         events += _returned(account_id, begin, end)
     return events
+
+
+def _given(account_id: int, bill_id: int) -> list[explain.Event]:
+    """Who gave the credits, or took them back, that lines of another system's bill carry."""
+    rows = list(SettledCredit.objects.filter(bill_line__bill=bill_id).select_related("entry", "bill_line").order_by("pk"))
+    begin, end = min(r.entry.at for r in rows), max(r.entry.at for r in rows) + timedelta(seconds=1)
+    given = journal.between(account_chain(account_id), ("credits.grant", "credits.reverse"), begin, end)
+    known = {e.data["credit"]: e for e in given if e.outcome == "done" and "credit" in e.data}
+    found = []
+    for r in rows:
+        by, key = known.get(r.entry.reference), r.bill_line.source_key or ""
+        found.append(explain.Event("credits.grant", r.entry.day, f"{r.entry.label}, {r.entry.reference}", by.asked_by or by.who_name if by else "", key))
+    return found
 
 
 def _returned(account_id: int, begin: datetime, end: datetime) -> list[explain.Event]:
@@ -174,7 +189,7 @@ def _late(account_id: int, until: date) -> list[explain.Event]:
     paid = Allocation.objects.filter(bill=OuterRef("pk"), entry__day__lte=OuterRef("due_on")).values("bill").annotate(s=Sum("amount_minor")).values("s")
     rows = Bill.objects.filter(stands(), account_id=account_id, due_on__lt=until).annotate(paid=Coalesce(Subquery(paid), 0))
     for b in rows.order_by("-due_on", "-pk")[:6]:
-        if b.total_minor > b.paid:
-            what = f"Of the bill of {b.issued_on:%b} {b.issued_on.day}, {shown(b.total_minor - b.paid)} was open after {b.due_on:%b} {b.due_on.day}, when it was due"
+        if b.owed_minor > b.paid:
+            what = f"Of the bill of {b.issued_on:%b} {b.issued_on.day}, {shown(b.owed_minor - b.paid)} was open after {b.due_on:%b} {b.due_on.day}, when it was due"
             return [explain.Event("bill.late", b.due_on, what)]
     return []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -18,6 +18,7 @@ RETURNED = re.compile(r"\breturn", re.I)
 NTH = re.compile(r",?\s*\(?\b(?:instal?lment|payment)?\s*(\d+)\s+of\s+(\d+)(?:\s+days?)?\b\)?", re.I)
 UNTIL = re.compile(r",?\s*\(?\buntil\s+(?:([A-Z][a-z]{2})[a-z]*\.?\s+(\d{1,2}),?\s+(\d{4})|(\d{4})-(\d{2})-(\d{2}))\)?")
 MONTHS = {m: i for i, m in enumerate(("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"), 1)}
+STATE_ONLY = "tax.state_only"  # the source key of a tax where nobody knows what else lies at the postal code
 LATE_USE = "late_use"  # begins the source key of a line for use of a period that was billed before
 NUMBERS = re.compile(r"\d[\d.,]*")
 
@@ -54,7 +55,8 @@ class Charged:
 
 @dataclass(frozen=True, slots=True)
 class Billed:
-    """One bill. `estimated`: it was not made yet."""
+    """One bill. `estimated`: it was not made yet; `settled_minor`: what of its lines is credit that the account has already, so that
+    so much more than the total is paid for it."""
 
     id: int
     number: str
@@ -62,10 +64,15 @@ class Billed:
     total_minor: int
     lines: tuple[Charged, ...]
     estimated: bool = False
+    settled_minor: int = 0
 
     @property
     def called(self) -> str:
         return "the next bill" if self.estimated else f"the bill of {spoken(self.issued_on)}"
+
+    @property
+    def by_state_only(self) -> bool:
+        return by_state_only(self.lines)
 
 
 # ---------------------------------------------------------------- one charge
@@ -84,6 +91,11 @@ def is_late_use(n: Charged) -> bool:
 def is_credit(n: Charged) -> bool:
     """Below zero, and neither a discount nor a plan given back in part."""
     return n.amount_minor < 0 and n.kind not in (LineKind.DISCOUNT, LineKind.PLAN)
+
+
+def by_state_only(lines: Iterable[Charged]) -> bool:
+    """Is a bill taxed by the state alone, for the rulebook knows no other jurisdiction of its postal code?"""
+    return any(n.is_tax and n.source == STATE_ONLY for n in lines)
 
 
 def how(n: Charged) -> str:

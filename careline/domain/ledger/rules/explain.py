@@ -37,6 +37,8 @@ from careline.domain.ledger.rules.charges import (
 )
 from careline.foundation.money import share, shown
 
+COUNT = re.compile(r", *\d[\d.,]*( ?\w+)?$")  # how many, at the end of a label of use: `, 12 min`
+
 
 class Cause(StrEnum):
     """Why a bill differs. `_over`: it was on the earlier bill and did not come again."""
@@ -157,18 +159,34 @@ class Explanation:
     @property
     def paid_change_minor(self) -> int:
         """How much more is paid for the newer bill than for the earlier one, once what was credited of both is off."""
-        return self.change_minor - self.credited_minor(self.now) + self.credited_minor(self.was)
+        return self._paid_minor(self.now) - self._paid_minor(self.was)
+
+    def _paid_minor(self, bill: Billed) -> int:
+        return bill.total_minor + bill.settled_minor - self.credited_minor(bill)
 
     @property
     def after_credits(self) -> str:
         """A sentence about what was taken off, or nothing."""
         off, before = self.credited_minor(self.now), self.credited_minor(self.was)
-        told = []
+        told, settled = [], self.now.settled_minor
+        if settled > 0:
+            told.append(f"{shown(settled)} of credit on this bill was in your account before it, so it counts once.")
+        elif settled < 0:
+            told.append(f"{shown(-settled)} on this bill is for a credit that was taken back before it, so it counts once.")
         if off:
-            told.append(f"We took {shown(off)} off this bill since, so it comes to {shown(self.now.total_minor - off)}.")
+            told.append(f"We took {shown(off)} off this bill since, so it comes to {shown(self._paid_minor(self.now))}.")
         if before:
             told.append(f"{self.was.called[:1].upper()}{self.was.called[1:]} had {shown(before)} taken off, which was for that bill only.")
         return " ".join(told)
+
+    @property
+    def taxed_by(self) -> str:
+        """A sentence where one of the bills has no other tax than the state's, for nobody knew its county and city; or nothing."""
+        if self.now.by_state_only:
+            return f"Only the state's tax is on {'the next' if self.now.estimated else 'this'} bill: our tax table does not know the county and city of your postal code."
+        if self.was.by_state_only:
+            return f"Only the state's tax was on {self.was.called}: our tax table did not know the county and city of your postal code then."
+        return ""
 
     @property
     def say(self) -> str:
@@ -489,7 +507,11 @@ def _words(cause: Cause, group: list[_Found], now: Billed, was: Billed) -> tuple
         return f"Plan changed to {what}{tail}", f"The plan{on} changed from {plain_label(w)} to {what}{since}{days}."
     if cause == Cause.CHANGED or cause == Cause.PRICE_CHANGE:
         return f"{what}: another price{tail}", f"{what}{on} is {shown(n.amount_minor if n else 0)} now, it was {shown(w.amount_minor if w else 0)}."
-    if cause in (Cause.DISCOUNT_CHANGED, Cause.EQUIPMENT_CHANGED, Cause.FEE_CHANGED, Cause.USAGE_CHANGED):
+    if cause == Cause.USAGE_CHANGED and w is not None and n is not None:
+        name, made = COUNT.sub("", what), f" ({how(n)})" if how(n) else ""
+        less = "more" if n.amount_minor > w.amount_minor else "less"
+        return f"{name}: {less} than before{tail}", f"{name}{on} came to {shown(n.amount_minor)}{made} this time, {shown(w.amount_minor)} before."
+    if cause in (Cause.DISCOUNT_CHANGED, Cause.EQUIPMENT_CHANGED, Cause.FEE_CHANGED):
         words = f"{how(n)}, which is " if n and how(n) else ""
         a, b = (abs(x.amount_minor) if cause == Cause.DISCOUNT_CHANGED else x.amount_minor for x in (w or one, n or one))
         return f"{what}: another amount{tail}", f"{what}{on} is {words}{shown(b)} this time, {shown(a)} before."

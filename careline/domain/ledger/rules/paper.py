@@ -2,7 +2,7 @@
 
 Charges are parted by what they are for: one group for each phone line, one for the account. Taxes stand by their names and
 rates, beside what they are on. Groups and taxes sum to the bill (`BillPaper.total_minor`), and what was owed before, what
-came since and the bill sum to what is due (`BillPaper.due_minor`).
+came since and the bill sum to what is due (`BillPaper.due_minor`); a credit that is among both counts once.
 """
 
 from __future__ import annotations
@@ -112,7 +112,8 @@ class Holder:
 class BillPaper:
     """One bill on paper. `before_minor`: what was owed after the bill before, which was due by `before_due_on`; `replaces`: the
     bill that it stands in for; `replaced_by`: the bill that stands in for it; `taken_back`: it is owed no more, whether or not
-    another replaced it."""
+    another replaced it; `settled_minor`: credits among its charges that are in what was owed before it; `by_state_only`: taxed by the
+    state alone, for nobody knows what else lies at the postal code."""
 
     number: str
     holder: Holder
@@ -129,6 +130,8 @@ class BillPaper:
     replaces: Named | None = None
     replaced_by: Named | None = None
     taken_back: bool = False
+    settled_minor: int = 0
+    by_state_only: bool = False
 
     @property
     def charges_minor(self) -> int:
@@ -145,7 +148,7 @@ class BillPaper:
     @property
     def due_minor(self) -> int:
         """What is due once this bill is owed; below zero the account is in credit."""
-        return self.before_minor + sum(m.amount_minor for m in self.since) + self.total_minor
+        return self.before_minor + sum(m.amount_minor for m in self.since) + self.total_minor + self.settled_minor
 
     @property
     def older_minor(self) -> int:

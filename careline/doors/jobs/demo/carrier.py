@@ -19,10 +19,12 @@ from django.conf import settings
 
 from careline.domain.customers import rules as customers
 from careline.domain.ledger.rules import LineKind
+from careline.domain.ledger.rules.charges import STATE_ONLY
 from careline.doors.jobs.demo import names
 from careline.foundation.calendar import add_months, bill_period, civil_date
 from careline.foundation.money import share
 from careline.foundation.sim import luhn_digit
+from careline.foundation.tariff import Tariff, Taxed
 
 SEED = 20261124
 MONTHS = 18
@@ -34,8 +36,7 @@ REGULATORY_MINOR = 199
 PINS = 6  # how many PINs the ordinary accounts share
 FEATURES = customers.FROM_THE_START | {customers.Feature.INTERNATIONAL_CALLING}  # what this carrier switches on for a new line
 SUSPENDED_FOR = {"not paid": "non_payment", "watch lost": "lost_or_stolen"}
-TAX = {state: ppm for state, _, ppm, _, _ in names.PLACES}
-ZONES = {state: zone for state, zone, _, _, _ in names.PLACES}
+ZONES = {state: zone for state, zone, _, _ in names.PLACES}
 
 
 @dataclass
@@ -88,6 +89,8 @@ class LineDraft:
     blocked: str = ""  # why the phone is on a block list
     spending_limit_minor: int | None = None
     before: tuple[str, date] | None = None  # its plan until a day, and that day
+    source_key: str | None = None  # how the network's files of use name it
+    used_before: tuple[tuple[str, date, int], ...] = ()  # kind, day, units: before this month
 
 
 @dataclass
@@ -143,12 +146,18 @@ class House:
     pin: str = ""
     promo: tuple[str, int, date] | None = None  # label, minor units off, last day
     overage: dict[int, int] = field(default_factory=dict)  # bill (0: the newest) -> hundredths of a GB on the first line
+    calls: dict[int, int] = field(default_factory=dict)  # bill -> minutes over the plan on the first line
     late_fees: set[int] = field(default_factory=set)
     consents: bool = True
     billed_until: date | None = None
+    town: str = ""  # its postal code, where that is not made up
     bills: list[BillDraft] = field(default_factory=list)
     paid: list[tuple[datetime, int, str]] = field(default_factory=list)
     payment_numbers: list[str] = field(default_factory=list)
+
+    @property
+    def postal_code(self) -> str:
+        return self.town or f"{names.POSTAL[self.state]}{int(self.reference[-2:]):02d}"
 
 
 def moment(day: date, clock: time) -> datetime:
@@ -165,7 +174,7 @@ def draft_many(count: int, today: date, rng: Random, stock: Stock) -> list[House
 
 
 def _draft(i: int, today: date, rng: Random, stock: Stock) -> House:
-    state, _, _, areas, _ = rng.choices(names.PLACES, [p[4] for p in names.PLACES])[0]
+    state, _, areas, _ = rng.choices(names.PLACES, [p[3] for p in names.PLACES])[0]
     _, tongue, firsts, lasts = rng.choices(names.FAMILIES, [f[0] for f in names.FAMILIES])[0]
     last = rng.choice(lasts.split()).replace("Dela-Cruz", "Dela Cruz")
     holder = f"{rng.choice(firsts.split())} {last}"
@@ -202,6 +211,8 @@ def _draft(i: int, today: date, rng: Random, stock: Stock) -> House:
             house.overage[k] = rng.choice((100, 100, 100, 200, 300))
         if house.pays == "late" and rng.random() < 0.3:
             house.late_fees.add(k)
+        if house.lines[0].plan == "BASIC2" and rng.random() < 0.07:
+            house.calls[k] = rng.randrange(3, 90)
     if rng.random() < 0.3:
         off = rng.choice((500, 1000, 1000, 1500))
         house.promo = (f"Welcome offer, {off // 100} dollars off", off, add_months(opened, rng.choice((6, 12, 12, 24))))
@@ -283,16 +294,18 @@ def bill_days(house: House, today: date) -> list[date]:
     return [d for d in days if house.opened_on < d <= min(house.billed_until or today, today)]
 
 
-def draft_bills(house: House, today: date) -> None:
+def draft_bills(house: House, today: date, tariff: Tariff) -> None:
     """The household's bills, newest first, each with lines that sum to it."""
-    tax_ppm = TAX[house.state]
     days = bill_days(house, today)
     for k, issued in enumerate(days):
         first = k == len(days) - 1 and len(days) < MONTHS
-        house.bills.append(_bill(house, k, issued, tax_ppm, first))
+        taxed = tariff.taxes_of(house.state, house.postal_code, issued)
+        if taxed is None:
+            raise ValueError(f"billing.toml has no tax for {house.state}")
+        house.bills.append(_bill(house, k, issued, taxed, first))
 
 
-def _bill(house: House, k: int, issued: date, tax_ppm: int, first: bool) -> BillDraft:
+def _bill(house: House, k: int, issued: date, taxed: Taxed, first: bool) -> BillDraft:
     start, end = bill_period(house.bill_day, issued)
     lines: list[dict[str, Any]] = []
     before: list[dict[str, Any]] = []
@@ -319,6 +332,10 @@ def _bill(house: House, k: int, issued: date, tax_ppm: int, first: bool) -> Bill
         gb, amount = Decimal(hundredths) / 100, share(OVERAGE_MINOR, hundredths, 100)
         charge = _charge(LineKind.USAGE, f"Extra data, {gb.normalize():f} GB", 0, OVERAGE_MINOR, amount, add_months(start, -1), start - timedelta(days=1))
         lines.append(charge | {"quantity": gb})
+    if minutes := house.calls.get(k):
+        price = int(str(names.PLAN[house.lines[0].plan]["voice_minute_price_minor"]))
+        charge = _charge(LineKind.USAGE, f"Calls over the plan, {minutes} min", 0, price, price * minutes, add_months(start, -1), start - timedelta(days=1))
+        lines.append(charge | {"quantity": minutes})
     if k in house.late_fees:
         lines.append(_charge(LineKind.FEE, LATE_FEE, None, LATE_FEE_MINOR, LATE_FEE_MINOR))
     count = len(living)
@@ -327,16 +344,19 @@ def _bill(house: House, k: int, issued: date, tax_ppm: int, first: bool) -> Bill
         lines.append(fee | {"quantity": count})
     if first:
         before.append(_charge(LineKind.ONE_OFF, "Activation", None, 1000, 1000))
-    return BillDraft(issued, issued + timedelta(days=DUE_DAYS), end, [*lines, *before, *_taxes(house.state, tax_ppm, lines + before)])
+    return BillDraft(issued, issued + timedelta(days=DUE_DAYS), end, [*lines, *before, *_taxes(taxed, lines + before)])
 
 
-def _taxes(state: str, tax_ppm: int, charges: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What the rulebook taxes: not equipment, and no fee for being late."""
+def _taxes(taxed: Taxed, charges: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What the rulebook taxes, for each jurisdiction; no fee for being late. A discount is taxed as the plans that it is on."""
     return [
-        {"kind": LineKind.TAX, "label": f"State and local tax, {state}", "line": n["line"], "tax_rate_ppm": tax_ppm, "taxes": place, "amount_minor": tax}
+        {"kind": LineKind.TAX, "label": tax.label, "line": n["line"], "tax_rate_ppm": ppm, "taxes": place, "amount_minor": amount,
+         "source_key": STATE_ONLY if taxed.by_state_only else None}
         for place, n in enumerate(charges)
-        if n["kind"] != LineKind.EQUIPMENT and n["label"] != LATE_FEE and (tax := share(n["amount_minor"], tax_ppm, 1_000_000))
-    ]
+        for tax in taxed.taxes
+        if n["label"] != LATE_FEE
+        and (ppm := tax.rates.get(LineKind.PLAN if n["kind"] == LineKind.DISCOUNT else n["kind"], 0)) and (amount := share(n["amount_minor"], ppm, 1_000_000))
+    ]  # fmt: skip
 
 
 def _first_days(draft: LineDraft, i: int, plan: str, price: int, start: date) -> list[dict[str, Any]]:
@@ -423,7 +443,7 @@ def rows_of(house: House, plans: dict[str, int], hashes: dict[str, str], today: 
         "account": {
             "reference": house.reference, "opened_on": house.opened_on, "bill_day": house.bill_day, "state": house.state,
             "zone": ZONES[house.state], "autopay": house.autopay, "change_lock": house.change_lock, "status": house.status,
-            "postal_code": f"{names.POSTAL[house.state]}{int(house.reference[-2:]):02d}",
+            "postal_code": house.postal_code,
         },
         "people": [
             {
@@ -454,7 +474,7 @@ def _line_row(n: LineDraft, house: House, plans: dict[str, int], today: date, rn
         "sim_since": n.sim_since, "can_text": n.can_text,
         "features": customers.features_text(n.features), "sim_state": n.sim_state, "spending_limit_minor": n.spending_limit_minor,
         "device": {"imei": n.imei, "make": n.device[1], "model": n.device[2], "compatible": True, "blocked": n.blocked} if n.device else None,
-        "usage": _usage(n, house, today, rng) if n.status == "active" else [],
+        "usage": [*n.used_before, *(_usage(n, house, today, rng) if n.status == "active" else [])], "source_key": n.source_key,
     }
 
 

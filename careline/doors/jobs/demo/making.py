@@ -23,6 +23,7 @@ from careline.domain.journal import operations as journal
 from careline.domain.journal import queries as journal_queries
 from careline.domain.journal import rules as journal_rules
 from careline.domain.ledger import operations as ledger
+from careline.domain.rulebook import queries as rulebooks
 from careline.domain.staff import queries as staff
 from careline.doors.jobs import night, worker
 from careline.doors.jobs.demo import carrier, names, stories, traffic
@@ -133,8 +134,9 @@ def _write_past(run: Run, accounts: int, hashes: dict[str, str], say: Say) -> li
         plans = customers.add_plans_many(act=act, rows=names.PLANS)
     named = stories.households(run.today, stock)
     houses = [*named.values(), *carrier.draft_many(max(accounts - len(named), 0), run.today, run.rng, stock)]
+    tariff = rulebooks.current().billing
     for house in houses:
-        carrier.draft_bills(house, run.today)
+        carrier.draft_bills(house, run.today, tariff)
         carrier.draft_payments(house, run.now, run.rng)
     bills, payments = sum(len(h.bills) for h in houses), sum(len(h.paid) for h in houses)
     with transaction.atomic():

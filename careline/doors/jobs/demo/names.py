@@ -56,27 +56,28 @@ FAMILIES: Final[tuple[tuple[int, str, str, str], ...]] = (
      "Ivanova Petrov Sokolov Shevchenko Kovalenko Bondarenko Morozov Volkov Pavlenko Melnyk Lysenko Orlov"),
 )
 
-# State, time zone, the demo's combined tax on service (parts per million), area codes, and how often.
-PLACES: Final[tuple[tuple[str, str, int, tuple[str, ...], int], ...]] = (
-    ("WA", "America/Los_Angeles", 96_000, ("206", "253", "360", "425", "509"), 14),
-    ("OR", "America/Los_Angeles", 21_000, ("503", "541"), 5),
-    ("CA", "America/Los_Angeles", 88_000, ("213", "310", "415", "510", "619", "916"), 16),
-    ("AZ", "America/Phoenix", 84_000, ("480", "602"), 5),
-    ("CO", "America/Denver", 79_000, ("303", "719"), 5),
-    ("TX", "America/Chicago", 82_500, ("214", "512", "713", "915"), 14),
-    ("IL", "America/Chicago", 104_000, ("312", "773", "847"), 7),
-    ("MN", "America/Chicago", 74_000, ("612", "651"), 3),
-    ("GA", "America/New_York", 73_000, ("404", "770"), 6),
-    ("FL", "America/New_York", 98_000, ("305", "407", "813"), 10),
-    ("NY", "America/New_York", 91_000, ("212", "718", "516"), 9),
-    ("MA", "America/New_York", 62_500, ("617", "508"), 4),
-    ("HI", "Pacific/Honolulu", 45_000, ("808",), 1),
-    ("AK", "America/Anchorage", 30_000, ("907",), 1),
+# State, time zone, area codes, and how often. What a state taxes stands in the rulebook's billing.toml.
+PLACES: Final[tuple[tuple[str, str, tuple[str, ...], int], ...]] = (
+    ("WA", "America/Los_Angeles", ("206", "253", "360", "425", "509"), 14),
+    ("OR", "America/Los_Angeles", ("503", "541"), 5),
+    ("CA", "America/Los_Angeles", ("213", "310", "415", "510", "619", "916"), 16),
+    ("AZ", "America/Phoenix", ("480", "602"), 5),
+    ("CO", "America/Denver", ("303", "719"), 5),
+    ("TX", "America/Chicago", ("214", "512", "713", "915"), 14),
+    ("IL", "America/Chicago", ("312", "773", "847"), 7),
+    ("MN", "America/Chicago", ("612", "651"), 3),
+    ("GA", "America/New_York", ("404", "770"), 6),
+    ("FL", "America/New_York", ("305", "407", "813"), 10),
+    ("NY", "America/New_York", ("212", "718", "516"), 9),
+    ("MA", "America/New_York", ("617", "508"), 4),
+    ("HI", "Pacific/Honolulu", ("808",), 1),
+    ("AK", "America/Anchorage", ("907",), 1),
+    ("MO", "America/Chicago", ("314", "636"), 3),
 )
 
 # How the postal codes of each state's accounts begin.
 POSTAL: Final = {"WA": "981", "OR": "972", "CA": "900", "AZ": "850", "CO": "802", "TX": "787", "IL": "606", "MN": "554",
-                 "GA": "303", "FL": "331", "NY": "100", "MA": "021", "HI": "968", "AK": "995"}
+                 "GA": "303", "FL": "331", "NY": "100", "MA": "021", "HI": "968", "AK": "995", "MO": "631"}
 
 # Type allocation code, make, model, kind, price of an instalment in cents (0: not sold on instalments).
 DEVICES: Final[tuple[tuple[str, str, str, str, int], ...]] = (
@@ -91,7 +92,8 @@ DEVICES: Final[tuple[tuple[str, str, str, str, int], ...]] = (
 )
 
 PLANS: Final[tuple[dict[str, object], ...]] = (
-    {"code": "BASIC2", "name": "Fern Basic 2 GB", "price_minor": 2000, "data_mb": 2 * 1024, "voice_minutes": 500, "texts": 1000},
+    {"code": "BASIC2", "name": "Fern Basic 2 GB", "price_minor": 2000, "data_mb": 2 * 1024, "voice_minutes": 500, "texts": 1000,
+     "data_gb_price_minor": 1000, "voice_minute_price_minor": 25, "text_price_minor": 10},
     {"code": "PLUS5", "name": "Fern Plus 5 GB", "price_minor": 3000, "data_mb": 5 * 1024},
     {"code": "PLUS15", "name": "Fern Plus 15 GB", "price_minor": 4500, "data_mb": 15 * 1024},
     {"code": "UNLIMITED", "name": "Fern Unlimited", "price_minor": 5500, "data_mb": None},

@@ -14,16 +14,21 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
+from django.db import transaction
 
 from careline.acts.declare import BasisRef
 from careline.domain.approvals import operations as approvals
+from careline.domain.billing import operations as billed
+from careline.domain.billing import queries as billing_queries
 from careline.domain.contacts import queries as contacts
+from careline.domain.customers import operations as customer_operations
 from careline.domain.customers import queries as customers
 from careline.domain.ledger import queries as ledger
-from careline.doors.jobs import night, promises, worker
+from careline.doors.jobs import billing, night, promises, worker
 from careline.doors.jobs.demo import names, troubles
 from careline.doors.jobs.demo.carrier import DUE_DAYS, House, LineDraft, PersonDraft, Stock, bill_days, moment
-from careline.doors.jobs.demo.desk import DEMO, Known, Run, Seat
+from careline.doors.jobs.demo.desk import DEMO, DemoFault, Known, Run, Seat
+from careline.foundation.act import NO_BASIS, Act
 from careline.foundation.calendar import add_months, bill_period
 from careline.foundation.money import shown
 
@@ -131,6 +136,10 @@ STORIES: tuple[Story, ...] = (
           words="My mother's calls go straight to the mailbox, my phone does not even ring."),
     Story("ruth", "Ruth Abernathy", _n(109), "5309", "Three things raised her bill at once: a plan changed in mid-month, a late fee, a new phone's first instalment. Explain it (X).",
           plans=("UNLIMITED",), house={"pays": "late"}),
+    Story("ines", "Inés Valdez", _n(122, "314"), "2626", "Calls of the month before last are on her new bill, and taxes of a city and of a district. She asks what each of them is (X).",
+          state="MO", plans=("BASIC2",), house={"town": "63105", "language": "es"}),
+    Story("dale", "Dale Hutchins", _n(123, "636"), "2727", "He lives in a town that the tax table does not know: only the state's tax is on his bill. He asks whether the city's is still to come.",
+          state="MO", plans=("PLUS5",), house={"town": "65201"}),
     Story("lucia", "Lucía Marchetti", _n(111, "206"), "6464", "She pays in two parts as she agreed last week, and asks when the second one is due.",
           house={"language": "es", "pays": "stopped", "unpaid": 2}),
     Story("omar", "Omar Siddiqui", _n(112, "312"), "3939", "His arrangement broke: the second part did not come. He lost a shift and wants another one (A).", state="IL",
@@ -319,10 +328,25 @@ def _ruth(house: House, today: date, stock: Stock) -> None:
     house.late_fees = {0}
 
 
+def _ines(house: House, today: date, stock: Stock) -> None:
+    """Her last two bills are made by the bill run itself (`_ines_is_billed`), from the use that the network's files bring."""
+    newest, _ = bill_period(house.bill_day, today)
+    last = add_months(newest, -1)
+    house.billed_until = last - timedelta(days=1)
+    begun = add_months(last, -1)
+    house.lines[0].source_key = "N-7315"
+    house.lines[0].used_before = (
+        *(("voice", begun + timedelta(days=n), 101) for n in (2, 7, 12, 20, 25)), ("text", begun + timedelta(days=9), 412),
+        *(("data", begun + timedelta(days=n), 300) for n in (3, 11, 19, 27)),
+        *(("voice", last + timedelta(days=n), minutes) for n, minutes in ((4, 210), (15, 122), (22, 180))), ("text", last + timedelta(days=9), 1007),
+        *(("data", last + timedelta(days=n), 250) for n in (3, 11, 19, 27)),
+    )  # fmt: skip
+
+
 SPECIAL: dict[str, Callable[[House, date, Stock], None]] = {
     "maria": _maria, "zoe": _zoe, "travis": _travis, "katya": _katya, "glenn": _glenn, "aaliyah": _aaliyah, "heron": _heron,
     "marcus": _marcus, "walter": _walter, "banks": _banks, "brenda": _brenda,
-    "naledi": _naledi, "cody": _cody, "ruth": _ruth,
+    "naledi": _naledi, "cody": _cody, "ruth": _ruth, "ines": _ines,
 }  # fmt: skip
 
 
@@ -339,8 +363,48 @@ def plan(run: Run) -> Iterator[tuple[datetime, Callable[[], None]]]:
     for days in (11, 5, 2):  # nights that look at arrangements
         early = run.days_ago(days, "00:10")
         yield early, lambda early=early: promises.settle_day(early)
+    yield from _ines_is_billed(run)
     yield from _behind(run)
     yield from troubles.plan(run)
+
+
+def _ines_is_billed(run: Run) -> Iterator[tuple[datetime, Callable[[], None]]]:
+    """The bill run bills her two months; between the two the network says that she called abroad before the first."""
+    known = run.known["ines"]
+    newest, _ = bill_period(known.house.bill_day, run.today)
+    last = add_months(newest, -1)
+    for start in (last, newest):
+        yield moment(start, time(4)), partial(_bill_run, known, start)
+    at = moment(last + timedelta(days=11), time(4, 30))
+    rows = [{"line": known.house.lines[0].source_key, "kind": "voice", "day": last - timedelta(days=n), "quantity": minutes} for n, minutes in ((9, 22), (8, 16))]
+    yield at, partial(_usage_comes, rows, at)
+
+
+def _bill_run(known: Known, start: date) -> None:
+    """One account's cycle, as `careline bill` does it with all."""
+    bills = billing.begin(start, moment(start, time(4)))
+    account = customers.one_in_cycle(known.account)
+    if account is None:
+        raise DemoFault(f"{known.house.name} is in no cycle of {start}")
+    with transaction.atomic():
+        billed.draft_many(act=bills.act, start=start, found=billing_queries.judged([account], start, bills.tariff))
+    with transaction.atomic():
+        if not billed.issue_many(act=bills.act, start=start, account_ids=[known.account], tariff=bills.tariff).bills:
+            raise DemoFault(f"{known.house.name} was not billed for {start}")
+
+
+def _usage_comes(rows: list[dict[str, Any]], at: datetime) -> None:
+    with transaction.atomic():
+        fates = customer_operations.upsert_many(act=Act(DEMO, at, "", "demo-usage", NO_BASIS), entity="usage", rows=rows)
+    if set(fates) != {"written"}:
+        raise DemoFault(f"usage that came late: {fates}")
+
+
+def _ines_pays(seat: Seat, who: Known) -> None:
+    seat.take(who, by="pin", reason="payment")
+    link = seat.on("payments.send_link", amount=_owed(who), line=who.lines[0]).show["link"]
+    seat.close("Pays her bill by a link. Was in Mexico in the last week of the month before.", "resolved", "none")
+    _paid(seat, link)
 
 
 def _behind(run: Run) -> Iterator[tuple[datetime, Callable[[], None]]]:
@@ -637,6 +701,7 @@ PAST: tuple[tuple[str, str, int, str, Callable[[Seat, Known], None]], ...] = (
     ("ingrid", "ben", 24, "12:40", _ingrid_asks_for_a_link), ("walter", "tom", 22, "12:20", _walter_code),
     ("park", "ben", 21, "12:35", _park_note), ("jensen", "lena", 18, "10:20", _jensen_pinned),
     ("ruth", "eva", 19, "11:05", _ruth_changes), ("siobhan", "tom", 17, "12:25", _siobhan_name), ("heron", "eva", 16, "11:05", _heron_line),
+    ("ines", "ben", 20, "11:25", _ines_pays),
     ("aaliyah", "ana", 15, "11:30", _aaliyah_calls), ("dolores", "ana", 14, "11:10", _dolores_twice),
     ("omar", "ben", 12, "12:05", _omar_agrees), ("lucia", "ana", 6, "11:15", _lucia_agrees),
     ("james", "ben", 13, "12:45", _james_plan), ("oleksandr", "eva", 11, "11:15", _oleksandr_network),

@@ -228,7 +228,8 @@ ENTITIES: dict[str, dict[str, Field]] = {
     "bill_lines": {"key": Field("key", most=80), "bill": Field("key", most=80), "kind": Field("bill_line_kind"), "label": Field("text"), "line": Field("key", **optional, most=80),
                    "period_start": Field("day", **optional), "period_end": Field("day", **optional), "quantity": Field("decimal", False, Decimal(1)),
                    "unit_price": Field("money", False, 0), "proration_num": Field("whole", False, 1), "proration_den": Field("whole", False, 1),
-                   "tax_rate_ppm": Field("whole", False, 0), "taxes": Field("key", **optional, most=80), "amount": Field("money")},
+                   "tax_rate_ppm": Field("whole", False, 0), "taxes": Field("key", **optional, most=80), "amount": Field("money"),
+                   "credit": Field("text", **optional, most=40)},
     "payments": {"key": Field("key", most=80), "account": Field("key", most=80), "number": Field("text", most=40), "amount": Field("money"), "method": Field("text", most=60),
                  "received_at": Field("moment"), "provider_reference": Field("text", False, "", most=120), "returns": Field("key", **optional, most=80)},
 }

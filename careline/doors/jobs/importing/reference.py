@@ -35,11 +35,14 @@ REFERS = {
     "customer": "customers", "account": "accounts", "person": "persons", "plan": "plans", "device": "devices", "line": "lines", "bill": "bills",
     "corrects": "bills", "taxes": "bill_lines", "returns": "payments",
 }  # fmt: skip
+CREDIT = "the number of a credit given here (CR-…) that this line carries, so that it counts once"
 
 
 def takes(name: str, field: Field) -> str:
     """What a value of this field may be, in words."""
     reader = READERS[field.kind]
+    if name == "credit":
+        return CREDIT
     if name in REFERS and field.kind == "key":
         return f"the key of one of [{REFERS[name]}]"
     words = f"one of {', '.join(reader.words)}" if isinstance(reader, OneOf) else TAKES[field.kind]
