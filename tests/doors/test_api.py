@@ -637,6 +637,31 @@ def test_a_fault_of_ours_is_a_problem_without_a_traceback(ana, monkeypatch, capl
     assert answer["Retry-After"]
 
 
+@pytest.mark.only_sqlite
+def test_a_deed_on_a_full_disk_is_refused_whole_and_done_once_when_there_is_room(committed_house):
+    """Whole: no note without its line in the journal, and the key is free for the same deed again."""
+    ana, maria = Caller(token_of(committed_house["ana"])[1]), people.open_account(today=timezone.localdate())
+    ana.take(maria)
+    lines, key, words = JournalLine.objects.count(), "note-on-a-full-disk", "a long story " * 70
+
+    def note():
+        return ana.act("contacts.note", account=str(maria.pk), text=words, key_=key)
+
+    def most(pages):
+        with connection.cursor() as cursor:
+            cursor.execute(f"PRAGMA max_page_count = {pages}")
+
+    most(1)  # never less than there are
+    filled = 0
+    while (answer := note()).status_code == 200 and filled < 40:
+        filled, key, lines = filled + 1, f"full-disk-note-{filled}", JournalLine.objects.count()
+    no(answer, 503, "BUSY")
+    assert answer["Retry-After"] and "disk" not in answer.content.decode()
+    assert (Note.objects.count(), JournalLine.objects.count()) == (filled, lines) and not list(journal.verify())
+    most(1073741823)
+    assert note().status_code == note().status_code == 200 and (Note.objects.count(), JournalLine.objects.count()) == (filled + 1, lines + 1)
+
+
 # ---------------------------------------------------------------- the description
 
 
