@@ -386,6 +386,18 @@ def test_what_a_file_has_no_column_for_stays_as_it_is_here(house, fernline):
     assert Account.objects.get(source_key="A003").street == "12 Pine St"
 
 
+def test_a_file_that_says_nothing_of_autopay_switches_it_off_for_nobody(house, fernline):
+    """Omar switched it on at the desk; the file of addresses does not know."""
+    bring_in(fernline)
+    omar = Account.objects.filter(source_key="A003")
+    omar.update(autopay=True)
+    Customer.objects.filter(accounts__in=omar).update(language="tl")
+    mapping = fernline / "mapping.toml"
+    mapping.write_text("\n".join(line for line in mapping.read_text().splitlines() if not line.startswith(("autopay", "language"))))
+    bring_in(fernline, "again")
+    assert omar.get().autopay and omar.get().customer.language == "tl"
+
+
 # ---------------------------------------------------------------- what stands here and what an older file says
 
 
