@@ -164,7 +164,7 @@ def test_nobody_picked_up_so_ana_puts_maria_to_friday_evening_and_ben_finds_her_
     assert wrong.status_code == 422 and "Choose a day from today to Dec 24" in wrong.content.decode()
     assert put(client, late, on="2026-11-27", start="18:00", words="Voice mail full").status_code == 303
     page = queue(client)
-    assert "to be called again Nov 27" in page and "put by you" in page and "They are to be called again then." in page and "Voice mail" not in page
+    assert "to be called again Nov 27" in page and "set by you" in page and "They are to be called again then." in page and "Voice mail" not in page
     ana = Desk(house["ana"], NOON)
     no = ana.act("collections.call", account=late.pk)
     assert no.refusal.rule == "contact-rules" and "Nov 27, 21:00 (your time)" in no.say, "six in Seattle is nine in New York"

@@ -194,7 +194,7 @@ def queue(request: HttpRequest) -> HttpResponse:
 def _to_call(c: queries.Callable, rulebook: Rulebook, reach: Reach, now: datetime, ladder: Ladder, may_put: bool, me: str) -> dict[str, Any]:
     verdict = may_call(rulebook, reach, c.again, c.zone, now)
     there = c.zone if c.again else reach.zones[0]
-    put = f"{_again_said(c.again)}{', put by you' if c.put_by == me else ''}" if c.again else None
+    put = f"{_again_said(c.again)}{', set by you' if c.put_by == me else ''}" if c.again else None
     return {
         "name": c.name, "reference": c.reference, "last4": phone.last_four(c.number), "language": LANGUAGES.get(c.language, c.language) if c.language != "en" else "",
         "local": on_the_wall(now, there, now), "from": on_the_wall(verdict.later, there, now) if verdict.later else None, "rung": next((r.title for r in ladder.rungs if r.code == c.rung), c.rung),
