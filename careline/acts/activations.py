@@ -332,7 +332,8 @@ def _title(scene: Scene, work: Mapping[str, Any]) -> str:
 
 def _tell(act: Act, row: Any) -> None:
     """What costs money, and a line that is on again, is told to the line itself."""
-    if not row.line.gets_texts or row.kind not in (rules.Kind.DATA, rules.Kind.RESTORE, rules.Kind.PLAN):
+    arrives = row.line.can_text if row.kind == rules.Kind.RESTORE else row.line.gets_texts
+    if not arrives or row.kind not in (rules.Kind.DATA, rules.Kind.RESTORE, rules.Kind.PLAN):
         return
     if row.plan is not None:
         body = f"{settings.CARRIER_NAME}: this line has {row.plan.name} from today, {shown(row.plan.price_minor)} a month before tax. The next bill counts the days."

@@ -534,6 +534,7 @@ OTHERWISE = {
     **{("tom", f"customers.{verb}"): (MISMATCH, VERIFY, LIVE, STRONG, NO_ROLE)
        for verb in ("change_contact", "change_address", "unlock", "add_person", "change_person")},
     ("tom", "customers.set_pin"): (MISMATCH, VERIFY, LIVE, "pin-strong", NO_ROLE),
+    ("tom", "collections.call_again"): (MISMATCH, *(NO_ROLE,) * 4),
     ("tom", "customers.end_person"): (MISMATCH, VERIFY, LIVE, NO_ROLE, NO_ROLE),
     **{(name, "customers.clear_pin"): (MISMATCH, VERIFY, LIVE, "pin-forgotten", DONE) for name in ("lena", "sam")},
     **{(name, "customers.separate_line"): (MISMATCH, *(CONFLICT,) * 4) for name in ("lena", "sam")},  # it is her only line

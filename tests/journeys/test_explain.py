@@ -84,6 +84,7 @@ def test_ana_explains_calls_that_came_late_and_the_taxes_of_a_city_and_credits_t
     expect(panel.locator(".explain-credits")).to_contain_text("We took $10.87 off this bill")
 
     ana.locator("#explain").locator("text=Close").click()
+    expect(ana.locator("#explain")).to_have_count(0)
     ana.locator("section:has-text('Still open') table").first.locator("tbody a").first.click()
     bill = ana.locator("#bill")
     for words in ("Emergency service, Central 911 District, MO", "3 % of $25.00", "Utility tax, Clayton, MO", "8 % of $9.50", "$45.81"):
@@ -100,5 +101,6 @@ def test_a_bill_taxed_by_the_state_only_says_so_wherever_it_is_read(carrier, sit
     ana.keyboard.press("x")
     expect(ana.locator("#explain")).to_contain_text("Only the state's tax is on this bill")
     ana.locator("#explain").locator("text=Close").click()
+    expect(ana.locator("#explain")).to_have_count(0)
     ana.locator("section:has-text('Still open') table").first.locator("tbody a").first.click()
     expect(ana.locator("#bill")).to_contain_text("Taxed by the state only")
