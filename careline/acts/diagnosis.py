@@ -222,7 +222,7 @@ def tell_customer(act: Act, given: Tell, scene: Scene) -> Done:
     need("MESSENGER")
     row = operations.mark_told(act=act, account_id=given.account, walk_id=given.walk)
     line = customers.line(row.line_id) if row.line_id else None
-    number = text_number(row.account_id) if row.line_id is None else line.msisdn if line and line.gets_texts else None
+    number = text_number(row.account_id) if row.line_id is None else line.msisdn if line and line.can_text and line.status == "active" else None
     if number is None:
         raise refuse("CONFLICT", "This line takes no texts now. Tell the customer on the call.")
     tell(act=act, topic="what_happened", channel="sms", to=number, body=f"{settings.CARRIER_NAME}: {given.text}", about=f"walk:{row.number}", account_id=row.account_id)

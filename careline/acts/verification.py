@@ -84,8 +84,8 @@ def _ways(act: Act, account_id: int, failed: str, scene: Scene) -> tuple[WayOn, 
     locks = queries.lockouts(account_id, scene.rulebook.verification, act.at)
     numbers = customers.numbers_of_record(account_id)
     ways = {
-        "code": (bool(settings.MESSENGER) and any(n.gets_texts for n in numbers), WayOn("Send a one-time code", "contacts.send_code")),
-        "callback": (any(n.gets_calls for n in numbers), WayOn("Call back the number of record", "contacts.call_back")),
+        "code": (bool(settings.MESSENGER) and any(n.can_text for n in numbers), WayOn("Send a one-time code", "contacts.send_code")),
+        "callback": (bool(numbers), WayOn("Call back the number of record", "contacts.call_back")),
         "pin": (
             failed != "pin" and "pin" not in scene.contact.proven and customers.pin_hash(account_id) is not None,
             WayOn("Check the PIN", "contacts.check_pin"),
@@ -106,8 +106,8 @@ def ways_there(ways: tuple[WayOn, ...], scene: Scene, at: datetime) -> tuple[Way
     numbers = customers.numbers_of_record(account_id)
     there = {
         "pin": customers.pin_hash(account_id) is not None,
-        "code": bool(settings.MESSENGER) and any(n.gets_texts for n in numbers),
-        "callback": any(n.gets_calls for n in numbers),
+        "code": bool(settings.MESSENGER) and any(n.can_text for n in numbers),
+        "callback": bool(numbers),
     }
     proven = scene.contact.proven if scene.basis.level >= Level.VERIFIED else ()
 
@@ -118,8 +118,8 @@ def ways_there(ways: tuple[WayOn, ...], scene: Scene, at: datetime) -> tuple[Way
 
 
 def text_number(account_id: int) -> str | None:
-    """The number of record that a text to the customer goes to: the oldest that gets texts now."""
-    return next((n.msisdn for n in customers.numbers_of_record(account_id) if n.gets_texts), None)
+    """The number of record that a text to the customer goes to: the oldest that takes texts."""
+    return next((n.msisdn for n in customers.numbers_of_record(account_id) if n.can_text), None)
 
 
 def _wrong(act: Act, account_id: int, factor: str, locked: bool, scene: Scene) -> Done:
@@ -247,8 +247,6 @@ def send_code(act: Act, given: SendCode, scene: Scene) -> Done:
         raise refuse("NOT_FOUND", "Choose a number of record of this account.", fields={"line": "Choose one."})
     if not line.can_text:
         raise refuse("CONFLICT", "This line takes no texts. Call it back instead.")
-    if not line.gets_texts:
-        raise refuse("CONFLICT", "This line is suspended and gets no texts now. Choose another number, or another way.", way_on=_ways(act, given.account, "code", scene))
     _refuse_if_locked(act, given.account, "code", scene)
     code = "".join(secrets.choice("0123456789") for _ in range(policy["digits"]))
     operations.send_code(
@@ -284,8 +282,6 @@ def call_back(act: Act, given: CallBack, scene: Scene) -> Done:
     line = customers.line(given.line)
     if line is None or line.account_id != given.account or line.status not in ("active", "suspended"):
         raise refuse("NOT_FOUND", "Choose a number of record of this account.", fields={"line": "Choose one."})
-    if not line.gets_calls:
-        raise refuse("CONFLICT", "This line is suspended: no call comes in. Choose another number, or another way.", way_on=_ways(act, given.account, "callback", scene))
     _count(act, given.account, "callback", scene)
     operations.begin_call_back(act=act, account_id=given.account, line_id=line.pk, minutes=policy["minutes"])
     # The number is for whoever dials it now: shown, kept neither in the outcome nor in the journal.

@@ -10,7 +10,7 @@ from django.conf import settings
 from careline.acts.perform import perform
 from careline.carriers.sandbox import SandboxMessenger
 from careline.domain.collections.models import Climb
-from careline.domain.customers.models import Account, AccountPerson, Consent, Customer, Line
+from careline.domain.customers.models import Account, Consent, Customer, Line
 from careline.domain.journal.models import Line as JournalLine
 from careline.domain.journal.models import Outbox
 from careline.domain.ledger.models import Payment
@@ -183,17 +183,3 @@ def test_stop_answers_a_mail_too_once_and_only_there(house, maria):
     assert reply("STOP", 25 * 60, email="nobody@example.com").refusal.code == "NOT_FOUND"
     for wrong in ({"email": "", "number": ""}, {"email": "maria@example.com", "number": "+12065550188"}):
         assert reply("STOP", 25 * 60, **wrong).refusal.code == "INVALID"
-
-
-def test_a_suspended_line_is_offered_neither_a_code_nor_a_call_back(house, maria):
-    """Nothing comes in there: the code would never be read, and the call back would be a failed try of hers."""
-    ben = Desk(house["ben"], FRIDAY)
-    ben.contact = int(ben.must("contacts.open", account=maria.pk, channel="voice", person=AccountPerson.objects.get(account=maria).person_id).show["id"])
-    suspend(maria)
-    line = maria.lines.get()
-    for code, say in (("contacts.send_code", "gets no texts now"), ("contacts.call_back", "no call comes in")):
-        no = ben.act(code, account=maria.pk, line=line.pk)
-        assert not no.ok and say in no.say and [way.act for way in no.refusal.way_on] == ["contacts.check_pin"]
-    line.bar = "outgoing"
-    line.save()
-    assert ben.must("contacts.send_code", account=maria.pk, line=line.pk) and ben.must("contacts.call_back", account=maria.pk, line=line.pk)

@@ -264,13 +264,9 @@ class Line(models.Model):
         return f"line {self.pk}"
 
     @property
-    def gets_calls(self) -> bool:
-        """A call comes in there now: none does on one that is wholly suspended, or ended."""
-        return self.status == rules.LineStatus.ACTIVE or (self.status == rules.LineStatus.SUSPENDED and self.bar == "outgoing")
-
-    @property
     def gets_texts(self) -> bool:
-        return self.can_text and self.gets_calls
+        """A text arrives there now: one that is wholly suspended, or ended, gets none."""
+        return self.can_text and (self.status == rules.LineStatus.ACTIVE or (self.status == rules.LineStatus.SUSPENDED and self.bar == "outgoing"))
 
     @property
     def held_since(self) -> datetime:

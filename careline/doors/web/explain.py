@@ -101,7 +101,7 @@ def panel(desk: ContactPage, code: str, given: Mapping[str, Any]) -> dict[str, A
 def send_form(desk: ContactPage, given: Mapping[str, Any]) -> dict[str, Any]:
     bill, against = asked(SEND if given.get("bill") and not given.get("explain") else "", given)
     found = _found(desk, bill if bill != NEXT else "", against)
-    to: list[tuple[Any, str]] = [(n.pk, phone.shown(n.msisdn)) for n in customers.numbers_of_record(desk.account_id) if n.gets_texts]
+    to: list[tuple[Any, str]] = [(n.pk, phone.shown(n.msisdn)) for n in customers.numbers_of_record(desk.account_id) if n.can_text]
     mail = desk.row.account.customer.email
     if mail and not lacking(PRINTER):
         to.append(("", f"{mail}, all of it as a PDF"))

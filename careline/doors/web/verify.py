@@ -129,8 +129,8 @@ def _factors(desk: ContactPage, policy: dict[str, Any], only: tuple[str, ...] = 
     left = contacts.lockouts(desk.account_id, policy, desk.at)
     numbers = customers.numbers_of_record(desk.account_id)
     account = forms.hidden("account", desk.account_id)
-    choices = [(n.pk, f"ends {phone.last_four(n.msisdn)}") for n in numbers if n.gets_calls]
-    texts = [(n.pk, f"ends {phone.last_four(n.msisdn)}") for n in numbers if n.gets_texts]
+    choices = [(n.pk, f"ends {phone.last_four(n.msisdn)}") for n in numbers]
+    texts = [(n.pk, f"ends {phone.last_four(n.msisdn)}") for n in numbers if n.can_text]
     codes = contacts.codes_of(desk.row.pk, desk.account_id)
     waiting = contacts.code_waiting(codes, desk.at)
     has_pin = customers.pin_hash(desk.account_id) is not None
@@ -158,7 +158,7 @@ def _factors(desk: ContactPage, policy: dict[str, Any], only: tuple[str, ...] = 
             if no := desk.not_set_up("contacts.send_code"):
                 shape |= {"state": "unavailable", "left": None, "text": no.say}
             elif not texts:
-                shape |= {"state": "unavailable", "left": None, "text": "No number of record gets texts now."}
+                shape |= {"state": "unavailable", "left": None, "text": "No number of record takes texts."}
             else:
                 send = forms.form("contacts.send_code", "Send a code" if not waiting else "Send another", "Send the code" if not waiting else "Send another", desk.do_url("contacts.send_code"),
                                   [account, forms.field("line", "To the number that", "choice", texts[0][0], choices=texts)])
@@ -171,7 +171,7 @@ def _factors(desk: ContactPage, policy: dict[str, Any], only: tuple[str, ...] = 
                     shape |= {"text": "A text to a number of record.", "left": None}
                     shape["forms"] = [send]
         elif not choices:
-            shape |= {"state": "unavailable", "left": None, "text": "No call comes in on any of their lines: all are suspended." if numbers else "There is no living number to call."}
+            shape |= {"state": "unavailable", "left": None, "text": "There is no living number to call."}
         else:
             shape["text"] = "Puts the line down and shows you the number to dial. What was proven so far ends with the line."
             shape["forms"] = [forms.form("contacts.call_back", "Call back", "I am calling back", desk.do_url("contacts.call_back"),
