@@ -10,6 +10,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
+from careline.domain.arrangements.models import Terms
 from careline.domain.collections import queries
 from careline.domain.collections.models import CallAgain, Hold
 from careline.domain.contacts.models import Contact
@@ -319,3 +320,105 @@ def test_of_two_lines_the_one_is_called_on_which_a_call_comes_in(house, late):
     assert customers.called([late.pk])[late.pk][0] == first.pk
     late.lines.filter(pk=first.pk).update(bar="all")
     assert customers.called([late.pk])[late.pk][0] == watch.pk
+
+
+# ---------------------------------------------------------------- what has lines back, what follows, and what was done
+
+
+@pytest.fixture
+def barred(house, monkeypatch) -> Account:
+    """Maria owes $48.00 since 16 days and $47.96 since 10; outgoing stopped yesterday."""
+    account = open_account(bills=0)
+    Customer.objects.filter(pk=account.customer_id).update(language="en")
+    Account.objects.filter(pk=account.pk).update(opened_on=date(2025, 3, 1))
+    today_ = NOON.date()
+    for days, amount in ((16, 4800), (10, 4796)):
+        issue_bill(account, account.lines.get(), today_ - timedelta(days=days + 20), amount)
+    for days in (13, 6, 1):
+        night.run_night(NOON - timedelta(days=days))
+        Outbox.objects.filter(state="queued").update(state="sent", sent_at=NOON - timedelta(days=days))
+    assert account.lines.get().bar == "outgoing"
+    today(monkeypatch, NOON)
+    return account
+
+
+def page_of(client, desk: Desk, query: str = "") -> str:
+    reference = Contact.objects.get(pk=desk.contact).reference
+    where = reverse("contact", args=[reference]) + query if query else reverse("past-due", args=[reference])
+    return " ".join(client.get(where).content.decode().split())
+
+
+def test_before_the_smaller_sum_is_paid_the_page_says_what_stays_and_when_it_stops_again(client, house, barred):
+    ana = Desk(house["ana"], NOON).take_call(barred)
+    page = page_of(signed_in(client, house["ana"]), ana)
+    assert "$23.01 has the lines back, and $72.95 stays past due: Outgoing calls, texts and data stopped on Nov 29, if no more is paid by then. $95.96 is all of it." in page
+    assert "Take $23.01: the lines come back" in page and "Take $95.96: all that is past due" in page
+    for amount in ("23.01", "95.96"):
+        form = page_of(client, ana, f"?act=payments.take&amount={amount}")
+        assert f'value="{amount}"' in form and "$23.01 has the lines back; $95.96 is all that is past due." in form
+    pay(barred, 2301, NOON)
+    night.relieve(at=NOON + timedelta(seconds=5))
+    assert barred.lines.get().status == "active"
+    for day_ in (1, 2, 3, 4, 5):
+        night.run_night(NOON + timedelta(days=day_))
+        Outbox.objects.filter(state="queued").update(state="sent", sent_at=NOON + timedelta(days=day_))
+        assert (barred.lines.get().bar == "outgoing") == (day_ == 5), "as the page said: Nov 29"
+
+
+def test_an_arrangement_gives_no_line_back_and_the_script_the_message_and_the_page_say_so(client, house, barred):
+    ana = Desk(house["ana"], NOON).take_call(barred)
+    signed_in(client, house["ana"])
+    script = page_of(client, ana, "?act=arrangements.agree&plan=own&due_1=2026-12-04&amount_1=95.96")
+    said = "What is stopped on your lines now stays stopped until $23.01 of it is paid."
+    assert said in script and "no line is switched off" not in script
+    lena = Desk(house["lena"], NOON)
+    lena.contact = ana.contact
+    Contact.objects.update(holder=house["lena"])
+    lena.must("arrangements.agree", account=barred.pk, parts=[{"due_on": "2026-12-04", "amount": 9596}])
+    night.relieve(at=NOON + timedelta(seconds=5))
+    assert barred.lines.get().bar == "outgoing"
+    terms = Terms.objects.get()
+    assert said in terms.read_out and said in terms.told
+    page = page_of(signed_in(client, house["lena"]), lena)
+    assert terms.arrangement.number in page.split("What is held")[1].split("What was done")[0]
+    assert "To have the lines back" in page and "$23.01 has the lines back and counts toward the arrangement. $72.95 stays" in page
+    assert "Lines that are barred stay so." in page and "Nothing is held." not in page and "nothing is past due" not in page
+    assert f"all of it is held, {terms.arrangement.number} until Dec 4" in page
+    assert "$23.01 has the lines back; $95.96 is the next part of the arrangement" in page_of(client, lena, "?act=payments.take")
+    pay(barred, 2301, NOON + timedelta(minutes=1))
+    night.relieve(at=NOON + timedelta(minutes=2))
+    assert barred.lines.get().status == "active"
+    page = page_of(client, lena)
+    assert "To have the lines back" not in page and "What is suspended" in page and "Why is this line suspended?" not in page and "barred stay so" not in page
+
+
+def test_who_has_nothing_stopped_hears_nothing_of_it_when_they_arrange(client, house, late):
+    ana = Desk(house["ana"], NOON).take_call(late)
+    late.lines.update(status="active", suspended_for="", bar="")
+    script = page_of(signed_in(client, house["ana"]), ana, "?act=arrangements.agree&plan=own&due_1=2026-12-04&amount_1=80")
+    assert "nothing more is switched off for them" in script and "stays stopped" not in script
+
+
+def test_what_was_done_has_late_fees_and_lines_that_came_up_a_rung_and_back_with_their_fee(client, house, maria, monkeypatch):
+    now = timezone.now()
+    line = maria.lines.get()
+    issue_bill(maria, line, now.date() - timedelta(days=38), 5000)  # due 18 days ago
+    pay(maria, 8000, now)
+    night.relieve(at=now + timedelta(seconds=5))
+    assert maria.lines.get().bar == "outgoing"
+    pay(maria, 5000, now + timedelta(minutes=2))
+    night.relieve(at=now + timedelta(minutes=3))
+    ana = Desk(house["ana"], now + timedelta(minutes=4)).take_call(maria)
+    page = page_of(signed_in(client, house["ana"]), ana).split('id="steps-title"')[1]
+    assert "Line ending in 0188 back" in page and "Line ending in 0188 came up to: outgoing calls, texts and data stopped" in page
+    assert "Late fee" in page and "$7.00 before tax, for bill" in page and "by mail" not in page
+    assert page.index("0188 back") < page.index("0188 came up to")
+
+
+def test_a_line_that_was_wholly_suspended_costs_its_fee_and_the_history_says_so(client, house, maria):
+    now = timezone.now()
+    pay(maria, 8000, now)
+    night.relieve(at=now + timedelta(seconds=5))
+    ana = Desk(house["ana"], now + timedelta(minutes=1)).take_call(maria)
+    page = page_of(signed_in(client, house["ana"]), ana).split('id="steps-title"')[1]
+    assert re.search(r"Line ending in 0188 back</td><td>at [^<]*; \$20.00 before tax, on the next bill", page)
