@@ -192,9 +192,16 @@ def in_words(parts: Sequence[rules.Part], today: date) -> str:
     return " and ".join([", ".join(said[:-1]), said[-1]] if len(said) > 1 else said)
 
 
-def read_out(policy: Policy, parts: Sequence[rules.Part], today: date, fee: int, method: Any = None, autopay: bool = False) -> str:
+def read_out(policy: Policy, parts: Sequence[rules.Part], today: date, fee: int, method: Any = None, autopay: bool = False, back: int = 0) -> str:
     said = in_words(parts, today), shown(sum(p.amount_minor for p in parts)), shown(fee)
-    return policy.read_out(*said, method_said(method) if method else "", autopay)
+    return policy.read_out(*said, method_said(method) if method else "", autopay, shown(back) if back else "")
+
+
+def stopped_until(rulebook: Rulebook, account_id: int, parts: Sequence[rules.Part], today: date) -> int:
+    """What has to be paid until lines come back that are barred now and stay so under an arrangement (minor units); 0: none does."""
+    if "ladder.toml" not in rulebook.files:
+        return 0
+    return collections.stopped_until(account_id, today, rulebook.ladder, sum(p.amount_minor for p in parts))
 
 
 def method_said(method: Any) -> str:
@@ -231,11 +238,12 @@ def _promised(
 ) -> operations.Promise:
     """What is agreed beside the parts; the written confirmation is queued."""
     method = _charged_to(given, scene.rulebook, parts, today)
-    told, told_to = _confirm(act, scene, given.account, number, parts, method)
+    back = stopped_until(scene.rulebook, given.account, parts, today)
+    told, told_to = _confirm(act, scene, given.account, number, parts, method, back)
     row = customers.account(given.account)
     autopay = row is not None and row.autopay
     return operations.Promise(
-        policy.grace_days + (policy.charge_grace if method else 0), _person(scene), read_out(policy, parts, today, fee, method, autopay), told, told_to,
+        policy.grace_days + (policy.charge_grace if method else 0), _person(scene), read_out(policy, parts, today, fee, method, autopay, back), told, told_to,
         method.pk if method else None, autopay and policy.autopay_off,
     )  # fmt: skip
 
@@ -244,7 +252,7 @@ def _shortly(parts: Sequence[rules.Part]) -> str:
     return ", ".join(f"{shown(p.amount_minor)} on {p.due_on:%b} {p.due_on.day}" for p in parts)
 
 
-def _confirm(act: Act, scene: Scene, account_id: int, number: str, parts: Sequence[rules.Part], method: Any) -> tuple[str, str]:
+def _confirm(act: Act, scene: Scene, account_id: int, number: str, parts: Sequence[rules.Part], method: Any, back: int) -> tuple[str, str]:
     """Queue the written confirmation. Returns its words and where it goes, as terms keep it; nothing where neither a text nor an e-mail arrives."""
     way = _written(scene.rulebook, account_id)
     if way is None:
@@ -252,6 +260,8 @@ def _confirm(act: Act, scene: Scene, account_id: int, number: str, parts: Sequen
     language = texts.language_of(account_id)
     plan = ", ".join(f"{shown(p.amount_minor)} {texts.day_said(scene.rulebook, language, p.due_on)}" for p in parts)
     body = texts.said(scene.rulebook, "arranged", language, plan=plan, number=number)
+    if back:
+        body += " " + texts.said(scene.rulebook, "arranged_stopped", language, back=shown(back))
     if method is not None:
         body += " " + texts.said(scene.rulebook, "arranged_charged", language, method=method_said(method))
     tell(act=act, topic="arrangement", channel=way.channel, to=way.to, body=body, about=f"arrangement:{number}", account_id=account_id,

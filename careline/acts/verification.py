@@ -315,6 +315,10 @@ def call_back_answered(act: Act, given: CallBackAnswered, scene: Scene) -> Done:
     )
     if person is None:
         operations.end_call_back(act=act)
+        if not scene.contact.inbound:  # we called them: nobody asked for anything, so there is no try to count
+            say = "Nobody of that name is on this account. Say nothing of why you call."
+            refusal = Refusal("NOT_PROVEN", say, rule="callback-failed", cite=policy["cite"])
+            return Done(f"{policy['title']}: somebody else picked up at the number ending in {phone.last_four(row.line.msisdn)}", refusal=refusal)
         return _wrong(act, given.account, "callback", _locked(act, given.account, scene), scene)
     operations.pick_up(act=act, account_id=given.account, person_id=person, code_id=row.pk)
     done = _prove(act, given.account, "callback", scene, _held_for(act, row.line), person)
@@ -326,10 +330,10 @@ def _locked(act: Act, account_id: int, scene: Scene) -> bool:
 
 
 def call_back_failed(act: Act, given: CallBackFailed, scene: Scene) -> Done:
-    """Nobody was reached, or somebody whom the account does not know. It was counted when it began."""
+    """Nobody was reached, or somebody whom the account does not know. A call back was counted when it began."""
     row = _under_way(act, given.account)
     operations.end_call_back(act=act)
-    locked = _locked(act, given.account, scene)
+    locked = scene.contact.inbound and _locked(act, given.account, scene)  # a call of ours is no try of anybody's
     if locked:
         _tell_lock(act, given.account, "callback", scene)
     what = {"not_reached": "nobody reached", "wrong_person": "somebody else picked up"}[given.why]

@@ -10,6 +10,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
+from careline.domain.arrangements.models import Terms
 from careline.domain.collections import queries
 from careline.domain.collections.models import CallAgain, Hold
 from careline.domain.contacts.models import Contact
@@ -91,9 +92,62 @@ def test_the_queue_names_whom_to_call_and_no_debt_and_who_picked_up_comes_first(
     ana.contact = contact.pk
     ana.later(seconds=30)
     no = ana.act("contacts.call_back_answered", account=maria.pk, name="Her neighbour")
-    assert not no.ok and "$" not in no.say  # a third party learns nothing
-    ana.must("contacts.drop") if Contact.objects.get().state == "live" else None
+    assert no.refusal.rule == "callback-failed" and "$" not in no.say  # a third party learns nothing
     assert client.post(reverse("past-due-queue"), {"request_key": "another-key-1", "account": "999"}).status_code == 422
+
+
+def called_from_the_queue(client, account) -> tuple[str, str]:
+    """**Call** beside a name, and what the page says then. The first thing is the contact's address."""
+    page = client.get(reverse("past-due-queue")).content.decode()
+    key = page.split('name="request_key" value="')[-1].split('"')[0]
+    done = client.post(reverse("past-due-queue"), {"request_key": key, "account": str(account.pk)})
+    assert done.status_code == 303
+    return done["Location"], client.get(done["Location"]).content.decode()
+
+
+def answered(client, here: str, page: str, code: str, account, **typed: str):
+    """The form of this act on the page, sent as it stands there."""
+    form = next(part for part in page.split("<form")[1:] if f"/do/{code}" in part.split(">")[0])
+    return client.post(f"{here}do/{code}", {"request_key": form.split('name="request_key" value="')[1].split('"')[0], "account": str(account.pk), **typed})
+
+
+def test_from_the_queue_maria_picks_up_says_her_name_and_ana_may_talk_about_the_bill(client, house, late, monkeypatch):
+    here, page = called_from_the_queue(signed_in(client, house["ana"]), late)
+    assert "They call back" in page and "The caller is back" not in page and "It counts as a try" not in page
+    today(monkeypatch, NOON + timedelta(seconds=30))
+    done = answered(client, here, page, "contacts.call_back_answered", late, name="Maria Okafor")
+    assert done.status_code == 303
+    row = Contact.objects.get()
+    assert (row.state, row.person.name, row.factors) == ("live", "Maria Okafor", "callback")
+    assert client.get(reverse("past-due", args=[row.reference])).status_code == 200 and "$80.00" in client.get(here).content.decode()
+
+
+@pytest.mark.parametrize(("why", "said"), [("not_reached", "nobody reached"), ("wrong_person", "somebody else picked up")])
+def test_from_the_queue_nobody_or_somebody_else_is_said_and_shows_nothing(client, house, late, monkeypatch, why, said):
+    here, page = called_from_the_queue(signed_in(client, house["ana"]), late)
+    today(monkeypatch, NOON + timedelta(seconds=30))
+    assert answered(client, here, page, "contacts.call_back_failed", late, why=why).status_code == 303
+    page = client.get(here).content.decode()
+    assert "Nobody of the account is on the line" in page and "tel:" not in page and "$80" not in page
+    assert reverse("past-due-queue") + f"?account={late.pk}" in page and "?act=contacts.end" in page
+    assert any(said in line.content["say"] for line in journal.lines(chain=f"account:{late.pk}"))
+    assert client.get(reverse("past-due", args=[Contact.objects.get().reference])).status_code == 403
+
+
+def test_from_the_queue_another_name_proves_nobody_and_is_no_try_of_marias(client, house, late, monkeypatch):
+    here, page = called_from_the_queue(signed_in(client, house["ana"]), late)
+    today(monkeypatch, NOON + timedelta(seconds=30))
+    no = answered(client, here, page, "contacts.call_back_answered", late, name="Her neighbour")
+    said = no.content.decode()
+    assert no.status_code == 422 and "Nobody of that name is on this account" in said and "left" not in said.split("<main")[1] and "$80" not in said
+    ana = Desk(house["ana"], NOON + timedelta(minutes=1))
+    ana.contact = Contact.objects.get().pk
+    assert ana.act("contacts.call_back_answered", account=late.pk, name="Maria Okafor").refusal.rule == "callback-not-begun", "one call takes one name"
+    # The neighbour is on the line: unknown, so nothing is proven to them by any factor, and no call back is begun for them.
+    ana.must("contacts.reconnect")
+    line = late.lines.get().pk
+    for code, typed in {"contacts.check_pin": {"pin": "4711"}, "contacts.send_code": {"line": line}, "contacts.call_back": {"line": line}}.items():
+        assert ana.act(code, account=late.pk, **typed).refusal.rule == "stranger"
 
 
 def test_by_night_the_queue_says_from_when_they_may_be_called(client, house, maria, monkeypatch):
@@ -266,3 +320,105 @@ def test_of_two_lines_the_one_is_called_on_which_a_call_comes_in(house, late):
     assert customers.called([late.pk])[late.pk][0] == first.pk
     late.lines.filter(pk=first.pk).update(bar="all")
     assert customers.called([late.pk])[late.pk][0] == watch.pk
+
+
+# ---------------------------------------------------------------- what has lines back, what follows, and what was done
+
+
+@pytest.fixture
+def barred(house, monkeypatch) -> Account:
+    """Maria owes $48.00 since 16 days and $47.96 since 10; outgoing stopped yesterday."""
+    account = open_account(bills=0)
+    Customer.objects.filter(pk=account.customer_id).update(language="en")
+    Account.objects.filter(pk=account.pk).update(opened_on=date(2025, 3, 1))
+    today_ = NOON.date()
+    for days, amount in ((16, 4800), (10, 4796)):
+        issue_bill(account, account.lines.get(), today_ - timedelta(days=days + 20), amount)
+    for days in (13, 6, 1):
+        night.run_night(NOON - timedelta(days=days))
+        Outbox.objects.filter(state="queued").update(state="sent", sent_at=NOON - timedelta(days=days))
+    assert account.lines.get().bar == "outgoing"
+    today(monkeypatch, NOON)
+    return account
+
+
+def page_of(client, desk: Desk, query: str = "") -> str:
+    reference = Contact.objects.get(pk=desk.contact).reference
+    where = reverse("contact", args=[reference]) + query if query else reverse("past-due", args=[reference])
+    return " ".join(client.get(where).content.decode().split())
+
+
+def test_before_the_smaller_sum_is_paid_the_page_says_what_stays_and_when_it_stops_again(client, house, barred):
+    ana = Desk(house["ana"], NOON).take_call(barred)
+    page = page_of(signed_in(client, house["ana"]), ana)
+    assert "$23.01 has the lines back, and $72.95 stays past due: Outgoing calls, texts and data stopped on Nov 29, if no more is paid by then. $95.96 is all of it." in page
+    assert "Take $23.01: the lines come back" in page and "Take $95.96: all that is past due" in page
+    for amount in ("23.01", "95.96"):
+        form = page_of(client, ana, f"?act=payments.take&amount={amount}")
+        assert f'value="{amount}"' in form and "$23.01 has the lines back; $95.96 is all that is past due." in form
+    pay(barred, 2301, NOON)
+    night.relieve(at=NOON + timedelta(seconds=5))
+    assert barred.lines.get().status == "active"
+    for day_ in (1, 2, 3, 4, 5):
+        night.run_night(NOON + timedelta(days=day_))
+        Outbox.objects.filter(state="queued").update(state="sent", sent_at=NOON + timedelta(days=day_))
+        assert (barred.lines.get().bar == "outgoing") == (day_ == 5), "as the page said: Nov 29"
+
+
+def test_an_arrangement_gives_no_line_back_and_the_script_the_message_and_the_page_say_so(client, house, barred):
+    ana = Desk(house["ana"], NOON).take_call(barred)
+    signed_in(client, house["ana"])
+    script = page_of(client, ana, "?act=arrangements.agree&plan=own&due_1=2026-12-04&amount_1=95.96")
+    said = "What is stopped on your lines now stays stopped until $23.01 of it is paid."
+    assert said in script and "no line is switched off" not in script
+    lena = Desk(house["lena"], NOON)
+    lena.contact = ana.contact
+    Contact.objects.update(holder=house["lena"])
+    lena.must("arrangements.agree", account=barred.pk, parts=[{"due_on": "2026-12-04", "amount": 9596}])
+    night.relieve(at=NOON + timedelta(seconds=5))
+    assert barred.lines.get().bar == "outgoing"
+    terms = Terms.objects.get()
+    assert said in terms.read_out and said in terms.told
+    page = page_of(signed_in(client, house["lena"]), lena)
+    assert terms.arrangement.number in page.split("What is held")[1].split("What was done")[0]
+    assert "To have the lines back" in page and "$23.01 has the lines back and counts toward the arrangement. $72.95 stays" in page
+    assert "Lines that are barred stay so." in page and "Nothing is held." not in page and "nothing is past due" not in page
+    assert f"all of it is held, {terms.arrangement.number} until Dec 4" in page
+    assert "$23.01 has the lines back; $95.96 is the next part of the arrangement" in page_of(client, lena, "?act=payments.take")
+    pay(barred, 2301, NOON + timedelta(minutes=1))
+    night.relieve(at=NOON + timedelta(minutes=2))
+    assert barred.lines.get().status == "active"
+    page = page_of(client, lena)
+    assert "To have the lines back" not in page and "What is suspended" in page and "Why is this line suspended?" not in page and "barred stay so" not in page
+
+
+def test_who_has_nothing_stopped_hears_nothing_of_it_when_they_arrange(client, house, late):
+    ana = Desk(house["ana"], NOON).take_call(late)
+    late.lines.update(status="active", suspended_for="", bar="")
+    script = page_of(signed_in(client, house["ana"]), ana, "?act=arrangements.agree&plan=own&due_1=2026-12-04&amount_1=80")
+    assert "nothing more is switched off for them" in script and "stays stopped" not in script
+
+
+def test_what_was_done_has_late_fees_and_lines_that_came_up_a_rung_and_back_with_their_fee(client, house, maria, monkeypatch):
+    now = timezone.now()
+    line = maria.lines.get()
+    issue_bill(maria, line, now.date() - timedelta(days=38), 5000)  # due 18 days ago
+    pay(maria, 8000, now)
+    night.relieve(at=now + timedelta(seconds=5))
+    assert maria.lines.get().bar == "outgoing"
+    pay(maria, 5000, now + timedelta(minutes=2))
+    night.relieve(at=now + timedelta(minutes=3))
+    ana = Desk(house["ana"], now + timedelta(minutes=4)).take_call(maria)
+    page = page_of(signed_in(client, house["ana"]), ana).split('id="steps-title"')[1]
+    assert "Line ending in 0188 back" in page and "Line ending in 0188 came up to: outgoing calls, texts and data stopped" in page
+    assert "Late fee" in page and "$7.00 before tax, for bill" in page and "by mail" not in page
+    assert page.index("0188 back") < page.index("0188 came up to")
+
+
+def test_a_line_that_was_wholly_suspended_costs_its_fee_and_the_history_says_so(client, house, maria):
+    now = timezone.now()
+    pay(maria, 8000, now)
+    night.relieve(at=now + timedelta(seconds=5))
+    ana = Desk(house["ana"], now + timedelta(minutes=1)).take_call(maria)
+    page = page_of(signed_in(client, house["ana"]), ana).split('id="steps-title"')[1]
+    assert re.search(r"Line ending in 0188 back</td><td>at [^<]*; \$20.00 before tax, on the next bill", page)

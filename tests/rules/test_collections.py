@@ -159,10 +159,29 @@ def test_what_brings_a_line_back_what_comes_next_and_what_a_call_is_worth():
     assert rules.to_come_back(LADDER, two, after(31)) == 14_000 - 2499
     assert rules.to_come_back(LADDER, two, after(16)) == 5501  # the second bill is not old enough yet to bar anything
     assert rules.to_come_back(LADDER, MARIA, after(5)) == 0
+    arranged = replace(MARIA, holds=(Held("arrangement", 8000),))
+    assert rules.to_come_back(LADDER, arranged, after(31)) == 5501, "an arrangement gives no line back, so the sum stays what it was"
+    assert rules.to_come_back(LADDER, replace(MARIA, holds=(Held("dispute", 8000),)), after(31)) == 0
     on_soft = Climb(DUE, "soft", 15, "outgoing", notice_on=after(15))
     assert rules.coming(LADDER, MARIA, on_soft, after(16)) == (CODES.index("hard"), after(30))
     assert rules.coming(LADDER, replace(MARIA, holds=(Held("bankruptcy"),)), on_soft, after(16)) is None
     assert (rules.worth(LADDER, 8000, 10), rules.worth(LADDER, 8000, 200)) == (3800, -600)
+
+
+def test_what_follows_once_the_sum_is_paid_that_has_the_lines_back():
+    two = replace(MARIA, debts=(Debt(1, DUE, 4800), Debt(2, after(10), 4796)))
+    on_soft = Climb(DUE, "soft", 15, "outgoing", notice_on=after(15))
+    back = rules.to_come_back(LADDER, two, after(16))
+    paid = rules.after_paying(two, back)
+    assert back == 2301 and sum(d.open for d in paid.debts) == 9596 - 2301
+    barred, on = rules.next_bar(LADDER, paid, on_soft, after(16))
+    assert (CODES[barred], on) == ("soft", after(25)), "fifteen days after the second bill was due"
+    one = rules.after_paying(MARIA, 5501)
+    assert rules.next_bar(LADDER, one, on_soft, after(16), within=90) is None, "$24.99 bar nothing"
+    later = replace(one, debts=(*one.debts, Debt(3, after(30), 5000)))
+    assert rules.next_bar(LADDER, later, on_soft, after(16)) == (CODES.index("soft"), after(45)), "a bill that is due only then"
+    held = rules.after_paying(replace(two, holds=(Held("arrangement", 9596),)), back)
+    assert held.holds == (Held("arrangement", 9596 - 2301),) and rules.next_bar(LADDER, held, on_soft, after(16)) is None
 
 
 # ---------------------------------------------------------------- laws

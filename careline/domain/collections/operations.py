@@ -37,7 +37,7 @@ from careline.prepared import rewrite_many, write_many, write_rows
 
 RUN = "collections.run"
 TOPIC = "collections"
-NON_PAYMENT = "non_payment"
+NON_PAYMENT = rules.NON_PAYMENT
 
 
 # ---------------------------------------------------------------- holds

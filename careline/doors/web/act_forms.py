@@ -8,6 +8,7 @@ from typing import Any
 
 from careline.acts import table
 from careline.acts.perform import most
+from careline.domain.collections import queries as collections
 from careline.domain.contacts.rules import DraftKind
 from careline.domain.credits import queries as credits
 from careline.domain.credits import rules as credit_rules
@@ -156,11 +157,14 @@ def _take_form(desk: ContactPage, given: Any) -> dict[str, Any]:
     standing = desk.standing
     part = desk.promised.progress.next if desk.promised else None
     owed = part.left_minor if part else standing.past_due_minor or standing.next_due_minor or max(standing.balance_minor, 0)
+    back = collections.stopped_until(desk.account_id, desk.today, desk.scene.rulebook.ladder) if "ladder.toml" in desk.scene.rulebook.files and any(n.status == "suspended" for n in desk.lines) else 0
+    sums = [(back, "has the lines back"), (part.left_minor if part else 0, "is the next part of the arrangement"), (standing.past_due_minor, "is all that is past due")]
+    which = "; ".join(f"{shown(amount)} {what}" for amount, what in sums if amount) if back else None
     return forms.form(
         "payments.take", "Take a payment", "Take the payment", desk.do_url("payments.take"),
         [
             forms.hidden("account", desk.account_id),
-            forms.field("amount", "Amount", "money", given.get("amount") or (forms.dollars(owed) if owed > 0 else None)),
+            forms.field("amount", "Amount", "money", given.get("amount") or (forms.dollars(owed) if owed > 0 else None), hint=f"{which}." if which else None),
             forms.field("method", "With", "choice", given.get("method") or (methods[0][0] if methods else None), choices=methods,
                         hint=None if methods else "Nothing is saved on this account. Send a payment link instead."),
         ],

@@ -9,7 +9,15 @@ from typing import Any
 
 from django.http import QueryDict
 
-from careline.acts.arrangements import in_words, method_said, past_of, read_out, record, why_not_charged
+from careline.acts.arrangements import (
+    in_words,
+    method_said,
+    past_of,
+    read_out,
+    record,
+    stopped_until,
+    why_not_charged,
+)
 from careline.acts.declare import Outcome
 from careline.acts.perform import resource
 from careline.domain.arrangements import rules
@@ -263,7 +271,7 @@ def _builder(desk: ContactPage, policy: Policy, given: Any, code: str, title: st
         consequence="It is sent in writing as it was agreed. Payments pay the oldest bills; paid early, it closes by itself." if whole else None,
         promise=found | {
             "title": title, "left": found.get("left") or f"{shown(past.owed_minor)} is past due.", "short": short,
-            "say": read_out(policy, parts, today, policy.fee if code == AGREE else 0, charged, desk.row.account.autopay) if whole else policy.words["ask"],
+            "say": read_out(policy, parts, today, policy.fee if code == AGREE else 0, charged, desk.row.account.autopay, stopped_until(desk.scene.rulebook, desk.account_id, parts, today)) if whole else policy.words["ask"],
         },
     )  # fmt: skip
 

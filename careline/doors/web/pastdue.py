@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.contrib import messages
@@ -15,6 +15,8 @@ from django.views.decorators.http import require_GET
 from careline.acts.collections import hold_room, may_call
 from careline.acts.look import look
 from careline.domain.activations import queries as orders
+from careline.domain.activations.rules import Kind, State
+from careline.domain.arrangements import queries as arrangements
 from careline.domain.collections import queries, rules
 from careline.domain.contacts import queries as contacts
 from careline.domain.contacts.rules import Reach
@@ -26,7 +28,7 @@ from careline.doors.web.account import ContactPage, opened
 from careline.doors.web.render import clock, day, page, zone
 from careline.foundation import phone
 from careline.foundation.calendar import on_the_wall
-from careline.foundation.ladder import HoldKind, Ladder
+from careline.foundation.ladder import ARRANGEMENT, BARS, HoldKind, Ladder
 from careline.foundation.money import shown
 from careline.foundation.rulebook import Rulebook
 
@@ -40,7 +42,6 @@ KINDS: dict[str, dict[str, str]] = {
 DEEDS: dict[str, tuple[str, dict[str, str]]] = {
     "call": (CALL, {"account": "id"}), "again": (AGAIN, KINDS[AGAIN]), "keep": (KEEP, {"hold": "text", "words": "text"}),
 }  # fmt: skip
-NOT_PAID = "non_payment"
 
 
 def address(reference: str) -> str:
@@ -66,12 +67,15 @@ def shape(desk: ContactPage, ladder: Ladder) -> dict[str, Any]:
     fates = journal.fates([s.message for s in steps if s.message is not None])
     held = queries.in_force([pk], today)
     back, past = rules.to_come_back(ladder, known.facts, today), sum(d.open for d in known.facts.debts if d.due_on < today)
-    barred = [n for n in desk.lines if n.status == "suspended" and n.suspended_for == NOT_PAID]
+    barred = [n for n in desk.lines if n.status == "suspended" and n.suspended_for == rules.NON_PAYMENT]
     next_one = rules.coming(ladder, known.facts, known.climb, today)
     may_hold, may_lift = desk.refused(HOLD) is None, desk.refused(RELEASE) is None
     placed = queries.placement_of(pk)
-    fee = int(desk.scene.rulebook.reasons["suspension"][NOT_PAID]["fee"])
+    fee = int(desk.scene.rulebook.reasons["suspension"][rules.NON_PAYMENT]["fee"])
     dear = any((n.bar or "all") == "all" or ladder.restore_fee_from == "outgoing" for n in barred)
+    arranged = arrangements.holding([pk], today).get(pk)
+    after = _after(known, back, ladder, today, arranged) if barred and back else None
+    moved = orders.orders_of(pk, 60)
     titles = {r.code: r for r in ladder.rungs}
     return {
         "reference": desk.row.account.reference,
@@ -79,34 +83,91 @@ def shape(desk: ContactPage, ladder: Ladder) -> dict[str, Any]:
         "back_href": desk.url(),
         "inbound": desk.row.inbound,
         "why": [_why(n, decision, known, ladder, past) for n in barred],
-        "on_its_way": [o.number for o in orders.orders_of(pk) if o.state in ("asked", "unknown")],
+        "on_its_way": [o.number for o in moved if o.state in ("asked", "unknown")],
         "facts": [
             ("Past due", past, "bad" if past else None, f"since {day(decision.free.since)}" if decision.free.since and past else None),
-            *([("To have the lines back", back, "risk", f"paid at {clock(desk.at)}, back by {clock(desk.at + timedelta(minutes=1))}")] if barred and back else []),
-            *([("Restoring costs", fee * len(barred), None, "before tax, on the next bill")] if barred and dear and fee else []),
+            *([("To have the lines back", back, "risk", f"paid at {clock(desk.at)}, back by {clock(desk.at + timedelta(minutes=1))}")] if after else []),
+            *([("Restoring costs", fee * len(barred), None, "before tax, on the next bill")] if after and after.costs and dear and fee else []),
         ],
+        "after": after.say if after else None,
         "pay": [
-            {"label": label, "href": desk.url(f"?act={code}")}
-            for code, label in (("payments.take", "Take a payment"), ("payments.send_link", "Send a payment link"), ("arrangements.agree", "Arrange payment"))
-            if past and desk.not_set_up(code) is None and (code != "arrangements.agree" or desk.promised is None)
+            *([{"label": f"Take {shown(sum_)}: {what}", "href": desk.url(f"?act=payments.take&amount={forms.dollars(sum_)}")}
+               for sum_, what in ((back, "the lines come back"), (past, "all that is past due"))] if after and back < past and desk.not_set_up("payments.take") is None else []),
+            *({"label": label, "href": desk.url(f"?act={code}")}
+            for code, label in (*((("payments.take", "Take a payment"),) if not after or back >= past else ()), ("payments.send_link", "Send a payment link"), ("arrangements.agree", "Arrange payment"))
+            if past and desk.not_set_up(code) is None and (code != "arrangements.agree" or desk.promised is None)),
         ],
         "next": {"title": ladder.rungs[next_one[0]].title, "on": next_one[1], "cite": ladder.rungs[next_one[0]].cite} if next_one else None,
+        "no_next": _no_next(decision, past, arranged),
         "holds": [
+            *([_arranged(arranged, ladder, bool(barred))] if arranged is not None else []),
+            *([
             {
                 "number": h.reference, "title": ladder.holds[h.kind].title if h.kind in ladder.holds else h.kind,
-                "say": ladder.holds[h.kind].say if h.kind in ladder.holds else "", "amount": h.amount_minor, "bill": h.bill.number if h.bill else None,
+                "say": _holds(ladder, h.kind, bool(barred)), "amount": h.amount_minor, "bill": h.bill.number if h.bill else None,
                 "since": h.starts_on, "until": h.ends_on, "review": h.review_on,
                 "late": h.review_on is not None and h.review_on < today,
                 "href": desk.url(f"?act={RELEASE}&hold={h.reference}") if may_lift else None,
             }
-            for h in held
+            for h in held]),
         ],
         "hold_href": desk.url(f"?act={HOLD}") if may_hold else None,
         "again": _again_said(queries.call_again_of(pk)),
         "again_href": desk.url(f"?act={AGAIN}") if past and desk.refused(AGAIN) is None else None,
         "agency": {"amount": placed.amount_minor, "on": placed.placed_at.astimezone(zone()).date()} if placed else None,
-        "steps": [_step(s, titles, fates) for s in steps],
+        "steps": _done(steps, moved, queries.fees_of(pk), titles, fates, ladder),
         "talk": [_said(ladder, "inbound" if desk.row.inbound else "outbound"), _said(ladder, "hardship")] if past else [],
+    }  # fmt: skip
+
+
+class _After(NamedTuple):
+    """What follows once the sum that has the lines back was paid: in words, and whether restoring costs its fee."""
+
+    say: str | None
+    costs: bool
+
+
+def _after(known: queries.Known, back: int, ladder: Ladder, today: date, arranged: arrangements.Hold | None) -> _After:
+    done = rules.decide(ladder, rules.after_paying(known.facts, back), known.climb, today)
+    costs = done.target.index >= done.free.index  # what comes back under a hold costs nothing
+    ahead = rules.after_paying(queries.ahead(known, today), back)
+    stays = sum(d.open for d in ahead.debts if d.due_on < today)
+    if not stays:
+        return _After(None, costs)
+    if arranged is not None:
+        return _After(f"{shown(back)} has the lines back and counts toward the arrangement. {shown(stays)} stays, and the lines stay on while its days are kept.", costs)
+    barring = rules.next_bar(ladder, ahead, known.climb, today)
+    then = f"{ladder.rungs[barring[0]].title} on {day(barring[1])}, if no more is paid by then" if barring else "no line is barred for that"
+    return _After(f"{shown(back)} has the lines back, and {shown(stays)} stays past due: {then}. {shown(back + stays)} is all of it.", costs)
+
+
+def _no_next(decision: rules.Decision, past: int, arranged: arrangements.Hold | None) -> str:
+    """Why nothing comes next."""
+    if not past:
+        return "Nothing: nothing is past due."
+    if decision.free.index < 0:
+        return "Nothing: what is past due is too little to be collected."
+    if decision.target.index >= 0:
+        return "Nothing further: the ladder ends here, or what is left of it is held."
+    if arranged is not None:
+        return f"Nothing: all of it is held, {arranged.number} until {day(arranged.until)}. It is collected from the next day on if a part does not come."
+    return "Nothing: all of it is held."
+
+
+def _holds(ladder: Ladder, kind: str, barred: bool) -> str:
+    """What a hold does, and that it gives no line back, where one is barred."""
+    found = ladder.holds.get(kind)
+    if found is None:
+        return ""
+    return f"{found.say} Lines that are barred stay so." if barred and not found.restores else found.say
+
+
+def _arranged(hold: arrangements.Hold, ladder: Ladder, barred: bool) -> dict[str, Any]:
+    """The arrangement that runs, among what is held. It is changed and cancelled where it stands, on the contact's page."""
+    kind = ladder.holds.get(ARRANGEMENT)
+    return {
+        "number": hold.number, "title": kind.title if kind else "Payment arrangement", "say": _holds(ladder, ARRANGEMENT, barred), "amount": hold.amount_minor,
+        "bill": None, "since": hold.since, "until": hold.until, "review": None, "late": False, "href": None,
     }  # fmt: skip
 
 
@@ -137,13 +198,42 @@ def _why(line: Any, decision: rules.Decision, known: queries.Known, ladder: Ladd
     }
 
 
+def _done(
+    steps: list[queries.Step], moved: list[orders.Order], fees: list[queries.LateFee], titles: dict[str, Any], fates: dict[int, journal.Fate], ladder: Ladder
+) -> list[dict[str, Any]]:
+    """Everything that was done, newest first: what rungs did, late fees, and lines that came back or came up a rung."""
+    levies = ladder.levies()
+    rows = [(s.at, _step(s, titles, fates)) for s in steps]
+    rows += [
+        (f.at, {"on": f.at.astimezone(zone()).date(), "what": "Late fee", "how": f"{shown(f.amount_minor)} before tax, for bill {f.bill.number}", "owed": None, "cite": levies.cite if levies else ""})
+        for f in fees
+    ]  # fmt: skip
+    stood: dict[int, str] = {}
+    for order in sorted((o for o in moved if o.reason == rules.NON_PAYMENT and o.kind in (Kind.SUSPEND, Kind.RESTORE)), key=lambda o: (o.asked_at, o.pk)):
+        bar, before = "" if order.kind == Kind.RESTORE else order.bar or "all", stood.get(order.line_id)
+        if order.kind == Kind.RESTORE or (before is not None and BARS.index(bar) < BARS.index(before)):
+            rows.append((order.settled_at or order.asked_at, _came_back(order, bar, ladder)))
+        if order.state != State.REFUSED:
+            stood[order.line_id] = bar
+    return [row for _, row in sorted(rows, key=lambda r: r[0], reverse=True)]
+
+
+def _came_back(order: orders.Order, bar: str, ladder: Ladder) -> dict[str, Any]:
+    at = order.settled_at or order.asked_at
+    rung = next((r for r in ladder.rungs if r.bar and r.bar == bar), None)
+    how = {State.DONE.value: f"at {clock(at)}", State.REFUSED.value: f"refused by the network: {order.network_says}"}.get(order.state, "with the network")
+    fee = f"; {shown(order.price_minor)} before tax, on the next bill" if order.price_minor and order.state != State.REFUSED else ""
+    up = f"came up to: {rung.title.lower()}" if rung else "back"
+    return {"on": at.astimezone(zone()).date(), "what": f"Line ending in {phone.last_four(order.line.msisdn)} {up}", "how": f"{how}{fee}", "owed": None, "cite": ""}
+
+
 def _step(step: Any, titles: dict[str, Any], fates: dict[int, journal.Fate]) -> dict[str, Any]:
     rung, fate = titles.get(step.rung), fates.get(step.message or 0)
     what = {"notice": rung.title if rung else "Notice", "suspend": "Lines barred", "disconnect": "Lines disconnected", "final_bill": "The next bill is the last",
             "place": "Placed with an agency", "write_off": "Written off"}.get(step.effect, step.effect)  # fmt: skip
     how = ""
     if step.effect == "notice":
-        how = f"by {({'sms': 'text', 'email': 'mail'}).get(step.what, step.what)}"
+        how = f"by {({'sms': 'text', 'email': 'e-mail'}).get(step.what, step.what)}"
         if fate is not None:
             how += f", sent {day(fate.sent_at.astimezone(zone()).date())}" if fate.sent_at else f", waits: {fate.why}" if fate.state == "queued" else f", not sent: {fate.why}"
     return {"on": step.at.astimezone(zone()).date(), "what": what, "how": how or step.what, "owed": step.owed_minor, "cite": rung.cite if rung else ""}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from django.urls import reverse
+
 from careline.domain.contacts import queries as contacts
 from careline.domain.customers import queries as customers
 from careline.doors.web import forms
@@ -69,7 +71,10 @@ def _line_down(desk: ContactPage, shape: dict[str, Any]) -> dict[str, Any]:
     """The line dropped, or was put down to call back: the one place where a whole number of record is shown to
     somebody who has proven nothing, because this associate dials it now and the journal says so."""
     row = desk.row
-    back = _way(desk, "The caller is back", "Same contact, same clock.", "contacts.reconnect", "Take it up")
+    if row.inbound:
+        back = _way(desk, "The caller is back", "Same contact, same clock.", "contacts.reconnect", "Take it up")
+    else:
+        back = _way(desk, "They call back", "Same contact, same clock. They are verified like anybody who calls.", "contacts.reconnect", "Take it up")
     under_way = contacts.call_back_open(contacts.codes_of(row.pk, row.account_id), desk.at) if row.account_id else None
     if under_way is not None:
         account = forms.hidden("account", desk.account_id)
@@ -82,12 +87,23 @@ def _line_down(desk: ContactPage, shape: dict[str, Any]) -> dict[str, Any]:
             "ways": [
                 _way(desk, "They picked up", "Write the name as they say it. Whoever it is, is verified by this and nothing else.",
                           "contacts.call_back_answered", "This is who picked up", [account, forms.field("name", "The name they gave", "text")]),
-                _way(desk, "It failed", "It counts as a try. The contact waits for the caller.", "contacts.call_back_failed", "Say so",
+                _way(desk, "It failed", "It counts as a try. The contact waits for the caller." if row.inbound else "Say nothing of why you call, to nobody else and to no answering machine.", "contacts.call_back_failed", "Say so",
                           [account, forms.field("why", "Why", "choice", choices=[("not_reached", "Nobody reached"), ("wrong_person", "Somebody else")])]),
                 back,
             ],
         }
         shape["ways"][0]["focus"] = True
+        return shape
+    if not row.inbound:
+        shape["title"] = "Nobody of the account is on the line"
+        shape["text"] = "Put them to be called again, or leave them where they stand, and end the contact."
+        again = desk.who.role in desk.scene.rulebook.authority.roles_with("collections.call_again")
+        shape["ways"] = [
+            *([{"title": "Call again on a day", "text": "From that day on they stand first in the queue. This contact stays open until you end it.",
+                "href": f"{reverse('past-due-queue')}?account={row.account_id}", "form": None}] if again and row.account_id and row.reason == contacts.PAST_DUE else []),
+            {"title": "End the contact", "text": "Write what came of the call.", "href": desk.url("?act=contacts.end"), "form": None},
+            back,
+        ]
         return shape
     shape["title"] = "The line dropped"
     shape["text"] = "When the caller is back, take up this contact and verify again. Call back the number of record if they do not return."

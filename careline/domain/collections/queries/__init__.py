@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -61,6 +61,23 @@ class Known:
 def known(account_ids: Sequence[int], day: date, ladder: Ladder) -> dict[int, Known]:
     """These accounts on a day. Some ten questions, however many accounts."""
     return _known(account_ids, ledger.owed_of(account_ids, day - timedelta(days=ladder.first_day)), day, ladder)
+
+
+def ahead(one: Known, day: date, days: int = 60) -> rules.Facts:
+    """What is known of an account with the bills that come due within so many days."""
+    owed = ledger.owed_of([one.account.id], day + timedelta(days=days))
+    return replace(one.facts, debts=tuple(rules.Debt(bill, due_on, left) for _, bill, due_on, left in owed))
+
+
+def stopped_until(account_id: int, day: date, ladder: Ladder, agreed: int | None = None) -> int:
+    """What has to be paid (minor units) until no line of the account is barred for money; 0: none is. `agreed`: once an arrangement about
+    so much holds it."""
+    if not any(line.status == "suspended" for line in customers.lines_barred_for([account_id], rules.NON_PAYMENT)):
+        return 0
+    facts = known([account_id], day, ladder)[account_id].facts
+    if agreed is not None:
+        facts = replace(facts, holds=(*facts.holds, rules.Held(ARRANGEMENT, agreed)))
+    return rules.to_come_back(ladder, facts, day)
 
 
 def candidates(first: int, last: int, day: date, ladder: Ladder) -> tuple[dict[int, Known], list[int]]:
@@ -299,6 +316,11 @@ def climb_of(account_id: int) -> Climb | None:
 def steps_of(account_id: int, limit: int = 30) -> list[Step]:
     """What the ladder did on an account, newest first."""
     return list(Step.objects.filter(account_id=account_id).select_related("climb").order_by("-at", "-pk")[:limit])
+
+
+def fees_of(account_id: int, limit: int = 30) -> list[LateFee]:
+    """The late fees that the ladder levied on an account, newest first."""
+    return list(LateFee.objects.filter(account_id=account_id).select_related("bill").order_by("-at", "-pk")[:limit])
 
 
 def placement_of(account_id: int) -> Placement | None:

@@ -35,7 +35,6 @@ from careline.foundation.tariff import Tariff
 READ = 500  # account ids whose history is held at once
 STRETCHES = 20  # in which a sample is taken
 TOPICS = ("collections", "all")
-NON_PAYMENT = "non_payment"  # the reason in reasons.toml whose fee a line costs that comes back
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,7 @@ def side_of(book: Rulebook) -> Side:
     for name in ("ladder.toml", "billing.toml"):
         if name not in book.files:
             raise RulebookFault(f"{name}: this file is missing, so there is nothing to play; rulebook/default has one")
-    return Side(book.ladder, book.billing, int(book.reasons["suspension"][NON_PAYMENT]["fee"]))
+    return Side(book.ladder, book.billing, int(book.reasons["suspension"][rules.NON_PAYMENT]["fee"]))
 
 
 def year_to(day: date) -> tuple[date, date]:

@@ -14,9 +14,10 @@ from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-from careline.foundation.ladder import BARS, Condition, HoldKind, Ladder, Rung
+from careline.foundation.ladder import ARRANGEMENT, BARS, Condition, HoldKind, Ladder, Rung
 
 NOWHERE = -1  # below the lowest rung
+NON_PAYMENT = "non_payment"  # the reason in reasons.toml for which the ladder bars lines
 
 
 class Ended(StrEnum):
@@ -280,25 +281,61 @@ def _steps(ladder: Ladder, facts: Facts, goal: Target, began: date, climb: Climb
     return tuple(found), None
 
 
+def after_paying(facts: Facts, amount: int) -> Facts:
+    """The facts once so much (minor units) was paid to the oldest debts first, as the ledger does. An arrangement holds less by it."""
+    left, debts = amount, []
+    for debt in sorted(facts.debts, key=_oldest_first):
+        part = min(left, debt.open)
+        left -= part
+        if debt.open > part:
+            debts.append(replace(debt, open=debt.open - part))
+    holds = (replace(h, amount=max(h.amount - amount, 0)) if h.kind == ARRANGEMENT and h.amount is not None else h for h in facts.holds)
+    return replace(facts, debts=tuple(debts), holds=tuple(holds))
+
+
 def to_come_back(ladder: Ladder, facts: Facts, day: date) -> int:
-    """The least that has to be paid now for no line to be barred (minor units; 0: nothing is). Paid to the oldest debts first, as
-    the ledger does; never less than what a hold keeps out of it."""
-    whole = sum(d.open for d in facts.debts)
-
-    def barred(paid: int) -> bool:
-        left, debts = paid, []
-        for debt in sorted(facts.debts, key=_oldest_first):
-            part = min(left, debt.open)
-            left -= part
-            if debt.open > part:
-                debts.append(replace(debt, open=debt.open - part))
-        return bool(bar_at(ladder, target(ladder, replace(facts, debts=tuple(debts)), day).index))
-
-    low, high = 0, whole
+    """The least that has to be paid now for no line to be barred (minor units; 0: nothing is); never less than what a hold keeps out of it.
+    A hold that gives no line back counts for nothing here: what it holds has to be paid all the same."""
+    judged = facts if all(kind.restores for kind in _kinds(ladder, facts)) else replace(facts, holds=())
+    low, high = 0, sum(d.open for d in facts.debts)
     while low < high:
         middle = (low + high) // 2
-        low, high = (middle + 1, high) if barred(middle) else (low, middle)
+        barred = bar_at(ladder, target(ladder, after_paying(judged, middle), day).index)
+        low, high = (middle + 1, high) if barred else (low, middle)
     return low
+
+
+def stands(ladder: Ladder, climb: Climb | None, done: Decision, day: date) -> Climb | None:
+    """Where the account stands once this was done, its notices sent the same day."""
+    bar = "" if climb is None else climb.bar if done.bar is None else done.bar
+    if done.begins and done.free.since is not None:
+        climb = Climb(done.free.since, bar=bar)
+    elif done.end or climb is None:
+        return None
+    if done.position is not None:
+        below = ladder.rungs[done.position] if done.position >= 0 else None
+        climb = replace(climb, rung=below.code if below else "", rung_days=below.days if below else None)
+    climb = replace(climb, bar=bar, since=min(climb.since, done.free.since or climb.since))
+    for rung in (ladder.rungs[n] for n in done.rungs):
+        climb = replace(climb, rung=rung.code, rung_days=rung.days, bar=rung.bar or climb.bar)
+        if "notice" in rung.effects:
+            climb = replace(climb, notice_on=day, notice_waits=False)
+    return climb
+
+
+def next_bar(ladder: Ladder, facts: Facts, climb: Climb | None, day: date, within: int = 120) -> tuple[int, date] | None:
+    """The next rung that bars or ends lines, and the first day on which it may come, if nothing more is paid, notices are sent at once, and
+    holds stay as they are. `facts` may hold debts that come due only then."""
+    first = timedelta(days=ladder.first_day)
+    now = climb
+    for on in (day + timedelta(days=n) for n in range(within)):
+        found = decide(ladder, replace(facts, debts=tuple(d for d in facts.debts if d.due_on <= on - first)), now, on)
+        if (barring := next((n for n in found.rungs if ladder.rungs[n].bar), None)) is not None:
+            return barring, on
+        now = stands(ladder, now, found, on)
+        if now is not None and now.notice_waits:
+            now = replace(now, notice_waits=False, notice_on=on)
+    return None
 
 
 def coming(ladder: Ladder, facts: Facts, climb: Climb | None, day: date, within: int = 200) -> tuple[int, date] | None:
