@@ -73,6 +73,27 @@ def test_the_address_form_says_what_follows_from_a_move(ana, maria):
     assert "12 Pine St, Seattle, WA 98101" in plain(ana.get(f"{ana.here}?section=care"))
 
 
+def test_a_zip_code_of_another_state_is_refused_at_its_field(ana, maria):
+    typed = {"street": "12 Pine St", "city": "Seattle", "state": "WA", "postal_code": "63105"}
+    no = ana.do(ana.contact, "customers.change_address", account=maria.pk, **typed)
+    assert no.status_code == 422 and "63105 is a ZIP code of MO, not of WA." in plain(no) and 'value="63105"' in words(no)
+
+
+def test_an_address_is_filled_in_whole_or_not_at_all(ana, maria):
+    Account.objects.update(state="MO", postal_code="63105")
+    form = words(ana.get(f"{ana.here}?act=customers.change_address"))
+    assert 'value="63105"' not in form and not re.search(r'value="MO"[^>]*(selected|checked)', form), "an old ZIP code beside a new street is overlooked"
+    Account.objects.update(street="1 Elm St", city="Clayton")
+    form = words(ana.get(f"{ana.here}?act=customers.change_address"))
+    assert 'value="63105"' in form and 'value="1 Elm St"' in form
+
+
+@pytest.mark.parametrize("code", ["change_contact", "change_address", "set_pin"])
+def test_what_a_change_bars_for_a_day_is_said_before_it_is_made(ana, maria, code):
+    form = plain(ana.get(f"{ana.here}?act=customers.{code}"))
+    assert "no SIM is changed, no transfer PIN is made and nothing is unlocked" in form and "For 24 hours after" in form
+
+
 def test_a_pin_is_never_shown_again(ana, maria):
     no = ana.do(ana.contact, "customers.set_pin", account=maria.pk, pin="1984")
     assert no.status_code == 422 and "reads like a year" in words(no) and 'value="1984"' not in words(no)

@@ -72,7 +72,7 @@ def signals(account: Account, pin_at: datetime | None, at: datetime, hours: int)
     if not found:
         return []
     what = " and ".join(", ".join(found).rsplit(", ", 1))
-    still = care.fresh(found.values(), at, hours)
+    still = care.fresh_until(found.values(), at, hours)
     say = f"Ask whether it was them.{f' Nothing is unlocked within {hours} hours of it.' if still else ''}"
     return [Signal("care_changed", f"{what[0].upper()}{what[1:]} changed lately", say, 70 if still else 35, section="care")]
 
