@@ -44,6 +44,9 @@ def test_a_new_address_stands_with_the_day_from_which_it_is_of_record(ana, maria
     page = plain(ana.get(done["Location"]))
     assert "new@post.example changed Nov 24; of record from Dec 24; notices go to m…@okafor.example until then" in page
     assert "E-mail address changed lately" in page and "Nothing is unlocked within 24 hours" in page
+    assert "It was done in this contact." in page and "Ask whether it was them" not in page
+    Customer.objects.update(email_since=TUESDAY - timedelta(hours=3))
+    assert "Ask whether it was them. Nothing is unlocked" in plain(ana.get(ana.here))
 
 
 def test_what_is_not_touched_on_the_form_is_sent_back_as_it_stands(ana, maria):
