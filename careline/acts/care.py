@@ -10,11 +10,12 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from careline.acts import texts
 from careline.acts.contacts import number_or_blank
@@ -33,12 +34,12 @@ from careline.domain.customers.rules.care import (
     ZONE_OF,
     Medium,
     easy_pin,
-    fresh,
+    fresh_until,
     needs_of,
     needs_text,
 )
 from careline.domain.journal.operations import tell
-from careline.foundation import phone, pins
+from careline.foundation import phone, pins, postal
 from careline.foundation.act import Act
 from careline.foundation.calendar import civil_date
 from careline.foundation.refusal import refuse
@@ -79,7 +80,7 @@ class ChangeContact(OfAccount):
 
 
 class ChangeAddress(OfAccount):
-    """`state`: two letters; the time zone follows from it. `postal_code`: ZIP or ZIP+4."""
+    """`state`: two letters; the time zone follows from it. `postal_code`: ZIP or ZIP+4, of that state."""
 
     street: Annotated[str, Field(min_length=1, max_length=120)]
     city: Annotated[str, Field(min_length=1, max_length=80)]
@@ -95,9 +96,11 @@ class ChangeAddress(OfAccount):
 
     @field_validator("postal_code")
     @classmethod
-    def a_zip(cls, value: str) -> str:
+    def a_zip(cls, value: str, info: ValidationInfo) -> str:
         if not re.fullmatch(r"[0-9]{5}(-[0-9]{4})?", value):
             raise ValueError("Write the ZIP code in five digits, or as 98101-2044.")
+        if "state" in info.data and (fault := postal.fault(info.data["state"], value)):
+            raise ValueError(fault)
         return value
 
 
@@ -309,9 +312,16 @@ def unlock_facts(scene: Scene, act: Act, given: Lock) -> dict[str, Any]:
 
 
 def ways_in(scene: Scene, account: Any, pin_at: datetime | None, at: datetime) -> dict[str, Any]:
-    """Whether that by which somebody gets into this account changed within so many hours."""
+    """Whether that by which somebody gets into this account changed within so many hours, and until when that counts."""
     hours = int(policy_of(scene)["credentials"]["unlock_hours"])
-    return {"fresh": fresh(care.changed_lately(account, pin_at).values(), at, hours), "hours": hours}
+    until = fresh_until(care.changed_lately(account, pin_at).values(), at, hours)
+    return {"fresh": until is not None, "hours": hours, "until": _time_said(until) if until is not None else ""}
+
+
+def _time_said(at: datetime) -> str:
+    """`12:42 pm on Dec 1` in the carrier's zone: the day too, for the sentence stays in the journal."""
+    local = at.astimezone(ZoneInfo(settings.CARRIER_ZONE))
+    return f"{local.hour % 12 or 12}:{local:%M} {'am' if local.hour < 12 else 'pm'} on {local:%b} {local.day}"
 
 
 def credentials_now(scene: Scene, at: datetime) -> dict[str, Any]:
@@ -446,7 +456,7 @@ ACTS = [
             opening={"forgotten": {"possession": True, "may": True}}),
     ActType("customers.lock", "Lock against SIM change and port-out", Lock, lock, locks=_account),
     ActType("customers.unlock", "Unlock SIM change or port-out", Lock, unlock, locks=_account, facts=unlock_facts,
-            opening={"credentials": {"fresh": False, "hours": 0}}, stands=credentials_now),
+            opening={"credentials": {"fresh": False, "hours": 0, "until": ""}}, stands=credentials_now),
     ActType("customers.add_person", "Add an authorized person", AddPerson, add_person, locks=_account),
     ActType("customers.change_person", "Change a person's rights", ChangePerson, change_person, locks=_account),
     ActType("customers.end_person", "End a person's rights", EndPerson, end_person, locks=_account),

@@ -109,13 +109,17 @@ def print_bill(act: Act, given: OneBill, scene: Scene) -> Done:
     return Done(f"Bill {number} {said}", {"paper": str(paper.pk), "state": paper.state}, data={"bill": number, "paper": str(paper.pk)})
 
 
+def _day(on: date) -> str:
+    return f"{on:%b} {on.day}, {on.year}"
+
+
 def print_statement(act: Act, given: PrintStatement, scene: Scene) -> Done:
     need(PRINTER)
     if given.first > given.last:
         raise refuse("INVALID", "The first day is after the last.", fields={"first": "The first day is after the last."})
     paper = operations.order_statement(act=act, account_id=given.account, first=given.first, last=given.last)
     return Done(
-        f"Statement from {given.first} to {given.last} is being made as a PDF", {"paper": str(paper.pk), "state": paper.state},
+        f"Statement from {_day(given.first)} to {_day(given.last)} is being made as a PDF", {"paper": str(paper.pk), "state": paper.state},
         data={"paper": str(paper.pk), "first": given.first.isoformat(), "last": given.last.isoformat()},
     )  # fmt: skip
 

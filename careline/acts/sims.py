@@ -144,7 +144,7 @@ def change_device(act: Act, given: ChangeDevice, scene: Scene) -> Done:
 
 ACTS: list[ActType] = [
     on_network("lines.change_sim", "Change the SIM", ChangeSim, change_sim, call=order_after_notice, facts=BY_SIM.facts, stands=BY_SIM.now, refused=sim_refused,
-               opening={"takeover": {"locked": False, "fresh": False, "hours": 0}}),
+               opening={"takeover": {"locked": False, "fresh": False, "hours": 0, "until": ""}}),
     on_network("lines.change_device", "Another phone on a line", ChangeDevice, change_device, facts=device_facts,
                opening={"device": {"blocked": False}}),
 ]  # fmt: skip

@@ -34,6 +34,13 @@ _NAMED = re.compile(
     r"(?:\d{4,8}|\d(?:[ .-]\d){3,7}|\d\d[ -]\d\d)(?!\d|[-/.:]\d)",
     re.IGNORECASE,
 )
+# The same said in words, as a caller says it: "her PIN is four seven one one", "su NIP es cuatro, siete, uno, uno".
+_WORD = r"(?:zero|oh|one|two|three|four|five|six|seven|eight|nine|cero|uno|dos|tres|cuatro|cinco|seis|siete|ocho|nueve|\d)"
+_NAMED_IN_WORDS = re.compile(
+    r"\b(?:pin|passcode|pass\s?code|nip|clave)\b(?:[\s:=#\"'(-]+(?:code|number|no|is|was|reads|es|era))*[\s:=#\"'(.-]{1,4}"
+    rf"{_WORD}(?:[\s,.-]{{1,3}}(?:(?:and|y)\s)?{_WORD}){{3,7}}\b(?![\s,.-]{{1,3}}{_WORD}\b)",
+    re.IGNORECASE,
+)
 # Digits as a PIN is written: in one run, one by one, or in pairs; a longer run is another number, and so is what goes on behind a sign.
 _RUNS = re.compile(r"(?<!\d)(?:\d{4,12}|\d(?:[ .,-]\d){3,11}|\d\d(?:[ -]\d\d){1,5})(?!\d)")
 
@@ -109,7 +116,7 @@ def matches(stored: str, pin: str, pepper: bytes) -> bool:
 
 def named_in(text: str) -> bool:
     """Whether a text says of a number that it is a PIN."""
-    return _NAMED.search(text) is not None
+    return _NAMED.search(text) is not None or _NAMED_IN_WORDS.search(text) is not None
 
 
 def mark(pin: str, place: str, pepper: bytes) -> str:

@@ -44,6 +44,9 @@ def test_a_new_address_stands_with_the_day_from_which_it_is_of_record(ana, maria
     page = plain(ana.get(done["Location"]))
     assert "new@post.example changed Nov 24; of record from Dec 24; notices go to m…@okafor.example until then" in page
     assert "E-mail address changed lately" in page and "Nothing is unlocked within 24 hours" in page
+    assert "It was done in this contact." in page and "Ask whether it was them" not in page
+    Customer.objects.update(email_since=TUESDAY - timedelta(hours=3))
+    assert "Ask whether it was them. Nothing is unlocked" in plain(ana.get(ana.here))
 
 
 def test_what_is_not_touched_on_the_form_is_sent_back_as_it_stands(ana, maria):
@@ -71,6 +74,27 @@ def test_the_address_form_says_what_follows_from_a_move(ana, maria):
     typed = {"street": "12 Pine St", "city": "Seattle", "state": "WA", "postal_code": "98101"}
     assert ana.do(ana.contact, "customers.change_address", account=maria.pk, **typed).status_code == 303
     assert "12 Pine St, Seattle, WA 98101" in plain(ana.get(f"{ana.here}?section=care"))
+
+
+def test_a_zip_code_of_another_state_is_refused_at_its_field(ana, maria):
+    typed = {"street": "12 Pine St", "city": "Seattle", "state": "WA", "postal_code": "63105"}
+    no = ana.do(ana.contact, "customers.change_address", account=maria.pk, **typed)
+    assert no.status_code == 422 and "63105 is a ZIP code of MO, not of WA." in plain(no) and 'value="63105"' in words(no)
+
+
+def test_an_address_is_filled_in_whole_or_not_at_all(ana, maria):
+    Account.objects.update(state="MO", postal_code="63105")
+    form = words(ana.get(f"{ana.here}?act=customers.change_address"))
+    assert 'value="63105"' not in form and not re.search(r'value="MO"[^>]*(selected|checked)', form), "an old ZIP code beside a new street is overlooked"
+    Account.objects.update(street="1 Elm St", city="Clayton")
+    form = words(ana.get(f"{ana.here}?act=customers.change_address"))
+    assert 'value="63105"' in form and 'value="1 Elm St"' in form
+
+
+@pytest.mark.parametrize("code", ["change_contact", "change_address", "set_pin"])
+def test_what_a_change_bars_for_a_day_is_said_before_it_is_made(ana, maria, code):
+    form = plain(ana.get(f"{ana.here}?act=customers.{code}"))
+    assert "no SIM is changed, no transfer PIN is made and nothing is unlocked" in form and "For 24 hours after" in form
 
 
 def test_a_pin_is_never_shown_again(ana, maria):
@@ -208,3 +232,4 @@ def test_what_is_not_possible_yet_is_said_before_anything_is_typed(house, maria,
     form = words(ana.get(f"/contacts/{contact.reference}/?act=customers.change_contact"))
     act = form.split('id="act"')[1].split("</form>")[0]
     assert 'class="refusal' in act and "verify=more" in act and "at your old address" not in act
+    assert "Send a one-time code" in act and "Check the PIN" not in act, "the PIN was right already, and is no other kind"

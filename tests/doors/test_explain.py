@@ -116,6 +116,39 @@ def test_a_credit_starts_from_the_charge_that_is_wrong(ana, maria):
     assert "$5.00 credited" in panel and "credit Late payment fee" not in panel
 
 
+def test_a_charge_that_is_credited_whole_says_so_on_its_bill_and_is_offered_no_more(ana, maria):
+    bill = newest(maria)
+    charge = bill.lines.get(label="Late payment fee")
+    opened = unescape(text_of(ana.get(f"{ana.here}?section=money&bill={bill.pk}")))
+    assert f"act=credits.grant&bill_line={charge.pk}" in opened
+    assert ana.do(ana.contact, "credits.grant", account=maria.pk, amount="2.00", reason="billing_error", bill_line=charge.pk).status_code == 303
+    part = unescape(text_of(ana.get(f"{ana.here}?section=money&bill={bill.pk}")))
+    assert f"$2.00 credited, {Entry.objects.get(account=maria, kind='credit').reference}" in part and f"bill_line={charge.pk}" in part
+    assert ana.do(ana.contact, "credits.grant", account=maria.pk, amount="3.00", reason="billing_error", bill_line=charge.pk).status_code == 303
+    whole = unescape(text_of(ana.get(f"{ana.here}?section=money&bill={bill.pk}")))
+    assert "$3.00 credited, " in whole and f"bill_line={charge.pk}" not in whole
+    late = ana.do(ana.contact, "credits.grant", account=maria.pk, amount="1.00", reason="billing_error", bill_line=charge.pk)
+    form = unescape(text_of(late))
+    assert late.status_code == 422 and re.search(rf'<option value="{charge.pk}" selected>[^<]*Late payment fee, \$0\.00 left', form), "it does not jump to No charge"
+    assert "No more than $0.00 is left of this charge" in form and "No charge" not in form
+
+
+def test_a_charge_that_the_reason_needs_is_not_called_optional(ana, maria):
+    label = r'Charge that was wrong(?! <span class="optional">)'
+    assert re.search(label, text_of(ana.get(f"{ana.here}?act=credits.grant&reason=billing_error")))
+    assert not re.search(label, text_of(ana.get(f"{ana.here}?act=credits.grant&reason=goodwill")))
+
+
+def test_who_prefers_spanish_and_likes_mail_is_offered_mail_first_and_the_message_says_that_it_is_english(ana, maria):
+    ask = f"{ana.here}?act=ledger.send_explanation&explain={newest(maria).pk}"
+    type(maria.customer).objects.update(language="en")
+    assert "This message is in English" not in text_of(ana.get(ask))
+    type(maria.customer).objects.update(language="es", likes="Written summaries by email", email="maria@okafor.example")
+    form = unescape(text_of(ana.get(ask)))
+    assert "This message is in English, and they prefer Spanish" in form
+    assert form.index("maria@okafor.example, all of it as a PDF") < form.index("(206) 555-0188", form.index('name="text"'))
+
+
 def test_the_message_is_composed_edited_and_sent(ana, maria):
     bill, against = newest(maria), maria.bills.order_by("-issued_on")[1]
     form = unescape(text_of(ana.get(f"{ana.here}?section=money&explain={bill.pk}&against={against.pk}&act=ledger.send_explanation")))

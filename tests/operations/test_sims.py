@@ -124,7 +124,8 @@ def test_the_lock_stops_it_until_the_holder_has_it_taken_off(ana, maria):
 
 def test_nothing_is_changed_within_a_day_of_a_new_address_or_pin(ana, maria):
     ana.must("customers.change_contact", account=maria.pk, email="new@post.example")
-    assert change(ana, maria).refusal.rule == "takeover-fresh"
+    no = change(ana, maria).refusal
+    assert no.rule == "takeover-fresh" and "No SIM and no number goes anywhere before 10:00 am on Nov 25." in no.say
     Customer.objects.update(email_since=TUESDAY - timedelta(hours=24))
     assert change(ana, maria).ok
     assert ("email", "new@post.example") not in notices()

@@ -59,10 +59,12 @@ def test_a_stored_hash_that_is_damaged_matches_nothing(stored):
 
 # ---------------------------------------------------------------- in what somebody types
 
-SAYS_SO = ["Her PIN 4711 works", "pin: 4711", "PIN is 471112", "passcode #4711", "the PIN code was 4711", "PIN (4 7 1 1)", "NIP es 4711", "pin=4711.", "PIN\n4711", "PIN 47 11"]
+SAYS_SO = ["Her PIN 4711 works", "pin: 4711", "PIN is 471112", "passcode #4711", "the PIN code was 4711", "PIN (4 7 1 1)", "NIP es 4711", "pin=4711.", "PIN\n4711", "PIN 47 11",
+           "Her PIN is four seven one one", "PIN: Four, seven, one, oh.", "su NIP es cuatro siete uno uno", "clave cuatro, siete, uno y cero", "the passcode is 4 seven 1 one two"]  # fmt: skip
 SAYS_NOTHING = [
     "PIN changed on 2026-11-24", "PIN 2026-11-24", "PIN forgotten; 1204 Pine Street", "no PIN, call 206-555-0188", "PIN 12", "pinned 4711 notes",
     "Spinning 4711", "PIN 4711223344556", "PIN set, bill 4711", "Owes $47.11", "",
+    "PIN one two three", "PIN is one of four things they forgot", "PIN one two three four five six seven eight nine", "four seven one one", "PIN is often done",
 ]  # fmt: skip
 
 

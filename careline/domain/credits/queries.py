@@ -53,6 +53,15 @@ def credited_on_lines(bill_line_ids: Sequence[int]) -> dict[int, int]:
     return dict(rows.values_list("bill_line_id").annotate(s=Sum("amount_minor")))
 
 
+def credits_of_lines(bill_line_ids: Sequence[int]) -> dict[int, list[tuple[str, int]]]:
+    """The credits that stand on each of these bill lines: number and what of the line it took off, oldest first."""
+    rows = GrantPart.objects.filter(bill_line_id__in=bill_line_ids, grant__reverses=None, grant__reversed_by=None)
+    found: dict[int, list[tuple[str, int]]] = defaultdict(list)
+    for line_id, number, minor in rows.order_by("grant_id").values_list("bill_line_id", "grant__number").annotate(s=Sum("amount_minor")):
+        found[line_id].append((number, minor))
+    return found
+
+
 def days_credited(bill_line_id: int) -> list[tuple[date, date, str]]:
     """The days of a charge that were credited and stand: first, last, number of the credit."""
     rows = Grant.objects.filter(bill_line_id=bill_line_id, reverses=None, reversed_by=None, first_on__isnull=False)

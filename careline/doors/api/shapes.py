@@ -200,7 +200,7 @@ def account(scene: Scene, at: datetime) -> dict[str, Any]:
         *customers.signals(lines=lines, at=at),
         *ledger.signals(bills=bills, standing=standing, charges=charges, entries=statement.entries, today=today, at=at),
         *contacts.signals(recent, at),
-        *care.signals(row, scene.contact.pin_set_at, at, int(scene.rulebook.care.get("credentials", {}).get("unlock_hours", 24))),
+        *care.signals(row, scene.contact.pin_set_at, at, int(scene.rulebook.care.get("credentials", {}).get("unlock_hours", 24)), scene.contact.began),
         *(network.signals(row.postal_code, row.zone, working, at) if working is not None else ()),
     ]
     return {

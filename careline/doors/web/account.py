@@ -328,7 +328,7 @@ class ContactPage:
             bills=self.bills, standing=self.standing, charges=self.charges, entries=self.statement.entries, today=self.today, at=self.at
         )
         found += contacts.signals(recent, self.at)
-        found += care.signals(self.row.account, self.row.pin_set_at, self.at, int(self.scene.rulebook.care.get("credentials", {}).get("unlock_hours", 24)))
+        found += care.signals(self.row.account, self.row.pin_set_at, self.at, int(self.scene.rulebook.care.get("credentials", {}).get("unlock_hours", 24)), self.row.began)
         if self.scene.rulebook.care.get("port_out", {}).get("object_minutes"):
             found += activations.signals(activations.leaving(self.row.account.pk))
         working = next((line.pk for line in self.lines if line.status == "active"), None)

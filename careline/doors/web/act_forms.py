@@ -99,7 +99,10 @@ def _grant_form(desk: ContactPage, given: Any) -> dict[str, Any]:
     # Another reason or charge has another limit: the form is drawn again with what it says, before a number is typed.
     reload = {"href": desk.url("?act=credits.grant"), "with": "reason,bill_line,first,last,amount,words"}
     needs = ", ".join(r["title"].lower() for r in reasons.values() if r["evidence"] == "bill_line")
-    amount, how = given.get("amount"), None
+    amount, how, needed = given.get("amount"), None, policy.get("evidence") == credit_rules.Evidence.BILL_LINE
+    charges = bills.credit_choices(desk)
+    if line is not None and line.pk not in dict(charges):  # it was chosen, so it stays chosen, and the form says what became of it
+        charges = [(line.pk, f"{line.bill.issued_on:%b} {line.bill.issued_on.day}: {line.label}, {shown(line.amount_minor - credits.credited_on_line(line.pk))} left"), *charges]
     if days and line:
         worth = days.part(line.amount_minor)
         how = f"{days.count} of {days.of} days of {shown(line.amount_minor)} are {shown(worth)}."
@@ -118,7 +121,7 @@ def _grant_form(desk: ContactPage, given: Any) -> dict[str, Any]:
             forms.hidden("account", desk.account_id),
             *([forms.hidden("asks", "on")] if asks else []),
             forms.field("reason", "Reason", "choice", reason, choices=forms.titled(reasons), reload=reload),
-            forms.field("bill_line", "Charge that was wrong", "choice", line_id or "", required=False, choices=[("", "No charge"), *bills.credit_choices(desk)], hint=f"Needed for {needs}.", reload=reload),
+            forms.field("bill_line", "Charge that was wrong", "choice", line_id or "", required=needed, choices=[("", "Choose" if needed else "No charge"), *charges], hint=f"Needed for {needs}.", reload=reload),
             *by_days,
             forms.field("amount", "Amount before tax", "money", amount, hint=how),
             forms.field("words", "In a few words, why", "text", given.get("words"), required=asks, maxlength=400),

@@ -44,13 +44,17 @@ def opened_bill(desk: ContactPage, bill_id: int) -> dict[str, Any] | None:
     rows = []
     charged = ledger.bill_charges(bill_id)
     by_id = {n.id: n for n in charged}
+    credited = credits.credits_of_lines(list(by_id))
     for n in sorted(charged, key=lambda n: (n.taxes if n.taxes in by_id else n.id, n.is_tax)):  # a tax below what it is on
         on = by_id.get(n.taxes or 0)
+        given = credited.get(n.id, [])
+        left = n.amount_minor - sum(minor for _, minor in given)
         rows.append(
             {
                 "label": n.label, "line": n.name.removeprefix("ending "), "amount": n.amount_minor, "tax": n.is_tax,
                 "how": (percent(n.rate_ppm) + (f" of {shown(on.amount_minor)}" if on else "") if n.rate_ppm else "") if n.is_tax else how(n),
-                "credit_href": desk.url(f"?act=credits.grant&bill_line={n.id}") if n.amount_minor > 0 and not n.is_tax and not found.replaced_by else None,
+                "credit_href": desk.url(f"?act=credits.grant&bill_line={n.id}") if left > 0 and not n.is_tax and not found.replaced_by else None,
+                "credited": ", ".join(f"{shown(minor)} credited, {number}" for number, minor in given),
             }
         )  # fmt: skip
     first = min(desk.all_bills, key=lambda b: (b.issued_on, b.id), default=found)

@@ -195,6 +195,12 @@ MOVES = {
 
 # ---------------------------------------------------------------- the forms
 
+def _barred(desk: ContactPage, what: str) -> str:
+    """What a change bars for a day, said before it is made: the caller may have come for a new SIM."""
+    hours = int(desk.scene.rulebook.care.get("credentials", {}).get("unlock_hours", 24))
+    return f"For {hours} hours after {what} no SIM is changed, no transfer PIN is made and nothing is unlocked: if they came for that too, do it first."
+
+
 TOLD = "They are told at once at what was on record until now, without what it is now."
 
 
@@ -211,23 +217,25 @@ def _contact_form(desk: ContactPage, given: Any) -> dict[str, Any]:
             forms.field("phone", "Another number to reach them", "phone", given.get("phone", phone.shown(customer.phone) if customer.phone else ""), required=False,
                         hint="It never proves who calls. The numbers of lines are of record by themselves."),
         ],
-        consequence=TOLD, say_aloud="I change that now. You will get a message at your old address and on your phone; that is so that nobody else can do this unseen.",
+        consequence=f"{TOLD} {_barred(desk, 'another e-mail address')}", say_aloud="I change that now. You will get a message at your old address and on your phone; that is so that nobody else can do this unseen.",
     )  # fmt: skip
 
 
 def _address_form(desk: ContactPage, given: Any) -> dict[str, Any]:
     row = desk.row.account
+    # All of it or nothing: an old ZIP code beside a street that was just typed is overlooked.
+    stands = {n: getattr(row, n) for n in ("street", "city", "state", "postal_code")} if row.street and row.city else {}
     wifi = any("wifi_calling" in line.switched_on for line in desk.lines if line.status == "active")
     emergency = " Wi-Fi calling is on: ask where emergency services would look for them, and confirm it anew." if wifi else ""
     return _form(
         desk, "customers.change_address", "Change the address", "Change it",
         [
-            forms.field("street", "Street and number", "text", given.get("street", row.street), maxlength=120),
-            forms.field("city", "City", "text", given.get("city", row.city), maxlength=80),
-            forms.field("state", "State", "choice", given.get("state", row.state) or None, choices=[(s, s) for s in sorted(ZONE_OF)]),
-            forms.field("postal_code", "ZIP code", "text", given.get("postal_code", row.postal_code), inputmode="numeric", maxlength=10),
+            forms.field("street", "Street and number", "text", given.get("street", stands.get("street")), maxlength=120),
+            forms.field("city", "City", "text", given.get("city", stands.get("city")), maxlength=80),
+            forms.field("state", "State", "choice", given.get("state", stands.get("state")) or None, choices=[(s, s) for s in sorted(ZONE_OF)]),
+            forms.field("postal_code", "ZIP code", "text", given.get("postal_code", stands.get("postal_code")), inputmode="numeric", maxlength=10),
         ],
-        consequence=f"{TOLD} Taxes of the next bill and contact hours follow the state.{emergency}",
+        consequence=f"{TOLD} Taxes of the next bill and contact hours follow the state. {_barred(desk, 'it')}{emergency}",
     )  # fmt: skip
 
 
@@ -238,7 +246,7 @@ def _pin_form(desk: ContactPage, given: Any) -> dict[str, Any]:
     return _form(
         desk, "customers.set_pin", "Set the PIN", "Set it",
         [forms.field("pin", "New PIN, as the caller says it", "secret", inputmode="numeric", maxlength=most, hint=f"{least} to {most} digits; no year, no row of digits, nothing out of the account's numbers.")],
-        consequence=f"They are told at once. For {hours} hours the new PIN verifies, and makes nobody strong.",
+        consequence=f"They are told at once. For {hours} hours the new PIN verifies, and makes nobody strong. {_barred(desk, 'it')}",
         say_aloud="Please choose a PIN that nobody could guess: not a birthday, not a part of your number.",
     )  # fmt: skip
 

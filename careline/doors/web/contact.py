@@ -16,6 +16,7 @@ from careline.acts.approvals import saw_answers
 from careline.acts.contacts import keep_draft
 from careline.acts.declare import BasisRef, Outcome
 from careline.acts.look import Looked, look
+from careline.acts.verification import ways_there
 from careline.domain.contacts import queries as contacts
 from careline.domain.contacts.rules import DraftKind
 from careline.domain.customers import queries as customers
@@ -194,6 +195,7 @@ def _account(
             shape = forms.refilled(shape, data, _too_much(desk, outcome, data), _ways(desk, code, outcome, data))
         elif not shape["refusal"] and (no := desk.refused(wanted)) is not None:
             # What is not possible is said before anything is typed. Whoever may say yes is asked once it was.
+            no = replace(no, way_on=ways_there(no.way_on, desk.scene, desk.at))
             ways = _ways(desk, wanted, Outcome("refused", no.say, refusal=no), {})
             shape["refusal"] = forms.shown_refusal(no, [way for way in ways if way.get("href")])
         context["act"] = {"form": shape, "outcome": None}

@@ -14,6 +14,7 @@ from careline.carriers import PRINTER, lacking
 from careline.domain.billing import queries as billing
 from careline.domain.credits import queries as credits
 from careline.domain.customers import queries as customers
+from careline.domain.customers.rules.care import LANGUAGES
 from careline.domain.ledger import queries as ledger
 from careline.domain.ledger.rules import charges, estimate, explain
 from careline.doors.web import forms
@@ -101,10 +102,13 @@ def panel(desk: ContactPage, code: str, given: Mapping[str, Any]) -> dict[str, A
 def send_form(desk: ContactPage, given: Mapping[str, Any]) -> dict[str, Any]:
     bill, against = asked(SEND if given.get("bill") and not given.get("explain") else "", given)
     found = _found(desk, bill if bill != NEXT else "", against)
-    to: list[tuple[Any, str]] = [(n.pk, phone.shown(n.msisdn)) for n in customers.numbers_of_record(desk.account_id) if n.can_text]
-    mail = desk.row.account.customer.email
-    if mail and not lacking(PRINTER):
-        to.append(("", f"{mail}, all of it as a PDF"))
+    to: list[tuple[Any, str]] = [(n.pk, phone.shown(n.msisdn)) for n in customers.numbers_of_record(desk.account_id) if n.gets_texts]
+    customer = desk.row.account.customer
+    if customer.email and not lacking(PRINTER):
+        # What they like stands in their own words: who likes mail is offered it first.
+        to.insert(0 if "mail" in customer.likes.lower() else len(to), ("", f"{customer.email}, all of it as a PDF"))
+    language = customer.language.partition("-")[0].lower()
+    foreign = f"This message is in English, and they prefer {LANGUAGES.get(language, customer.language)}: write it so, or go through it with them." if language not in ("", "en") else None
     back = desk.url("?" + urlencode({"section": "money", "explain": found.now.id, "against": found.was.id})) if found else desk.url("?section=money")
     return forms.form(
         SEND, "Send this explanation", "Send it", desk.do_url(SEND),
@@ -112,7 +116,7 @@ def send_form(desk: ContactPage, given: Mapping[str, Any]) -> dict[str, Any]:
             forms.hidden("account", desk.account_id),
             forms.hidden("bill", found.now.id if found else ""),
             forms.hidden("against", found.was.id if found else ""),
-            forms.field("text", "Message", "textarea", given.get("text") or (explain.message(found, MESSAGE) if found else None), rows=6, maxlength=MESSAGE),
+            forms.field("text", "Message", "textarea", given.get("text") or (explain.message(found, MESSAGE) if found else None), rows=6, maxlength=MESSAGE, hint=foreign),
             forms.field("line", "To", "choice", given.get("line", to[0][0] if to else None), choices=to,
                         hint=None if to else "No number of this account takes texts, and there is no e-mail address. Tell the customer on the call."),
         ],

@@ -66,14 +66,16 @@ def changed_lately(account: Account, pin_at: datetime | None) -> dict[str, datet
     return {"PIN": pin_at, "e-mail address": account.customer.email_since, "address": account.address_since}
 
 
-def signals(account: Account, pin_at: datetime | None, at: datetime, hours: int) -> list[Signal]:
-    """What was changed within a week by which somebody gets in; for `hours` nothing is unlocked after it."""
+def signals(account: Account, pin_at: datetime | None, at: datetime, hours: int, since: datetime) -> list[Signal]:
+    """What was changed within a week by which somebody gets in; for `hours` nothing is unlocked after it.
+    `since`: when this contact began; nobody asks the caller whether what they just had changed was them."""
     found = {name: when for name, when in changed_lately(account, pin_at).items() if when is not None and at - when < timedelta(days=7)}
     if not found:
         return []
     what = " and ".join(", ".join(found).rsplit(", ", 1))
-    still = care.fresh(found.values(), at, hours)
-    say = f"Ask whether it was them.{f' Nothing is unlocked within {hours} hours of it.' if still else ''}"
+    still = care.fresh_until(found.values(), at, hours)
+    ask = "Ask whether it was them." if min(found.values()) < since else "It was done in this contact."
+    say = f"{ask}{f' Nothing is unlocked within {hours} hours of it.' if still else ''}"
     return [Signal("care_changed", f"{what[0].upper()}{what[1:]} changed lately", say, 70 if still else 35, section="care")]
 
 

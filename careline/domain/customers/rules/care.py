@@ -66,9 +66,10 @@ def easy_pin(pin: str, known: Iterable[str], least: int, most: int) -> str:
     return ""
 
 
-def fresh(moments: Iterable[datetime | None], at: datetime, hours: int) -> bool:
-    """Whether any of these happened within so many hours."""
-    return any(m is not None and at - m < timedelta(hours=hours) for m in moments)
+def fresh_until(moments: Iterable[datetime | None], at: datetime, hours: int) -> datetime | None:
+    """Until when any of these is one of the last so many hours; None: none is now."""
+    last = max((m for m in moments if m is not None), default=None)
+    return last + timedelta(hours=hours) if last is not None and at - last < timedelta(hours=hours) else None
 
 
 # Where the states and territories lie: their own zone first, for a state in two the one where most people live.
