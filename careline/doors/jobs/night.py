@@ -65,7 +65,8 @@ Say = Callable[[str], None]
 
 @dataclass
 class Run:
-    """One night and what it did. `stands`, `stands_minor`: who owes something past due, by what the ladder makes of it."""
+    """One night and what it did. `stands`, `stands_minor`: who owes something past due, by what the ladder makes of it; `elsewhere`: accounts whose
+    late fee is left to the system that bills them."""
 
     act: Act
     rulebook: Rulebook
@@ -77,6 +78,7 @@ class Run:
     waits: Counter[str] = field(default_factory=Counter)
     owed: int = 0
     owed_minor: int = 0
+    elsewhere: int = 0
     autopaid: Counter[str] = field(default_factory=Counter)
     autopaid_minor: int = 0
     orders: Counter[str] = field(default_factory=Counter)
@@ -131,16 +133,19 @@ def climb(run: Run) -> None:
             paid = autopay(run, found)
             if paid:
                 found |= queries.known(paid, run.day, run.policy.ladder)
+        elsewhere = operations.billed_elsewhere(found.values(), run.policy, run.day)
+        run.elsewhere += len(elsewhere)
         wanted, uncounted = beginning, set(beginning)
         for account_id, known in found.items():
             decision = rules.decide(run.policy.ladder, known.facts, known.climb, run.day)
             _count(run, known, decision)
-            if operations.to_do(known, decision, run.policy, run.day):
+            if operations.to_do(known, decision, run.policy, run.day, elsewhere):
                 wanted.append(account_id)
         for part in run.pace.parts(wanted):
             with transaction.atomic():
                 did = operations.climb_many(act=run.act, account_ids=part, policy=run.policy)
             run.did.merge(did)
+            run.elsewhere += len(did.elsewhere & uncounted)
             for known, decision in did.judged:
                 if known.account.id in uncounted:
                     _count(run, known, decision)
@@ -431,6 +436,8 @@ def _print(found: Report, seconds: float) -> None:
         print(f"    {'arrangements ' + what:38}{count:>9,}")
     if not (run.did.effects or run.autopaid or run.orders or run.promises):
         print("    nothing to do")
+    if run.elsewhere:
+        print(f"  no late fee for {run.elsewhere:,} accounts with late bills: another system bills them (imported in billing.toml of the rulebook decides that)")
     for why, count in sorted(run.waits.items()):
         print(f"  wait {why}: {count:,}")
 
