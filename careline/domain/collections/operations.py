@@ -96,12 +96,13 @@ def called(*, act: Act, account_id: int) -> None:
 @dataclass(frozen=True, slots=True)
 class Policy:
     """What of the rulebook a run needs. `restore_fee`: of a line that comes back, before tax (minor units);
-    `opt_out`: the way out of texts and mails, by language."""
+    `opt_out`: the way out of texts and mails, by language; `silent`: nobody carries messages at this desk, so that notices wait."""
 
     ladder: Ladder
     tariff: Tariff
     restore_fee: int
     opt_out: Mapping[str, str]
+    silent: bool = False
 
 
 @dataclass
@@ -427,7 +428,8 @@ def _notices(act: Act, works: list[_Work], policy: Policy, steps: _Steps, done: 
         work.climb.notice, work.climb.noticed = message, work.climb.noticed or rung.days >= 0
         if not again:
             steps.append(_step(act, work, rung.code, "notice", message, channel))
-        work.said.append(f"{rung.title.lower()} by {channel}{', for the one before never went' if again else ''}")
+        unsent = ", not sent: there is no messaging provider" if policy.silent else ""
+        work.said.append(f"{rung.title.lower()} by {channel}{', for the one before never went' if again else ''}{unsent}")
         work.data.setdefault("cite", rung.cite)
         done.add(work.known.account.id, "notice")
         done.add(work.known.account.id, f"notice, {rung.code}")

@@ -39,6 +39,7 @@ from careline.domain.collections.operations import Applied, Policy
 from careline.domain.customers import operations as customer_operations
 from careline.domain.customers import queries as customers
 from careline.domain.journal import operations as journal
+from careline.domain.journal import queries as journal_queries
 from careline.domain.journal import rules as journal_rules
 from careline.domain.ledger import queries as ledger_queries
 from careline.domain.rulebook import queries as rulebooks
@@ -117,7 +118,7 @@ def begin(at: datetime, say: Say = lambda _: None) -> Run:
             raise Stop(f"The rulebook does not let the night run ({code}).")
     fee = int(rulebook.reasons["suspension"][operations.NON_PAYMENT]["fee"])
     act = Act(LADDER, at, "", uuid.uuid4().hex, NO_BASIS, rulebook=rulebook.digest)
-    return Run(act, rulebook, Policy(rulebook.ladder, rulebook.billing, fee, rulebook.outbound.opt_out), say)
+    return Run(act, rulebook, Policy(rulebook.ladder, rulebook.billing, fee, rulebook.outbound.opt_out, bool(lacking("MESSENGER"))), say)
 
 
 # ---------------------------------------------------------------- the ladder
@@ -438,6 +439,8 @@ def _print(found: Report, seconds: float) -> None:
         print("    nothing to do")
     if run.elsewhere:
         print(f"  no late fee for {run.elsewhere:,} accounts with late bills: another system bills them (imported in billing.toml of the rulebook decides that)")
+    if run.policy.silent and (unsent := journal_queries.waiting_about(operations.TOPIC)):
+        print(f"  notices not sent, because no messaging provider is set up (CARELINE_MESSENGER): {unsent:,}; nothing follows them until they are")
     for why, count in sorted(run.waits.items()):
         print(f"  wait {why}: {count:,}")
 
