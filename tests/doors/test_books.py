@@ -46,7 +46,8 @@ def test_they_close_a_period_and_take_its_files(sam):
     assert books.finish(TUESDAY)
     page = sam.get("/books").content.decode()
     file = BooksFile.objects.get(journal="revenue")
-    assert f"/books/{file.number}.csv" in page and 'name="through" value=""' in page and "November can be closed from Dec 1 on." in words(sam.get("/books")), "no day is proposed that ends no month"
+    assert f"/books/{file.number}.csv" in page and "The rest of November can be closed from Dec 1 on." in words(sam.get("/books"))
+    assert 'name="through"' not in page, "every day that is over is closed"
     taken = sam.get(f"/books/{file.number}.csv")
     assert taken.content == file.text.encode() and taken["Content-Disposition"] == f'attachment; filename="{file.number}-revenue.csv"'
     assert JournalLine.objects.filter(code="view.books", text__contains=file.number).count() == 1
@@ -63,6 +64,8 @@ def test_a_close_names_its_period_and_what_is_booked_in_it_before_it_is_done_and
     for _ in range(2):  # a double click
         assert sam.post("/books", code="ledger.close_books", **sent).status_code == 303
     assert [p.ends_on for p in ClosedPeriod.objects.all()] == [date(2026, 10, 31)] and books.finish(TUESDAY)
+    after = sam.get("/books")
+    assert 'name="through" value=""' in after.content.decode() and " November can be closed from Dec 1 on. Another day that is over" in words(after), "no day is proposed that ends no month"
     again = sam.post("/books", code="ledger.close_books", through="2026-10-31")
     assert again.status_code == 422 and "closed through" in words(again) and ClosedPeriod.objects.count() == 1
     assert "Close Nov 1 through Nov 20?" in words(sam.get("/books?through=2026-11-20")) and "Nov 20 is not the end of a month." in words(sam.get("/books?through=2026-11-20"))

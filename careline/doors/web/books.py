@@ -115,7 +115,8 @@ def _close(today: date, closed: date | None, request: HttpRequest, outcome: Outc
         fault, confirm = _to_confirm(typed, today, closed)
     return {
         "since": _said(closed), "through": typed or ("" if coming else over.isoformat()), "latest": (today - timedelta(days=1)).isoformat(), "fault": fault,
-        "month": f"{coming:%B}" if coming else None, "later": coming + timedelta(days=1) if coming else None, "confirm": confirm,
+        "month": f"{'The rest of ' if closed and closed.month == coming.month and closed.year == coming.year else ''}{coming:%B}" if coming else None,
+        "any": closed is None or closed + timedelta(days=1) < today, "later": coming + timedelta(days=1) if coming else None, "confirm": confirm,
     }  # fmt: skip
 
 
