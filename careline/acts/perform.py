@@ -423,7 +423,7 @@ def _mismatch(kind: ActType, given: Input, locks: Locks, found: set[int], scene:
             "BASIS_MISMATCH",
             "This contact is about another account. Reload the page and look again.",
             rule="basis-mismatch",
-            cite="careline: a deed is done for the account that its basis is about",
+            cite="House rule: a deed is done for the account that its basis is about",
         )
     return None
 

@@ -140,10 +140,11 @@ class Access:
             return None
         if need == DEMO:
             need = "contacts.open"  # they show what customers received: in the demo too nothing for the administrator
-        if request.user.role not in rulebooks.current().authority.roles_with(need):
+        could = rulebooks.current().authority.roles_with(need)
+        if request.user.role not in could:
             from careline.doors.web.oops import forbidden
 
-            return forbidden(request)
+            return forbidden(request, could=could)
         return None
 
     def _idle(self, request: HttpRequest, route: str) -> bool:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from datetime import date
+
 import pytest
 from django.db import connection
 
+from careline.__main__ import run
 from careline.domain.journal.models import Line as JournalLine
 from careline.domain.ledger.models import BooksFile, ClosedPeriod
 from careline.doors.jobs import books
@@ -31,7 +35,8 @@ def test_a_supervisor_adds_up_a_day_and_sees_that_it_proves(sam):
 
 
 def test_they_close_a_period_and_take_its_files(sam):
-    assert 'value="2026-10-31"' in sam.get("/books").content.decode(), "the last month that is over"
+    asked = sam.get("/books").content.decode()
+    assert 'name="through" value="2026-10-31"' in asked and "request_key" not in asked.split("Close a period")[1], "the last month that is over; no deed before it was looked at"
     wrong = sam.post("/books", code="ledger.close_books", through="2026-11-24")
     assert wrong.status_code == 422 and "not over yet" in words(wrong)
     nonsense = sam.post("/books", code="ledger.close_books", through="soon")
@@ -41,11 +46,40 @@ def test_they_close_a_period_and_take_its_files(sam):
     assert books.finish(TUESDAY)
     page = sam.get("/books").content.decode()
     file = BooksFile.objects.get(journal="revenue")
-    assert f"/books/{file.number}.csv" in page and 'value="2026-11-23"' in page, "the next may end yesterday"
+    assert f"/books/{file.number}.csv" in page and "The rest of November can be closed from Dec 1 on." in words(sam.get("/books"))
+    assert 'name="through"' not in page, "every day that is over is closed"
     taken = sam.get(f"/books/{file.number}.csv")
     assert taken.content == file.text.encode() and taken["Content-Disposition"] == f'attachment; filename="{file.number}-revenue.csv"'
     assert JournalLine.objects.filter(code="view.books", text__contains=file.number).count() == 1
     assert sam.get("/books/GL-9.9.csv").status_code == 404
+
+
+def test_a_close_names_its_period_and_what_is_booked_in_it_before_it_is_done_and_is_done_once(sam):
+    looked = sam.get("/books?through=2026-10-31")
+    page, said = looked.content.decode(), words(looked)
+    assert "Close the first entry through Oct 31?" in said and "Bills 2 $97.20" in said and "Payments 2 −$97.20" in said and "A close is not undone." in said
+    assert "is not the end of a month" not in said and not ClosedPeriod.objects.exists()
+    form = page.split('id="form-ledger-close-books"')[1]
+    sent = {"request_key": re.search(r'name="request_key" value="([^"]+)"', form)[1], "through": re.search(r'name="through" value="([^"]+)"', form)[1]}
+    for _ in range(2):  # a double click
+        assert sam.post("/books", code="ledger.close_books", **sent).status_code == 303
+    assert [p.ends_on for p in ClosedPeriod.objects.all()] == [date(2026, 10, 31)] and books.finish(TUESDAY)
+    after = sam.get("/books")
+    assert 'name="through" value=""' in after.content.decode() and " November can be closed from Dec 1 on. Another day that is over" in words(after), "no day is proposed that ends no month"
+    again = sam.post("/books", code="ledger.close_books", through="2026-10-31")
+    assert again.status_code == 422 and "closed through" in words(again) and ClosedPeriod.objects.count() == 1
+    assert "Close Nov 1 through Nov 20?" in words(sam.get("/books?through=2026-11-20")) and "Nov 20 is not the end of a month." in words(sam.get("/books?through=2026-11-20"))
+    for wrong, why in (("2026-11-24", "not over yet"), ("2026-10-31", "closed through Oct 31 already"), ("soon", "Choose a day")):
+        refused = words(sam.get(f"/books?through={wrong}"))
+        assert why in refused and "A close is not undone" not in refused
+    assert ClosedPeriod.objects.count() == 1
+
+
+def test_the_number_that_the_help_shows_is_the_one_that_is_made(sam, capsys):
+    assert sam.post("/books", code="ledger.close_books", through="2026-10-31").status_code == 303
+    with pytest.raises(SystemExit):
+        run(["books", "--help"])
+    assert f"export {ClosedPeriod.objects.get().number} --out" in capsys.readouterr().out
 
 
 def test_the_page_asks_as_often_with_many_periods(sam):

@@ -59,14 +59,23 @@ def test_sam_edits_a_limit_sees_whom_it_would_have_met_and_ada_says_yes(house, s
     assert "Checked: the files, the limits and the laws" in page
     assert "limits.toml Credit: event, associate $25.00 $15.00" in page and "-associate = 2500 +associate = 1500" in page
     assert sam.post(address, code="rulebook.propose", words="Too much is given away").status_code == 303
+    assert "A supervisor or an administrator who did not propose it says yes or no" in words(sam.get(address)) and "it is not yours to answer" in words(sam.get(address))
     page = words(ada.get(address))
-    assert "1 × grant a credit would have needed an expert" in page and "“Your limit leaves $15.00 for this event.”" in page and "Ana Silva $20.00" in page
+    assert "it is not yours" not in page and "1 × grant a credit would have needed an expert" in page and "“Your limit leaves $15.00 for this event.”" in page and "Ana Silva $20.00" in page
     assert account.reference not in page and account.reference in words(sam.get(address)), "an administrator sees no customer, not even a reference"
     assert "Your answer" in page and "Your answer" not in words(sam.get(address)), "nobody answers their own"
     assert ada.post(address, code="rulebook.second", decision="yes").status_code == 303
     queries.forget()
     assert queries.current().limits["credit"]["event"]["associate"] == 1500
     assert "Smaller credits" in words(sam.get("/rulebook?part=history"))
+
+
+def test_a_lead_who_may_not_say_yes_is_told_who_may(house, sam):
+    address = edited(sam)
+    answer = Browser(house["lena"]).get(address)
+    said = words(answer)
+    assert answer.status_code == 403 and "Your role does not open this: a supervisor or an administrator may. Ask a supervisor or an administrator" in said
+    assert "your lead" not in said
 
 
 def test_what_is_wrong_with_a_change_is_said_and_it_cannot_be_proposed(sam):

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import partial
 
 import pytest
+from django.conf import settings
 from django.urls import reverse
 from django.utils import timezone
 
@@ -16,11 +17,14 @@ from careline.domain.collections.models import CallAgain, Hold
 from careline.domain.contacts.models import Contact
 from careline.domain.customers import queries as customers
 from careline.domain.customers.models import Account, Customer, Line
+from careline.domain.journal import operations as outbox
 from careline.domain.journal import queries as journal
+from careline.domain.journal.models import Line as JournalLine
 from careline.domain.journal.models import Outbox
+from careline.domain.journal.rules import account_chain
 from careline.domain.rulebook import queries as rulebooks
 from careline.doors.jobs import night, worker
-from tests.people import Desk, issue_bill, open_account, pay
+from tests.people import Desk, carrier_act, issue_bill, open_account, pay
 
 
 @pytest.fixture
@@ -165,6 +169,48 @@ def test_contact_rules_hold_for_calls_and_a_paid_account_is_not_called(house, ma
     pay(maria, 8000, timezone.now())
     night.relieve()
     assert ana.act("collections.call", account=maria.pk).refusal.rule == "nothing-to-call"
+
+
+def test_a_notice_that_nobody_carries_is_never_said_to_be_done(client, house, monkeypatch, capsys, caplog):
+    """No messenger is set up: Maria's notice waits, the queue and her account say so, the ladder waits for it, and the log says it once."""
+    monkeypatch.setattr(settings, "MESSENGER", "")
+    worker._say_once.cache_clear()
+    now = timezone.now()
+    account = open_account(bills=0, today=now.date())
+    issue_bill(account, account.lines.get(), now.date() - timedelta(days=35), 8000)
+    for days in (12, 1):
+        run = night.run_night(now - timedelta(days=days))
+        for minutes in range(5):
+            assert worker.send_due(at=now - timedelta(days=days) + timedelta(minutes=minutes)) == 0
+    assert [r.levelname for r in caplog.records if r.name == "careline.worker"] == ["WARNING"], "one clear line, not one for each message and try"
+    night._print(night.report(run), 0.1)
+    assert "notices not sent, because no messaging provider is set up (CARELINE_MESSENGER): 1;" in capsys.readouterr().out
+    message = Outbox.objects.get(topic="collections")
+    assert (message.state, message.tries) == ("queued", 0)
+    assert [s.rung for s in queries.steps_of(account.pk)] == ["notice"], "nothing follows a notice that was not sent"
+    said = JournalLine.objects.get(chain__name=account_chain(account.pk), code="collections.run").text
+    assert "past-due notice by sms, not sent: there is no messaging provider" in said
+    signed_in(client, house["ana"])
+    assert "Past-due notice, not sent</td>" in queue(client)
+    ana = Desk(house["ana"], now).take_call(account)
+    reference = Contact.objects.get(pk=ana.contact).reference
+    page = client.get(reverse("past-due", args=[reference])).content.decode()
+    assert "Past-due notice, not sent" in page and "by text: no messaging provider is set up at this desk" in page
+
+
+def test_once_there_is_a_messenger_the_notice_goes_and_what_is_news_of_long_ago_does_not(house, monkeypatch):
+    now = timezone.now()
+    account = open_account(bills=0, today=now.date())
+    issue_bill(account, account.lines.get(), now.date() - timedelta(days=35), 8000)
+    monkeypatch.setattr(settings, "MESSENGER", "")
+    noon = now.replace(hour=17)
+    night.run_night(noon - timedelta(days=5))
+    outbox.tell(act=carrier_act(noon - timedelta(days=5)), topic="receipt", channel="sms", to="+12065550188", body="Thank you.", account_id=account.pk)
+    assert worker.send_due(at=noon) == 0
+    monkeypatch.setattr(settings, "MESSENGER", "sandbox")
+    assert worker.send_due(at=noon) == 1
+    assert dict(Outbox.objects.values_list("topic", "state")) == {"collections": "sent", "receipt": "failed"}
+    assert "too old now" in JournalLine.objects.get(code="messages.call_off").text
 
 
 def test_trainees_and_strangers_have_no_queue(client, house):

@@ -29,10 +29,19 @@ from careline.domain.journal.models import Line as JournalLine
 from careline.domain.journal.models import Outbox
 from careline.domain.ledger import operations as ledger
 from careline.domain.ledger import queries as ledger_queries
-from careline.domain.ledger.models import Charge, Entry, Payment, PaymentMethod, UnbilledCharge
+from careline.domain.ledger.models import (
+    Bill,
+    BillLine,
+    Charge,
+    Entry,
+    Payment,
+    PaymentMethod,
+    UnbilledCharge,
+)
 from careline.domain.rulebook import queries as rulebooks
 from careline.doors.jobs import night, worker
 from careline.foundation.act import Who
+from careline.foundation.rulebook import Rulebook
 from tests.people import Desk, carrier_act, issue_bill, key, open_account, pay
 
 DUE = date(2026, 10, 5)
@@ -101,6 +110,25 @@ def test_maria_does_not_pay_for_four_months(house):
     pay(account, 8000, at(125))
     a_night(126)
     assert Climb.objects.count() == 1 and Entry.objects.filter(kind="recovery").aggregate(s=Sum("amount_minor"))["s"] == 8000
+
+
+def test_the_late_fee_of_whom_another_system_bills_is_left_to_it(house, monkeypatch, capsys):
+    """Maria came by import, and Omar's bill did: what waits for their next bill here would wait for ever. Ines is billed here."""
+    maria, omar, ines = owing(source_key="crm-7"), owing(), owing()
+    old = Bill(source_key="inv-9", number="F-9", account=omar, period_start=date(2026, 8, 15), period_end=date(2026, 9, 14), issued_on=DUE, due_on=date(2026, 12, 5), total_minor=900)
+    ledger.post_bills_many([old], [(old, BillLine(kind="fee", label="Service", amount_minor=900))], at(-5))
+    run = night.run_night(at(3))
+    assert [f.account for f in LateFee.objects.all()] == [ines] and "notice notice" in told(maria) and told(omar) == told(maria)
+    assert run.did.effects["late_fee"] == 1
+    night._print(night.report(run), 0.1)
+    assert "no late fee for 2 accounts with late bills: another system bills them (imported in billing.toml" in capsys.readouterr().out
+    written = JournalLine.objects.count()
+    again = night.run_night(at(4))
+    assert again.elsewhere == 2 and JournalLine.objects.count() == written, "who is due a fee of another system is not locked each night for it"
+    # The carrier takes over: from now on the fee of what is late is levied here.
+    book = rulebooks.current()
+    monkeypatch.setattr(rulebooks, "current", lambda: Rulebook({**book.files, "billing.toml": book.files["billing.toml"].replace('imported = "outside"', 'imported = "ours"')}))
+    assert night.run_night(at(5)).elsewhere == 0 and LateFee.objects.count() == 3
 
 
 def test_between_two_nights_a_payment_brings_the_line_back_and_the_fee_goes_on_the_next_bill(house):
@@ -647,7 +675,6 @@ def test_the_agency_gets_each_account_once_and_hears_when_it_has_paid(house, tmp
 @pytest.mark.once
 def test_the_desk_is_told_what_the_night_lacks(house, monkeypatch):
     from careline.doors.jobs.stop import Stop
-    from careline.foundation.rulebook import Rulebook
 
     files = {k: v for k, v in rulebooks.current().files.items() if k != "ladder.toml"}
     monkeypatch.setattr(rulebooks, "current", lambda: Rulebook(files))

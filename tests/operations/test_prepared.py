@@ -69,7 +69,7 @@ def late(account: Account, at: Any) -> None:
     """What the ladder asks about, a row of each."""
     bill = Bill.objects.filter(account=account).latest("pk")
     BillLine.objects.create(bill=bill, kind="fee", label="Late payment fee", source_key="late_fee", amount_minor=0)
-    Account.objects.filter(pk=account.pk).update(autopay=True)
+    Account.objects.filter(pk=account.pk).update(autopay=True, source_key="K-1")
     Charge.objects.create(account=account, key="under-way", amount_minor=100, at=at)
     LateFee.objects.create(account=account, bill=bill, amount_minor=700, charge="CH-1", at=at)
     Climb.objects.create(account=account, since=bill.due_on, began_at=at, judged_at=at, settled=False)
@@ -159,6 +159,7 @@ def asked(house):
         "domain.customers.queries.accounts._line": [((), {"line": maria.lines.get().pk})],
         "domain.customers.queries.accounts._lines": [((), account)],
         "domain.customers.queries.accounts._lines_in_period": [((), account | {"since": date(2026, 11, 1)})],
+        "domain.customers.queries.cycle._came_by_import": [((), accounts)],
         "domain.customers.queries.cycle._data_added": [((), lines | within)],
         "domain.customers.queries.cycle._lines_in_cycle": [((), accounts)],
         "domain.customers.queries.cycle._plan_changes": [((), lines | {"since": date(2026, 10, 4)})],

@@ -58,6 +58,13 @@ def test_maria_as_docs_collections_tells_her():
     assert story(LADDER, MARIA)[-5:] == rest, "had she not paid"
 
 
+def test_no_late_fee_is_counted_for_whom_another_system_bills():
+    came = replace(MARIA, imported=True)
+    assert not [d for d in lived(LADDER, came, replace(PRICES, imported=False), FIRST, LAST).deeds if d.effect == "late_fee"]
+    assert [d.minor for d in lived(LADDER, came, PRICES, FIRST, LAST).deeds if d.effect == "late_fee"] == [700], "the carrier took over"
+    assert [d.minor for d in lived(LADDER, MARIA, replace(PRICES, imported=False), FIRST, LAST).deeds if d.effect == "late_fee"] == [700]
+
+
 def test_a_debt_from_before_enters_the_months_where_it_had_come_to():
     found = lived(LADDER, MARIA, PRICES, after(20), after(70))
     assert [f"{(d.day - DUE).days} {d.rung} {d.effect}" for d in found.deeds][:2] == ["30 hard suspend", "30 hard notice"]

@@ -113,12 +113,21 @@ def instalments_of(account_id: int) -> list[Instalments]:
     return list(Instalments.objects.filter(account_id=account_id, ended_on=None).select_related("line").order_by("starts_on", "pk"))
 
 
+def imported(account_ids: Sequence[int]) -> set[int]:
+    """Those of the accounts that came by import, or have bills that did."""
+    came = customers.came_by_import(account_ids)
+    others = [pk for pk in account_ids if pk not in came]
+    return came | {pk for pk, (_, bills) in ledger.covered_to(others).items() if bills} if others else came
+
+
+def outside(account_ids: Sequence[int], tariff: Tariff) -> set[int]:
+    """Those of the accounts that another system bills."""
+    return imported(account_ids) if tariff.imported == "outside" and account_ids else set()
+
+
 def is_outside(account_id: int, tariff: Tariff) -> bool:
     """Does another system bill this account?"""
-    account = customers.one_in_cycle(account_id)
-    if account is None or tariff.imported != "outside":
-        return False
-    return account.imported or ledger.covered_to([account_id]).get(account_id, (None, False))[1]
+    return account_id in outside([account_id], tariff)
 
 
 def coming(account_id: int, today: date, tariff: Tariff) -> charges.Billed | None:

@@ -4,7 +4,7 @@ the facts again, lets the pure rule decide, and writes what follows in bulk. Who
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, time
 from functools import cache, partial
@@ -96,23 +96,25 @@ def called(*, act: Act, account_id: int) -> None:
 @dataclass(frozen=True, slots=True)
 class Policy:
     """What of the rulebook a run needs. `restore_fee`: of a line that comes back, before tax (minor units);
-    `opt_out`: the way out of texts and mails, by language."""
+    `opt_out`: the way out of texts and mails, by language; `silent`: nobody carries messages at this desk, so that notices wait."""
 
     ladder: Ladder
     tariff: Tariff
     restore_fee: int
     opt_out: Mapping[str, str]
+    silent: bool = False
 
 
 @dataclass
 class Applied:
     """What was done: how often each effect, how much it came to (minor units), which accounts were touched, and what was decided of
-    all that were looked at (not kept when runs are added up)."""
+    all that were looked at, and whose late fee was left to the system that bills them (neither is kept when runs are added up)."""
 
     effects: Counter[str] = field(default_factory=Counter)
     minor: Counter[str] = field(default_factory=Counter)
     accounts: set[int] = field(default_factory=set)
     judged: list[tuple[Known, rules.Decision]] = field(default_factory=list)
+    elsewhere: set[int] = field(default_factory=set)
 
     def add(self, account_id: int, effect: str, minor: int = 0) -> None:
         self.effects[effect] += 1
@@ -136,8 +138,16 @@ class _Work:
     data: dict[str, Any] = field(default_factory=dict)
 
 
-def to_do(found: Known, decision: rules.Decision, policy: Policy, day: date) -> bool:
-    """Is there anything to write for an account? Also told outside the lock, to find out whom to lock."""
+def billed_elsewhere(found: Iterable[Known], policy: Policy, day: date) -> set[int]:
+    """Those of the accounts with a bill that is due a late fee that another system bills. The fee is that system's to levy: here it would
+    wait for a next bill that nobody makes, and be charged a second time beside the other system's."""
+    due = [known.account.id for known in found if rules.fees_due(policy.ladder, known.facts, known.levied, day)]
+    return billing_queries.outside(due, policy.tariff)
+
+
+def to_do(found: Known, decision: rules.Decision, policy: Policy, day: date, elsewhere: Collection[int]) -> bool:
+    """Is there anything to write for an account? Also told outside the lock, to find out whom to lock. `elsewhere`: the accounts whose late
+    fee is another system's."""
     if found.paying and not decision.end:
         return False
     return (
@@ -145,7 +155,7 @@ def to_do(found: Known, decision: rules.Decision, policy: Policy, day: date) -> 
         or found.to_tell_again(decision.target, policy.ladder)
         or (_held_back(found, decision, policy.ladder) and found.notice is not None and found.notice.state == "queued")
         or (found.row is not None and found.row.settled is False)
-        or bool(rules.fees_due(policy.ladder, found.facts, found.levied, day))
+        or (found.account.id not in elsewhere and bool(rules.fees_due(policy.ladder, found.facts, found.levied, day)))
         or (found.row is not None and decision.free.since is not None and decision.free.since < found.row.since)
     )
 
@@ -163,10 +173,11 @@ def climb_many(*, act: Act, account_ids: Iterable[int], policy: Policy) -> Appli
     done = Applied()
     works: list[_Work] = []
     every = queries.known(ids, day, ladder)
+    done.elsewhere = billed_elsewhere(every.values(), policy, day)
     for found in every.values():
         decision = rules.decide(ladder, found.facts, found.climb, day)
         done.judged.append((found, decision))
-        if to_do(found, decision, policy, day):
+        if to_do(found, decision, policy, day, done.elsewhere):
             works.append(_Work(found, decision, found.row))
     taken_back: list[int] = []
     before = {w.known.account.id: (w.climb.bar if w.climb else "") for w in works}
@@ -306,6 +317,8 @@ def _fees(act: Act, works: list[_Work], policy: Policy, day: date, done: Applied
     it did so, gets none here."""
     found: list[tuple[_Work, rules.Debt]] = []
     for work in works:
+        if work.known.account.id in done.elsewhere:
+            continue
         found += [(work, debt) for debt in rules.fees_due(policy.ladder, work.known.facts, work.known.levied, day)]
     if not found:
         return
@@ -415,7 +428,8 @@ def _notices(act: Act, works: list[_Work], policy: Policy, steps: _Steps, done: 
         work.climb.notice, work.climb.noticed = message, work.climb.noticed or rung.days >= 0
         if not again:
             steps.append(_step(act, work, rung.code, "notice", message, channel))
-        work.said.append(f"{rung.title.lower()} by {channel}{', for the one before never went' if again else ''}")
+        unsent = ", not sent: there is no messaging provider" if policy.silent else ""
+        work.said.append(f"{rung.title.lower()} by {channel}{', for the one before never went' if again else ''}{unsent}")
         work.data.setdefault("cite", rung.cite)
         done.add(work.known.account.id, "notice")
         done.add(work.known.account.id, f"notice, {rung.code}")

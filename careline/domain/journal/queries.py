@@ -350,6 +350,11 @@ def told_since(account_ids: Sequence[int], topic: str, since: datetime) -> set[s
     return set(Outbox.objects.filter(account_id__in=account_ids, topic=topic, at__gte=since).values_list("about", flat=True))
 
 
+def waiting_about(topic: str) -> int:
+    """How many messages of a topic wait to be sent."""
+    return Outbox.objects.filter(state="queued", topic=topic).count()
+
+
 def outbox_backlog(at: datetime) -> int:
     return Outbox.objects.filter(state="queued", not_before__lte=at).count()
 

@@ -94,7 +94,7 @@ def _covered(request: HttpRequest, *codes: str) -> staff.Bearer:
     bearer: staff.Bearer = request.auth  # type: ignore[attr-defined]
     if not any(bearer.covers(code) for code in codes):
         say = f"This token is not for {codes[0]}. Its scope lists what it is for."
-        raise problem("SCOPE", say, act=codes[0], rule="token-scope", cite="careline: a token does what its scope lists, and no more")
+        raise problem("SCOPE", say, act=codes[0], rule="token-scope", cite="House rule: a token does what its scope lists, and no more")
     return bearer
 
 

@@ -312,11 +312,11 @@ def _books(command: Callable[..., argparse.ArgumentParser]) -> None:
         "books",
         "the books for the general ledger: trial balance, closing a period, its files",
         None,
-        "  careline books balance --on 2026-10-31          debits equal credits, entries equal their documents\n"
-        "  careline books close --through 2026-10-31       nothing is booked into it any more; its files are made\n"
+        "  careline books balance --on 2026-10-31             debits equal credits, entries equal their documents\n"
+        "  careline books close --through 2026-10-31          nothing is booked into it any more; its files are made\n"
         "  careline books list\n"
-        "  careline books export GL-000001 --out ledger    one file a journal, and the trial balance\n"
-        "  careline books check                            compute every closed file again and compare",
+        "  careline books export GL-0000001-3 --out ledger    one file a journal, and the trial balance\n"
+        "  careline books check                               compute every closed file again and compare",
     )
     verbs = books.add_subparsers(title="what to do", metavar="VERB", required=True)
 

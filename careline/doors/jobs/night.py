@@ -39,6 +39,7 @@ from careline.domain.collections.operations import Applied, Policy
 from careline.domain.customers import operations as customer_operations
 from careline.domain.customers import queries as customers
 from careline.domain.journal import operations as journal
+from careline.domain.journal import queries as journal_queries
 from careline.domain.journal import rules as journal_rules
 from careline.domain.ledger import queries as ledger_queries
 from careline.domain.rulebook import queries as rulebooks
@@ -65,7 +66,8 @@ Say = Callable[[str], None]
 
 @dataclass
 class Run:
-    """One night and what it did. `stands`, `stands_minor`: who owes something past due, by what the ladder makes of it."""
+    """One night and what it did. `stands`, `stands_minor`: who owes something past due, by what the ladder makes of it; `elsewhere`: accounts whose
+    late fee is left to the system that bills them."""
 
     act: Act
     rulebook: Rulebook
@@ -77,6 +79,7 @@ class Run:
     waits: Counter[str] = field(default_factory=Counter)
     owed: int = 0
     owed_minor: int = 0
+    elsewhere: int = 0
     autopaid: Counter[str] = field(default_factory=Counter)
     autopaid_minor: int = 0
     orders: Counter[str] = field(default_factory=Counter)
@@ -115,7 +118,7 @@ def begin(at: datetime, say: Say = lambda _: None) -> Run:
             raise Stop(f"The rulebook does not let the night run ({code}).")
     fee = int(rulebook.reasons["suspension"][operations.NON_PAYMENT]["fee"])
     act = Act(LADDER, at, "", uuid.uuid4().hex, NO_BASIS, rulebook=rulebook.digest)
-    return Run(act, rulebook, Policy(rulebook.ladder, rulebook.billing, fee, rulebook.outbound.opt_out), say)
+    return Run(act, rulebook, Policy(rulebook.ladder, rulebook.billing, fee, rulebook.outbound.opt_out, bool(lacking("MESSENGER"))), say)
 
 
 # ---------------------------------------------------------------- the ladder
@@ -131,16 +134,19 @@ def climb(run: Run) -> None:
             paid = autopay(run, found)
             if paid:
                 found |= queries.known(paid, run.day, run.policy.ladder)
+        elsewhere = operations.billed_elsewhere(found.values(), run.policy, run.day)
+        run.elsewhere += len(elsewhere)
         wanted, uncounted = beginning, set(beginning)
         for account_id, known in found.items():
             decision = rules.decide(run.policy.ladder, known.facts, known.climb, run.day)
             _count(run, known, decision)
-            if operations.to_do(known, decision, run.policy, run.day):
+            if operations.to_do(known, decision, run.policy, run.day, elsewhere):
                 wanted.append(account_id)
         for part in run.pace.parts(wanted):
             with transaction.atomic():
                 did = operations.climb_many(act=run.act, account_ids=part, policy=run.policy)
             run.did.merge(did)
+            run.elsewhere += len(did.elsewhere & uncounted)
             for known, decision in did.judged:
                 if known.account.id in uncounted:
                     _count(run, known, decision)
@@ -431,6 +437,10 @@ def _print(found: Report, seconds: float) -> None:
         print(f"    {'arrangements ' + what:38}{count:>9,}")
     if not (run.did.effects or run.autopaid or run.orders or run.promises):
         print("    nothing to do")
+    if run.elsewhere:
+        print(f"  no late fee for {run.elsewhere:,} accounts with late bills: another system bills them (imported in billing.toml of the rulebook decides that)")
+    if run.policy.silent and (unsent := journal_queries.waiting_about(operations.TOPIC)):
+        print(f"  notices not sent, because no messaging provider is set up (CARELINE_MESSENGER): {unsent:,}; nothing follows them until they are")
     for why, count in sorted(run.waits.items()):
         print(f"  wait {why}: {count:,}")
 

@@ -15,15 +15,16 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 from django.conf import settings
-from django.core.cache import cache
+from django.core.cache import cache as shared
 from django.db import close_old_connections, connection, transaction
 from django.utils import timezone
 
 from careline import telemetry
-from careline.carriers import messenger
+from careline.carriers import lacking, messenger
 from careline.domain.approvals import operations as approvals
 from careline.domain.approvals import rules as approval_rules
 from careline.domain.arrangements import queries as arrangements
@@ -50,6 +51,7 @@ RELIEVE_EVERY = 5.0  # who paid has their lines back within a minute; this and t
 ANCHOR_EVERY = 300.0
 FEED_EVERY = 1.0
 BEAT_EVERY = 10.0
+TOO_OLD = timedelta(days=3)  # of a message that nobody took meanwhile [our choice]
 WATCH = night.Watch()  # where this process goes on asking; another one, and the night, begin at the beginning
 WORKER = Who("Job", "worker", "Worker", "job")
 
@@ -60,7 +62,8 @@ def send_due(*, at: datetime | None = None, through: Messenger | None = None) ->
     The lease commits before anything is sent and the send before it is marked: a crash in between repeats a message
     under the same key and never loses one. Looks before it leases, so that an empty outbox costs no write.
     """
-    if not journal_queries.outbox_backlog(at or timezone.now()):
+    waiting = journal_queries.outbox_backlog(at or timezone.now())
+    if not waiting or (through is None and _nobody_carries(waiting)):
         return 0
     through = through or messenger()
     sent, now = 0, at or timezone.now()
@@ -69,6 +72,10 @@ def send_due(*, at: datetime | None = None, through: Messenger | None = None) ->
     for message in leased:
         if message.about in outdated:
             _take_back(message, now)
+            continue
+        if _too_old(message, now):
+            with transaction.atomic():
+                journal.call_off(message=message, at=now, why="nobody could carry it for days, and it is too old now", cite="")
             continue
         if not _may_go(message, reach, now):
             continue
@@ -91,6 +98,26 @@ def send_due(*, at: datetime | None = None, through: Messenger | None = None) ->
             known = reach[message.account_id]
             reach[message.account_id] = replace(known, touches=(*known.touches, Touch(now, message.channel)))
     return sent
+
+
+@cache
+def _say_once(say: str) -> None:
+    log.warning("%s", say)
+
+
+def _nobody_carries(waiting: int) -> bool:
+    """No messenger is named: what is queued waits untouched until one is, and that is said once a process. A try would fail, eight times for
+    each message, and the notices of the ladder would be given up one way after the other."""
+    lacks = lacking("MESSENGER")
+    if lacks:
+        _say_once(f"{waiting} messages wait and none is sent: no messaging provider is set up (CARELINE_MESSENGER)")
+    return bool(lacks)
+
+
+def _too_old(message: Any, now: datetime) -> bool:
+    """Nobody took it for days (there was no messenger, or no worker), so that it would come as news of long ago. A notice of the ladder is
+    asked after in its own way (`outdated`); what the contact rules put off says why."""
+    return message.tries == 1 and not message.why and not message.about.startswith("ladder:") and now - message.at > TOO_OLD
 
 
 def _reaches(leased: Sequence[Any], now: datetime) -> dict[int | None, Reach]:
@@ -193,7 +220,7 @@ def pull_in() -> bool:
 def beat() -> bool:
     """Say that the worker lives, where every process sees it (`/ready`), and how much waits to be told."""
     now = timezone.now()
-    cache.set(PULSE, now.timestamp(), None)
+    shared.set(PULSE, now.timestamp(), None)
     telemetry.PULSE.set(now.timestamp())
     telemetry.WAITING.set(journal_queries.outbox_backlog(now))
     return False

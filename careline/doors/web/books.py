@@ -20,8 +20,8 @@ from careline.domain.ledger import queries as ledger
 from careline.domain.ledger.rules.books import TrialBalance, file_name
 from careline.domain.rulebook import queries as rulebooks
 from careline.doors.web import forms
-from careline.doors.web.render import page
-from careline.foundation.calendar import civil_date
+from careline.doors.web.render import day, page
+from careline.foundation.calendar import add_months, civil_date
 
 CLOSE = "ledger.close_books"
 KINDS = {CLOSE: {"through": "text"}}
@@ -36,7 +36,7 @@ def show(request: HttpRequest) -> HttpResponse:
         raise Http404  # the door let a role in that the policy does not: nothing is there
     if request.method != "POST":
         return _draw(request)
-    outcome = forms.do(request, CLOSE, forms.read(request.POST, KINDS[CLOSE]))
+    outcome = forms.do(request, CLOSE, forms.read(request.POST, KINDS[CLOSE]))  # posted by the second step only: the form that names the period
     if not outcome.ok:
         return _draw(request, outcome, 422)
     messages.success(request, f"{outcome.say}. Its files are there within a minute.")
@@ -72,9 +72,8 @@ def _draw(request: HttpRequest, outcome: Outcome | None = None, status: int = 20
         fault = "The rulebook in force has no books.toml, so nobody knows the accounts of the general ledger."
     elif typed and not fault:
         balance = _balance(ledger.balance_of_books(rulebook.books, on, credits.booked))
-    closed = ledger.closed_through()
     may_close = request.user.role in rulebook.authority.roles_with(CLOSE)
-    close = _close_form(today, closed, request, outcome) if may_close and "books.toml" in rulebook.files else None
+    close = _close(today, ledger.closed_through(), request, outcome) if may_close and "books.toml" in rulebook.files else None
     books = {"on": on.isoformat(), "latest": today.isoformat(), "fault": fault, "balance": balance, "periods": [_period(p) for p in ledger.closed_periods()], "close": close}
     return page(request, "books.html", {"books": books}, status)
 
@@ -103,17 +102,53 @@ def _period(period: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _close_form(today: date, closed: date | None, request: HttpRequest, outcome: Outcome | None) -> dict[str, Any]:
-    """Proposes the last month that is over and open."""
-    last_month = today.replace(day=1) - timedelta(days=1)
-    proposed = last_month if closed is None or closed < last_month else today - timedelta(days=1)
-    shape = forms.form(
-        CLOSE, "Close a period", "Close it", reverse("books"),
-        [forms.field("through", f"From {_said(closed)} through", "date", proposed.isoformat())],
-        consequence="Nothing is booked into it any more: what comes later for its days is booked on the day after. A close is not undone.",
+def _close(today: date, closed: date | None, request: HttpRequest, outcome: Outcome | None) -> dict[str, Any]:
+    """Closing in two steps, because it is not undone: a day is chosen, then the period and what is booked in it are shown and confirmed. A month's
+    end is proposed once it is over; before that, the page says when it will be."""
+    over = today.replace(day=1) - timedelta(days=1)  # the last month's end
+    coming = _month_end(closed + timedelta(days=1)) if closed is not None and closed >= over else None
+    typed = request.POST.get("through", "") if outcome is not None else request.GET.get("through", "")
+    fault, confirm = outcome.say if outcome is not None else None, None
+    if outcome is not None and outcome.refusal is not None and outcome.refusal.fields:
+        fault = " ".join(outcome.refusal.fields.values())
+    if typed and outcome is None:
+        fault, confirm = _to_confirm(typed, today, closed)
+    return {
+        "since": _said(closed), "through": typed or ("" if coming else over.isoformat()), "latest": (today - timedelta(days=1)).isoformat(), "fault": fault,
+        "month": f"{'The rest of ' if closed and closed.month == coming.month and closed.year == coming.year else ''}{coming:%B}" if coming else None,
+        "any": closed is None or closed + timedelta(days=1) < today, "later": coming + timedelta(days=1) if coming else None, "confirm": confirm,
+    }  # fmt: skip
+
+
+def _to_confirm(typed: str, today: date, closed: date | None) -> tuple[str | None, dict[str, Any] | None]:
+    """Why this day closes nothing, or the period that it would close."""
+    try:
+        through = date.fromisoformat(typed)
+    except ValueError:
+        return "Choose a day, such as 2026-10-31.", None
+    if through >= today:
+        return "That day is not over yet. Choose yesterday or earlier.", None
+    if closed is not None and through <= closed:
+        return f"The books are closed through {day(closed)} already.", None
+    booked: dict[str, list[int]] = {}
+    for entries in ledger.entries_booked(closed + timedelta(days=1) if closed else None, through):
+        count, minor = booked.get(entries.kind, (0, 0))
+        booked[entries.kind] = [count + entries.count, minor + entries.amount_minor]
+    days = f"{_said(closed)} through {day(through)}"
+    early = f" {day(through)} is not the end of a month." if through != _month_end(through) else ""
+    form = forms.form(
+        CLOSE, f"Close {days}?", f"Close {days}", reverse("books"), [forms.hidden("through", through.isoformat())], cancel_href=reverse("books"),
+        consequence=f"Nothing is booked into it any more: what comes later for its days is booked on the day after. A close is not undone.{early}",
     )  # fmt: skip
-    return forms.refilled(shape, request.POST.dict(), outcome, []) if outcome is not None else shape
+    return None, {
+        "days": days, "form": form, "kinds": [{"label": title, "count": booked[kind][0], "amount": booked[kind][1]} for kind, title in ENTRIES.items() if kind in booked],
+        "amount": sum(minor for _, minor in booked.values()),
+    }  # fmt: skip
+
+
+def _month_end(of: date) -> date:
+    return add_months(of.replace(day=1), 1) - timedelta(days=1)
 
 
 def _said(closed: date | None) -> str:
-    return f"{closed + timedelta(days=1):%B} {(closed + timedelta(days=1)).day}" if closed else "the first entry"
+    return day(closed + timedelta(days=1)) if closed else "the first entry"

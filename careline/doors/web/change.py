@@ -22,7 +22,7 @@ from careline.domain.customers import queries as customers
 from careline.domain.rulebook import queries
 from careline.domain.rulebook.rules import State, merged
 from careline.domain.staff import queries as staff
-from careline.doors.web import forms
+from careline.doors.web import forms, oops
 from careline.doors.web.render import page, zone
 from careline.doors.web.rulebook import act_title, not_shown, role_title
 from careline.foundation import policy
@@ -80,13 +80,21 @@ def show(request: HttpRequest, proposal_id: int) -> HttpResponse:
     wrong = faults(new) if row.state in (State.DRAFT, State.WAITING) and row.change_data else []
     mine = row.by == request.user.who.key
     shape = {
-        **_head(row, now), "action": reverse("change", args=[row.pk]), "mine": mine, "words": row.words, "answer": row.answer, "wrong": wrong,
+        **_head(row, now), "action": reverse("change", args=[row.pk]), "mine": mine, "waits_for": _waits_for(row, mine), "words": row.words, "answer": row.answer, "wrong": wrong,
         "differences": _differences(base, new, row), "diffs": [_diff(name, base, new) for name in sorted(row.change_data)],
         "trial": _trial(request, row, wrong, now), "stale": row.state == State.WAITING and queries.stale(row, now),
         "editor": _editor(request, row, new) if mine and row.state == State.DRAFT else None, "reads": f"{reverse('rulebook')}?of={row.digest}" if row.digest else None,
         **_forms(request, row, outcome, wrong, mine, now),
     }  # fmt: skip
     return page(request, "change.html", {"change": shape}, 200 if outcome is None else 422)
+
+
+def _waits_for(row: Any, mine: bool) -> str | None:
+    """Whose yes a change waits for, by the rules in force."""
+    if row.state != State.WAITING:
+        return None
+    whom = oops.listed(queries.current().authority.roles_with("rulebook.second"))
+    return f"{whom[0].upper()}{whom[1:]} who did not propose it says yes or no: it stands on their first page. {'You proposed it, so it is not yours to answer.' if mine else ''}".strip()
 
 
 def _to(outcome: Outcome, file: str = "") -> HttpResponse:

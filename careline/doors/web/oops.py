@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +42,16 @@ def not_found(request: HttpRequest, exception: Any = None) -> HttpResponse:
     return page(request, 404, "Not here", "There is nothing at this address.", "Go back, or find the account again.")
 
 
-def forbidden(request: HttpRequest, exception: Any = None) -> HttpResponse:
-    return page(request, 403, "Not yours", "Your role does not open this.", "Ask your lead or administrator if you need it for your work.")
+def forbidden(request: HttpRequest, exception: Any = None, could: Sequence[str] = ()) -> HttpResponse:
+    """`could`: the roles that open it, who are named, so that nobody is sent to somebody who may not either."""
+    whom = listed(could) or "your lead or administrator"
+    return page(request, 403, "Not yours", f"Your role does not open this{f': {whom} may' if could else ''}.", f"Ask {whom} if you need it for your work.")
+
+
+def listed(roles: Sequence[str]) -> str:
+    """Whom to ask, of these roles, in words: "a supervisor or an administrator". Nobody asks a machine, or who is in training."""
+    named = [f"{'an' if role[0] in 'aeiou' else 'a'} {role}" for role in roles if role not in ("trainee", "agent", "service", "job")]
+    return f"{', '.join(named[:-1])} or {named[-1]}" if len(named) > 1 else "".join(named)
 
 
 def broken(request: HttpRequest) -> HttpResponse:

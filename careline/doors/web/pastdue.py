@@ -14,6 +14,7 @@ from django.views.decorators.http import require_GET
 
 from careline.acts.collections import hold_room, may_call
 from careline.acts.look import look
+from careline.carriers import lacking
 from careline.domain.activations import queries as orders
 from careline.domain.activations.rules import Kind, State
 from careline.domain.arrangements import queries as arrangements
@@ -234,9 +235,31 @@ def _step(step: Any, titles: dict[str, Any], fates: dict[int, journal.Fate]) -> 
     how = ""
     if step.effect == "notice":
         how = f"by {({'sms': 'text', 'email': 'e-mail'}).get(step.what, step.what)}"
+        what += _unsent(fate)
         if fate is not None:
-            how += f", sent {day(fate.sent_at.astimezone(zone()).date())}" if fate.sent_at else f", waits: {fate.why}" if fate.state == "queued" else f", not sent: {fate.why}"
+            how += f", sent {day(fate.sent_at.astimezone(zone()).date())}" if fate.sent_at else f": {fate.why or _why_unsent(fate)}"
     return {"on": step.at.astimezone(zone()).date(), "what": what, "how": how or step.what, "owed": step.owed_minor, "cite": rung.cite if rung else ""}
+
+
+def _unsent(fate: journal.Fate | None) -> str:
+    """What to add to a notice that did not go: it is not done before it was really sent, and the ladder waits for it."""
+    if fate is None or fate.sent_at:
+        return ""
+    return ", not sent yet" if fate.state == "queued" and not lacking("MESSENGER") else ", not sent"
+
+
+def _why_unsent(fate: journal.Fate) -> str:
+    if fate.state != "queued":
+        return "it could not be handed over"
+    return "no messaging provider is set up at this desk" if lacking("MESSENGER") else "it is about to go"
+
+
+def _last_done(c: queries.Callable, ladder: Ladder) -> str:
+    rung = next((r for r in ladder.rungs if r.code == c.rung), None)
+    if rung is None:
+        return c.rung
+    unsent = _unsent(c.notice)
+    return f"{rung.title}, its notice{unsent.removeprefix(',')}" if unsent and rung.effects[0] != "notice" else rung.title + unsent
 
 
 # ---------------------------------------------------------------- whom to call
@@ -287,7 +310,7 @@ def _to_call(c: queries.Callable, rulebook: Rulebook, reach: Reach, now: datetim
     put = f"{_again_said(c.again)}{', set by you' if c.put_by == me else ''}" if c.again else None
     return {
         "name": c.name, "reference": c.reference, "last4": phone.last_four(c.number), "language": LANGUAGES.get(c.language, c.language) if c.language != "en" else "",
-        "local": on_the_wall(now, there, now), "from": on_the_wall(verdict.later, there, now) if verdict.later else None, "rung": next((r.title for r in ladder.rungs if r.code == c.rung), c.rung),
+        "local": on_the_wall(now, there, now), "from": on_the_wall(verdict.later, there, now) if verdict.later else None, "rung": _last_done(c, ladder),
         "ok": verdict.ok, "why": verdict.say, "later": verdict.later, "cite": verdict.cite, "worth": c.worth, "again": put,
         "call": forms.button("Call", reverse("past-due-queue"), account=c.account_id) if verdict.ok else None,
         "again_href": reverse("past-due-queue") + f"?account={c.account_id}" if may_put else None,

@@ -176,7 +176,7 @@ def quiet(account_ids: Sequence[int], day: date, ladder: Ladder) -> set[int]:
 @dataclass(frozen=True, slots=True)
 class Callable:
     """Somebody who may be worth a call. `worth`: what it is expected to bring less its cost (minor units); `again`: that they are to be called again
-    on a day, with who put them there."""
+    on a day, with who put them there; `notice`: what became of the newest one."""
 
     account_id: int
     reference: str
@@ -189,6 +189,7 @@ class Callable:
     zone: str
     again: rules.Again | None = None
     put_by: str = ""
+    notice: journal.Fate | None = None
 
 
 def to_call(day: date, ladder: Ladder, most: int = 60) -> list[Callable]:
@@ -220,7 +221,7 @@ def to_call(day: date, ladder: Ladder, most: int = 60) -> list[Callable]:
     numbers = customers.called([pk for _, pk, _ in chosen])
     return [
         Callable(pk, known[pk].account.reference, numbers[pk][2], known[pk].account.language, numbers[pk][0], numbers[pk][1], rung, value,
-                 known[pk].account.zone, _again(again.get(pk)), again[pk].placed_by if pk in again else "")
+                 known[pk].account.zone, _again(again.get(pk)), again[pk].placed_by if pk in again else "", known[pk].notice)
         for value, pk, rung in chosen
         if pk in numbers
     ]

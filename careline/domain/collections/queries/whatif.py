@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db.models import Q
 
 from careline.domain.arrangements import queries as arrangements
+from careline.domain.billing import queries as billing_queries
 from careline.domain.billing import rules as billing
 from careline.domain.collections import rules
 from careline.domain.collections.models import Hold
@@ -52,7 +53,7 @@ class Side:
             made = billing.late_fee(state, base, self.tariff.late_fee) if by_ladder else None
             return made.amount if made else 0
 
-        return Prices(late_fee, self.restore_fee)
+        return Prices(late_fee, self.restore_fee, self.tariff.imported != "outside")
 
 
 def side_of(book: Rulebook) -> Side:
@@ -115,14 +116,14 @@ def lives(low: int, high: int, begin: date, last: date, ladders: tuple[Ladder, .
     if not ids:
         return []
     holds = _holds(ids, begin, last)
-    lines, refused = customers.lines_had(ids, begin), customers.refused(ids, TOPICS)
+    lines, refused, imported = customers.lines_had(ids, begin), customers.refused(ids, TOPICS), billing_queries.imported(ids)
     found = []
     for pk, account in sorted(customers.owing(ids).items()):
         count, texts = lines.get(pk, (0, False))
         channels = {"letter"} | ({"sms"} if texts else set()) | ({"email"} if account.email else set())
         life = Life(
             bills=tuple(bills[pk]), holds=tuple(holds[pk]), segment=account.segment, state=account.state, autopay=account.autopay,
-            opened_on=account.opened_on, channels=frozenset(c for c in channels if (pk, c) not in refused or c == "letter"), lines=count,
+            opened_on=account.opened_on, channels=frozenset(c for c in channels if (pk, c) not in refused or c == "letter"), lines=count, imported=pk in imported,
         )  # fmt: skip
         found.append((account, life))
     return found

@@ -79,7 +79,8 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """One account over the months. `channels`: those that reach the customer; a letter always does. `lines`: how many there are to bar."""
+    """One account over the months. `channels`: those that reach the customer; a letter always does. `lines`: how many there are to bar;
+    `imported`: it came by import, or bills of it did."""
 
     bills: tuple[Billed, ...] = ()
     holds: tuple[Span, ...] = ()
@@ -89,14 +90,17 @@ class Life:
     opened_on: date = date.min
     channels: frozenset[str] = frozenset(CHANNELS)
     lines: int = 1
+    imported: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """What a ladder brings: the late fee on so much of a late bill in a state, and what a line costs that comes back (minor units, before tax)."""
+    """What a ladder brings: the late fee on so much of a late bill in a state, and what a line costs that comes back (minor units, before tax).
+    `imported`: are accounts that came by import billed here, and so charged a late fee?"""
 
     late_fee: Callable[[str, int], int]
     restore_fee: int
+    imported: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +220,7 @@ class _Player:
             return []
         decision = decide(self.ladder, facts, self.climb, day)
         again = self._move(decision, day)
-        for debt in fees_due(self.ladder, facts, self.levied, day):
+        for debt in fees_due(self.ladder, facts, self.levied, day) if self.prices.imported or not self.life.imported else ():
             self.levied.add(debt.bill)
             fee, rung = self.prices.late_fee(facts.state, debt.open), self.ladder.levies()
             if fee and rung is not None:

@@ -44,6 +44,16 @@ def one_in_cycle(account_id: int) -> InCycle | None:
     return InCycle(*row[:-1], row[-1] is not None) if row else None
 
 
+def came_by_import(account_ids: Sequence[int]) -> set[int]:
+    """Those of the accounts that came by import."""
+    return {pk for (pk,) in _came_by_import(accounts=account_ids)}
+
+
+@prepared
+def _came_by_import() -> QuerySet[Account, tuple[int]]:
+    return Account.objects.filter(pk__in=wholes("accounts"), source_key__isnull=False).values_list("pk")
+
+
 def count_in_cycle(bill_days: Sequence[int], opened_by: date) -> int:
     return Account.objects.filter(bill_day__in=bill_days, opened_on__lte=opened_by).count()
 
