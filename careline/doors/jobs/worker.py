@@ -63,7 +63,7 @@ def send_due(*, at: datetime | None = None, through: Messenger | None = None) ->
     under the same key and never loses one. Looks before it leases, so that an empty outbox costs no write.
     """
     waiting = journal_queries.outbox_backlog(at or timezone.now())
-    if not waiting or (through is None and _nobody_carries(waiting)):
+    if not waiting or (through is None and _nobody_carries()):
         return 0
     through = through or messenger()
     sent, now = 0, at or timezone.now()
@@ -105,12 +105,12 @@ def _say_once(say: str) -> None:
     log.warning("%s", say)
 
 
-def _nobody_carries(waiting: int) -> bool:
+def _nobody_carries() -> bool:
     """No messenger is named: what is queued waits untouched until one is, and that is said once a process. A try would fail, eight times for
     each message, and the notices of the ladder would be given up one way after the other."""
     lacks = lacking("MESSENGER")
     if lacks:
-        _say_once(f"{waiting} messages wait and none is sent: no messaging provider is set up (CARELINE_MESSENGER)")
+        _say_once("messages wait and none is sent: no messaging provider is set up (CARELINE_MESSENGER)")
     return bool(lacks)
 
 
