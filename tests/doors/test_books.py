@@ -57,7 +57,7 @@ def test_they_close_a_period_and_take_its_files(sam):
 def test_a_close_names_its_period_and_what_is_booked_in_it_before_it_is_done_and_is_done_once(sam):
     looked = sam.get("/books?through=2026-10-31")
     page, said = looked.content.decode(), words(looked)
-    assert "Close the first entry through Oct 31?" in said and "Bills 2 $97.20" in said and "Payments 2 −$97.20" in said and "A close is not undone." in said
+    assert "Close everything through Oct 31?" in said and "Bills 2 $97.20" in said and "Payments 2 −$97.20" in said and "A close is not undone." in said
     assert "is not the end of a month" not in said and not ClosedPeriod.objects.exists()
     form = page.split('id="form-ledger-close-books"')[1]
     sent = {"request_key": re.search(r'name="request_key" value="([^"]+)"', form)[1], "through": re.search(r'name="through" value="([^"]+)"', form)[1]}

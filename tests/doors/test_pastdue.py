@@ -397,7 +397,7 @@ def page_of(client, desk: Desk, query: str = "") -> str:
 def test_before_the_smaller_sum_is_paid_the_page_says_what_stays_and_when_it_stops_again(client, house, barred):
     ana = Desk(house["ana"], NOON).take_call(barred)
     page = page_of(signed_in(client, house["ana"]), ana)
-    assert "$23.01 has the lines back, and $72.95 stays past due: Outgoing calls, texts and data stopped on Nov 29, if no more is paid by then. $95.96 is all of it." in page
+    assert "$23.01 has the lines back, and $72.95 stays past due. Unless more is paid by Nov 29: outgoing calls, texts and data stopped. $95.96 is all of it." in page
     assert "Take $23.01: the lines come back" in page and "Take $95.96: all that is past due" in page
     for amount in ("23.01", "95.96"):
         form = page_of(client, ana, f"?act=payments.take&amount={amount}")
@@ -457,7 +457,7 @@ def test_what_was_done_has_late_fees_and_lines_that_came_up_a_rung_and_back_with
     ana = Desk(house["ana"], now + timedelta(minutes=4)).take_call(maria)
     page = page_of(signed_in(client, house["ana"]), ana).split('id="steps-title"')[1]
     assert "Line ending in 0188 back" in page and "Line ending in 0188 came up to: outgoing calls, texts and data stopped" in page
-    assert "Late fee" in page and "$7.00 before tax, for bill" in page and "by mail" not in page
+    assert "Late fee" in page and "$7.00 before tax, for the bill of " in page and "by mail" not in page
     assert page.index("0188 back") < page.index("0188 came up to")
 
 

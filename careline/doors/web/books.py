@@ -134,14 +134,14 @@ def _to_confirm(typed: str, today: date, closed: date | None) -> tuple[str | Non
     for entries in ledger.entries_booked(closed + timedelta(days=1) if closed else None, through):
         count, minor = booked.get(entries.kind, (0, 0))
         booked[entries.kind] = [count + entries.count, minor + entries.amount_minor]
-    days = f"{_said(closed)} through {day(through)}"
+    days = f"{_said(closed) if closed else 'everything'} through {day(through)}"
     early = f" {day(through)} is not the end of a month." if through != _month_end(through) else ""
     form = forms.form(
         CLOSE, f"Close {days}?", f"Close {days}", reverse("books"), [forms.hidden("through", through.isoformat())], cancel_href=reverse("books"),
         consequence=f"Nothing is booked into it any more: what comes later for its days is booked on the day after. A close is not undone.{early}",
     )  # fmt: skip
     return None, {
-        "days": days, "form": form, "kinds": [{"label": title, "count": booked[kind][0], "amount": booked[kind][1]} for kind, title in ENTRIES.items() if kind in booked],
+        "days": f"{_said(closed)} through {day(through)}", "form": form, "kinds": [{"label": title, "count": booked[kind][0], "amount": booked[kind][1]} for kind, title in ENTRIES.items() if kind in booked],
         "amount": sum(minor for _, minor in booked.values()),
     }  # fmt: skip
 

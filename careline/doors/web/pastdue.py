@@ -138,8 +138,8 @@ def _after(known: queries.Known, back: int, ladder: Ladder, today: date, arrange
     if arranged is not None:
         return _After(f"{shown(back)} has the lines back and counts toward the arrangement. {shown(stays)} stays, and the lines stay on while its days are kept.", costs)
     barring = rules.next_bar(ladder, ahead, known.climb, today)
-    then = f"{ladder.rungs[barring[0]].title} on {day(barring[1])}, if no more is paid by then" if barring else "no line is barred for that"
-    return _After(f"{shown(back)} has the lines back, and {shown(stays)} stays past due: {then}. {shown(back + stays)} is all of it.", costs)
+    then = f"Unless more is paid by {day(barring[1])}: {ladder.rungs[barring[0]].title.lower()}" if barring else "No line is barred for that"
+    return _After(f"{shown(back)} has the lines back, and {shown(stays)} stays past due. {then}. {shown(back + stays)} is all of it.", costs)
 
 
 def _no_next(decision: rules.Decision, past: int, arranged: arrangements.Hold | None) -> str:
@@ -206,7 +206,7 @@ def _done(
     levies = ladder.levies()
     rows = [(s.at, _step(s, titles, fates)) for s in steps]
     rows += [
-        (f.at, {"on": f.at.astimezone(zone()).date(), "what": "Late fee", "how": f"{shown(f.amount_minor)} before tax, for bill {f.bill.number}", "owed": None, "cite": levies.cite if levies else ""})
+        (f.at, {"on": f.at.astimezone(zone()).date(), "what": "Late fee", "how": f"{shown(f.amount_minor)} before tax, for the bill of {day(f.bill.issued_on)}", "owed": None, "cite": levies.cite if levies else ""})
         for f in fees
     ]  # fmt: skip
     stood: dict[int, str] = {}
@@ -341,7 +341,7 @@ def _again_fields(rulebook: Rulebook, account_id: int, today: date, given: Any, 
 
 def _again_here(c: queries.Callable, rulebook: Rulebook, today: date, given: Any) -> dict[str, Any]:
     return forms.form(
-        AGAIN, f"Call {c.name} again on a day", "Put it there", reverse("past-due-queue"), [forms.hidden("deed", "again"), *_again_fields(rulebook, c.account_id, today, given, False)],
+        AGAIN, f"Call {c.name} again on a day", "Set the day", reverse("past-due-queue"), [forms.hidden("deed", "again"), *_again_fields(rulebook, c.account_id, today, given, False)],
         cancel_href=reverse("past-due-queue"), consequence="On that day they stand first here, for everybody. Until then nobody calls them about this.",
     )  # fmt: skip
 
@@ -386,7 +386,7 @@ def _hold_form(desk: ContactPage, given: Any) -> dict[str, Any]:
 
 def _again_form(desk: ContactPage, given: Any) -> dict[str, Any]:
     return forms.form(
-        AGAIN, "Call again on a day", "Put it there", desk.do_url(AGAIN), _again_fields(desk.scene.rulebook, desk.account_id, desk.today, given, True),
+        AGAIN, "Call again on a day", "Set the day", desk.do_url(AGAIN), _again_fields(desk.scene.rulebook, desk.account_id, desk.today, given, True),
         cancel_href=address(desk.row.reference), consequence="On that day they stand first on the past-due queue. Until then nobody calls them about this.",
         say_aloud="When may I call you about this again?",
     )  # fmt: skip
