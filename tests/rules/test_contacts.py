@@ -155,6 +155,7 @@ def test_a_summary_says_why_they_called_what_was_done_and_what_was_not_possible(
             Deed("payments.take", "refused", "Take a payment: The card was declined."),
             Deed("contacts.hand_over", "done", "C-1 offered to Ben Carter"),
             Deed("contacts.accept", "refused", "Take over: You have a live call already."),
+            Deed("view.journal", "refused", "Was not shown view.journal: The journal opens in a contact whose caller is verified."),
         ],
     )
     assert text == (

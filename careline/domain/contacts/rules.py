@@ -167,12 +167,12 @@ _TOLD = frozenset({"contacts.note", "contacts.pin_note", "approvals.decide"})
 def summary(reason: str, deeds: Sequence[Deed], settled: Collection[str] = ()) -> str:
     """A first draft of what happened, from the journal alone: why they called, what was done, noted and decided.
 
-    A refusal is told only when nothing came in its place (the same deed done later, or decided by somebody who may:
+    A refusal of a deed (a page that was not shown is none) is told only when nothing came in its place (the same deed done later, or decided by somebody who may:
     `settled` has those codes), and of several the last.
     """
     done = [d.say.rstrip(".") for d in deeds if d.outcome == "done" and (d.code not in QUIET or d.code in _TOLD)]
     replaced = {d.code for d in deeds if d.outcome == "done"} | set(settled)
-    refused = [d.say.rstrip(".") for d in deeds if d.outcome == "refused" and d.code not in QUIET | _PROOFS | _ASIDE | replaced]
+    refused = [d.say.rstrip(".") for d in deeds if d.outcome == "refused" and not d.code.startswith("view.") and d.code not in QUIET | _PROOFS | _ASIDE | replaced]
     parts = [f"Called about: {reason}."] if reason else []
     parts += [f"{say}." for say in dict.fromkeys(done)]
     parts += [f"Not possible: {say}." for say in refused[-1:]]
