@@ -36,6 +36,7 @@ sys.path.insert(0, str(ROOT))
 from benchmarks import limits  # noqa: E402
 from benchmarks.both import on_both  # noqa: E402
 from benchmarks.desk import cpu_of, free_port, reach  # noqa: E402
+from benchmarks.grants import at  # noqa: E402
 
 STAGES = ((20, 20.0), (200, 20.0), (200, 10.0), (200, 5.0), (200, 2.5), (200, 1.25))  # associates, seconds between two steps
 WARM, LASTS = 15.0, 45.0  # seconds of a stage that do not count, and that do
@@ -235,7 +236,8 @@ class Associate:
             await self.post(f"{here}do/diagnosis.leave")
 
     async def think(self, at_home: bool = False) -> None:
-        end = time.monotonic() + self.floor.pause * (0.5 + self.dice.random())
+        """Talk and think; once the stage is over they only hurry to the end of their contact."""
+        end = min(time.monotonic() + self.floor.pause * (0.5 + self.dice.random()), self.floor.until)
         while at_home and end - time.monotonic() > 1.5:
             await asyncio.sleep(1.5)
             await self.ask("GET", "/ringing", "asked")
@@ -323,13 +325,8 @@ class Associate:
         return int(head[0].split()[1]), headers, text.decode()
 
 
-def at(times: list[float], share: float) -> float:
-    times = sorted(times)
-    return times[min(len(times) - 1, int(len(times) * share))] if times else 0.0
-
-
 def database_cpu() -> float:
-    """Seconds of CPU of the PostgreSQL that CARELINE_DATABASE_URL names, on this machine; 0 on SQLite."""
+    """Seconds of CPU of all PostgreSQL processes on this machine: on a benchmark's, those of its throw-away server; 0 on SQLite."""
     if "CARELINE_DATABASE_URL" not in os.environ:
         return 0.0
     names = [p for p in Path("/proc").iterdir() if p.name.isdecimal() and (p / "comm").exists()]

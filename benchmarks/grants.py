@@ -70,5 +70,5 @@ def times_of(grants: subprocess.Popen[str]) -> list[float]:
 
 
 def at(found: list[float], share: float) -> float:
-    """The time that so large a share of the sorted times stays below."""
-    return found[min(int(len(found) * share), len(found) - 1)]
+    """The time that so large a share of the times stays below; 0 of none."""
+    return sorted(found)[min(int(len(found) * share), len(found) - 1)] if found else 0.0

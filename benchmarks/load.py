@@ -40,11 +40,11 @@ def main() -> None:
     parser.add_argument("--form", default="csv", choices=("csv", "jsonl", "parquet"))
     parser.add_argument("--home", help="folder of the set on SQLite, kept")
     parser.add_argument("--sqlite", action="store_true", help="SQLite only")
-    parser.add_argument("--grants", metavar="SECONDS", help=argparse.SUPPRESS)
+    parser.add_argument("--grants", type=float, nargs="?", const=0.0, help=argparse.SUPPRESS)
     parser.add_argument("--here", action="store_true", help="only the database that CARELINE_DATABASE_URL names (default: SQLite)")
     given = parser.parse_args()
     if given.grants is not None:
-        grant(float(given.grants) or None)
+        grant(given.grants or None)
         return
     if given.here:
         with tempfile.TemporaryDirectory(prefix="careline-bench-") as folder:
@@ -80,10 +80,9 @@ class House:
             sys.exit(f"careline {' '.join(words)} ended with {status}")
         return time.monotonic() - began, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
 
-
-    def granting(self, seconds: float = 0) -> subprocess.Popen[str]:
+    def granting(self, seconds: float | None = None) -> subprocess.Popen[str]:
         """A process that grants here, so long or until its standard input closes."""
-        command = [sys.executable, __file__, "--grants", str(seconds)]
+        command = [sys.executable, __file__, "--grants", *([str(seconds)] if seconds else [])]
         return subprocess.Popen(command, env=self.environment, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
@@ -113,8 +112,8 @@ def measure_here(given: argparse.Namespace, folder: Path) -> None:
     desk = House(folder / "desk", "bench_desk")
     desk.run("migrate")
     alone = times_of(desk.granting(ALONE))
-    took, meanwhile = beside(desk.granting(), lambda: desk.run(*into))
-    told("import into a desk that grants", rows, took)
+    busy, meanwhile = beside(desk.granting(), lambda: desk.run(*into))
+    told("import into a desk that grants", rows, busy)
     shutil.rmtree(files)
     took = target.run("export", "--all", str(whole), "--quiet")
     held = sum(path.read_bytes().count(b"\n") for path in whole.glob("*.jsonl"))
@@ -123,7 +122,7 @@ def measure_here(given: argparse.Namespace, folder: Path) -> None:
     moved = House(folder / "moved", "bench_moved")
     told("import --all, journal proven", held, moved.run("import", "--all", str(whole), "--quiet"))
 
-    print(f"\n{source.vendor}: a grant beside the import p50 {at(meanwhile, 0.5):.0f} ms, p99 {at(meanwhile, 0.99):.0f} ms ({len(meanwhile) / took[0]:.1f} a second); "
+    print(f"\n{source.vendor}: a grant beside the import p50 {at(meanwhile, 0.5):.0f} ms, p99 {at(meanwhile, 0.99):.0f} ms ({len(meanwhile) / busy[0]:.1f} a second); "
           f"with no import p50 {at(alone, 0.5):.0f} ms, p99 {at(alone, 0.99):.0f} ms ({len(alone) / ALONE:.1f} a second)\n", flush=True)  # fmt: skip
 
 

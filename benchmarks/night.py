@@ -299,7 +299,7 @@ def insert(model: Any, rows: list[Any]) -> None:
     """Rows whose values are the database's, by one statement."""
     from django.db import connection
 
-    from careline.prepared import copy_rows
+    from careline.prepared import TOGETHER, copy_rows
 
     if connection.vendor == "postgresql":
         copy_rows(model, list(map(list, rows)))
@@ -307,7 +307,7 @@ def insert(model: Any, rows: list[Any]) -> None:
     fields = model._meta.concrete_fields
     names, one = ", ".join(f'"{f.column}"' for f in fields), f"({', '.join(['%s'] * len(fields))})"
     with connection.cursor() as cursor:
-        for together in (50, 1):  # as the night does
+        for together in TOGETHER:
             whole = len(rows) // together * together
             values = [list(chain.from_iterable(rows[n : n + together])) for n in range(0, whole, together)]
             cursor.executemany(f"INSERT INTO {model._meta.db_table} ({names}) VALUES {', '.join([one] * together)}", values)

@@ -17,6 +17,7 @@ from careline.domain.contacts import operations as contacts
 from careline.domain.customers import queries as customers
 from careline.domain.journal import rules as journal
 from careline.domain.staff import operations as staff
+from careline.domain.staff.rules import whom_to_ask
 from careline.foundation.act import Act, Who
 from careline.foundation.calendar import civil_date
 from careline.foundation.money import shown
@@ -108,7 +109,7 @@ def ask(act: Act, given: Ask, scene: Scene) -> Done:
         minutes=scene.rulebook.limits["approval"]["minutes"],
     )
     return Done(
-        f"Asked {_either(roles)}: {row.title.lower()}",
+        f"Asked {whom_to_ask(roles)}: {row.title.lower()}",
         {"request": str(row.pk)},
         data={"roles": list(roles), "rule": refusal.rule},
         payload={"words": given.words} if given.words else None,
@@ -139,10 +140,6 @@ def _caller(scene: Scene) -> dict[str, Any]:
     return {name: scene.facts[name] for name in ("caller", "mayMoney", "mayService")}
 
 
-def _either(roles: tuple[str, ...]) -> str:
-    return "a " + " or ".join(roles)
-
-
 def ask_admission(act: Act, given: AskAdmission, scene: Scene) -> Done:
     if str(scene.contact.holder_id) != act.who.id and str(scene.contact.offered_to_id) != act.who.id:
         raise refuse("AUTHORITY", "Somebody else holds this contact. It has to be handed over to you first.", rule="not-your-contact")
@@ -165,7 +162,7 @@ def ask_admission(act: Act, given: AskAdmission, scene: Scene) -> Done:
         minutes=scene.rulebook.limits["approval"]["minutes"],
     )
     return Done(
-        f"Asked {_either(roles)} to admit them",
+        f"Asked {whom_to_ask(roles)} to admit them",
         {"request": str(row.pk)},
         data={"tie": tie},
         payload={"words": given.words},

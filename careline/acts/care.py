@@ -41,7 +41,7 @@ from careline.domain.customers.rules.care import (
 from careline.domain.journal.operations import tell
 from careline.foundation import phone, pins, postal
 from careline.foundation.act import Act
-from careline.foundation.calendar import civil_date
+from careline.foundation.calendar import civil_date, hour_said
 from careline.foundation.refusal import refuse
 
 Name = Annotated[str, Field(min_length=1, max_length=160)]
@@ -321,7 +321,7 @@ def ways_in(scene: Scene, account: Any, pin_at: datetime | None, at: datetime) -
 def _time_said(at: datetime) -> str:
     """`12:42 pm on Dec 1` in the carrier's zone: the day too, for the sentence stays in the journal."""
     local = at.astimezone(ZoneInfo(settings.CARRIER_ZONE))
-    return f"{local.hour % 12 or 12}:{local:%M} {'am' if local.hour < 12 else 'pm'} on {local:%b} {local.day}"
+    return f"{hour_said(local)} on {local:%b} {local.day}"
 
 
 def credentials_now(scene: Scene, at: datetime) -> dict[str, Any]:

@@ -91,6 +91,11 @@ def zone_word(moment: datetime, zone: str) -> str:
     return f"{name[:-2]}T" if name.isalpha() and len(name) > 2 and name[-2:] in ("ST", "DT") else name
 
 
+def hour_said(local: datetime | time) -> str:
+    """`6:30 pm`: what a clock that shows this says."""
+    return f"{local.hour % 12 or 12}:{local:%M} {'am' if local.hour < 12 else 'pm'}"
+
+
 def on_the_wall(moment: datetime, zone: str, now: datetime) -> str:
     """A moment as people in `zone` say it: `6:30 pm PT`, `tomorrow, 2:00 am PT`, `Dec 4, 6:30 pm PT`. ValueError for an unknown zone."""
     place = _zone(zone)
@@ -98,7 +103,7 @@ def on_the_wall(moment: datetime, zone: str, now: datetime) -> str:
     days = (local.date() - today.date()).days
     far = f"{local:%b} {local.day}{f' {local.year}' if local.year != today.year else ''}, "
     day_word = {0: "", 1: "tomorrow, ", -1: "yesterday, "}.get(days, far)
-    return f"{day_word}{local.hour % 12 or 12}:{local:%M} {'am' if local.hour < 12 else 'pm'} {zone_word(moment, zone)}"
+    return f"{day_word}{hour_said(local)} {zone_word(moment, zone)}"
 
 
 def start_of_day(day: date, zone: str) -> datetime:

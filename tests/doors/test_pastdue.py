@@ -327,13 +327,13 @@ def test_from_the_page_of_a_contact_it_is_asked_in_a_form_and_stands_there(clien
     page = client.get(reverse("past-due", args=[reference])).content.decode()
     assert "Call again on a day" in page
     form = client.get(reverse("contact", args=[reference]) + "?act=collections.call_again").content.decode()
-    assert "They asked to be called then" in form and "from 6 pm on" in form
+    assert "They asked to be called then" in form and "from 6:00 pm on" in form
     key = form.split('name="request_key" value="')[1].split('"')[0]
     on = (timezone.now() + timedelta(days=2)).date().isoformat()
     done = client.post(reverse("contact-do", args=[reference, "collections.call_again"]), {"request_key": key, "account": late.pk, "on": on, "start": "18:00", "asked": "on"})
     assert done.status_code == 303
     page = client.get(done["Location"]).content.decode()
-    assert "To be called again on" in page and "from 18:00 on, their time, as they asked" in page
+    assert "To be called again on" in page and "from 6:00 pm on, their time, as they asked" in page
 
 
 def test_a_hold_whose_day_is_over_comes_up_for_a_lead_who_says_that_it_stands(client, house, late, monkeypatch):

@@ -50,7 +50,7 @@ def test_ana_answers_verifies_credits_asks_a_lead_takes_a_payment_and_wraps_up(c
     ana.fill(".refusal [name=words]", "Two outages this month")
     ana.click("text=Ask a lead")
     asked = time.time()
-    expect(ana.locator(".request")).to_contain_text("waiting for a lead or supervisor")
+    expect(ana.locator(".request")).to_contain_text("waiting for a lead or a supervisor")
     expect(lena.locator(".inbox")).to_contain_text("Ana Silva", timeout=3500)
     assert time.time() - asked < 3.5
     lena.click(".inbox a")

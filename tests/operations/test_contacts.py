@@ -783,8 +783,8 @@ def test_what_is_no_pin_is_wrong_at_its_field_and_costs_no_try(greeted, maria, s
 # ---------------------------------------------------------------- a PIN is kept nowhere in clear
 
 
-def told(desk) -> str:
-    """Whatever is kept of this contact in words."""
+def kept() -> str:
+    """In whatever words are kept."""
     rows = [*JournalLine.objects.values_list("text", "payload__body"), *Note.objects.values_list("text"), *Contact.objects.values_list("summary"),
             *Draft.objects.values_list("text"), *Request.objects.values_list("words", "input"), *RequestKey.objects.values_list("outcome", "work")]  # fmt: skip
     return str(rows)
@@ -811,7 +811,7 @@ def test_the_pin_that_maria_said_is_taken_out_of_whatever_ana_types_before_it_is
     wrap = {"disposition": "resolved", "root_cause": "bill_changed"}
     assert list(ana.act("contacts.wrap_up", summary=WITH_PIN, **wrap).refusal.fields) == ["summary"]
     assert list(ana.act("contacts.wrap_up", summary="Well", follow_up="Call, PIN is 4711", due_on="2026-12-01", **wrap).refusal.fields) == ["follow_up"]
-    assert "4711" not in told(ana)
+    assert "4711" not in kept()
     ana.must("contacts.wrap_up", summary="She is in a hurry; bill of $47.11, order 471100", **wrap)
     assert Contact.objects.get().pin_marks == "", "what it was known again by goes with the contact"
 

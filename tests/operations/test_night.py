@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 import itertools
 import os
+import re
 import signal
 import subprocess
 import sys
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
+from unittest.mock import Mock
 
 import pytest
 from django.conf import settings
@@ -670,6 +673,21 @@ def test_the_agency_gets_each_account_once_and_hears_when_it_has_paid(house, tmp
     before = first.read_bytes()
     assert night._agency(tmp_path, first.stem) == 0 and first.read_bytes() == before
     assert night._agency(tmp_path, "PF-999999") == 1
+
+
+def test_a_file_for_the_agency_that_was_numbered_and_never_written_is_named_and_runs_no_formula(house, tmp_path, monkeypatch, capsys):
+    account = owing()
+    Customer.objects.filter(pk=account.customer_id).update(name='=HYPERLINK("http://x")')
+    Climb.objects.create(account=account, since=DUE, began_at=at(3), judged_at=at(3), rung="disconnect", rung_days=60, bar="gone")
+    a_night(101)
+    with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
+        killed.setattr(night.queries, "filed", Mock(side_effect=KeyboardInterrupt))
+        night._agency(tmp_path, None)
+    assert not list(tmp_path.iterdir()) and night._agency(tmp_path, None) == 0
+    number = re.search(r"--again (PF-\S+) writes it once more", capsys.readouterr().out)[1]
+    assert night._agency(tmp_path, number) == 0
+    (file,) = tmp_path.iterdir()
+    assert [row["name"] for row in csv.DictReader(file.open())] == ["'=HYPERLINK(\"http://x\")"]
 
 
 @pytest.mark.once

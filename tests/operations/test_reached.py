@@ -17,10 +17,9 @@ from careline.domain.ledger.models import Payment
 from careline.doors.jobs import night, worker
 from careline.doors.jobs.promises import remind_day, settle_day
 from careline.foundation.act import Who
+from tests.operations.test_arrangements import FRIDAY, HALVES
 from tests.people import Desk, issue_bill, key, open_account, pay
 
-FRIDAY = datetime(2026, 11, 27, 15, tzinfo=UTC)
-HALVES = [{"due_on": "2026-11-27", "amount": 7100}, {"due_on": "2026-12-11", "amount": 7100}]
 GATEWAY = Who("Service", "9", "Gateway", "service")
 
 
@@ -55,7 +54,8 @@ def take(ana: Desk, maria: Account, amount: int = 1000):
     return ana.must("payments.take", account=maria.pk, amount=amount, method=maria.payment_methods.get().pk)
 
 
-def midnight(day: str) -> datetime:
+def before_dawn(day: str) -> datetime:
+    """Three in the morning in New York."""
     return datetime.fromisoformat(day).replace(hour=8, tzinfo=UTC)
 
 
@@ -109,13 +109,13 @@ def test_the_day_before_a_part_is_told_by_mail_with_the_way_out_or_said_once_whe
     ana.must("arrangements.agree", account=maria.pk, parts=HALVES)
     take(ana, maria, 7100)
     suspend(maria)
-    assert [remind_day(midnight("2026-12-10")), remind_day(midnight("2026-12-10") + timedelta(hours=2))] == [0, 0]
+    assert [remind_day(before_dawn("2026-12-10")), remind_day(before_dawn("2026-12-10") + timedelta(hours=2))] == [0, 0]
     (line,) = JournalLine.objects.filter(chain__name=f"account:{maria.pk}", code="arrangements.settle", outcome="refused")
     assert "nobody is reminded of the part that is due tomorrow: nothing in writing reaches them now" in line.content["say"]
     assert told("arrangement_soon") == [("none", "")] and Outbox.objects.get(topic="arrangement_soon").state == "expired"
     Outbox.objects.filter(topic="arrangement_soon").delete()
     mail(maria)
-    assert remind_day(midnight("2026-12-10") + timedelta(hours=3)) == 1
+    assert remind_day(before_dawn("2026-12-10") + timedelta(hours=3)) == 1
     (message,) = Outbox.objects.filter(topic="arrangement_soon")
     assert message.channel == "email" and message.subject and "$71.00 is due tomorrow, Dec 11" in message.body and message.body.endswith("Reply STOP to end these messages.")
 
@@ -124,7 +124,7 @@ def test_that_it_broke_is_told_by_letter_where_nothing_else_arrives(ana, maria):
     ana.must("arrangements.agree", account=maria.pk, parts=HALVES)
     take(ana, maria, 7100)
     suspend(maria)
-    assert settle_day(midnight("2026-12-12")).broken == 1
+    assert settle_day(before_dawn("2026-12-12")).broken == 1
     (message,) = Outbox.objects.filter(topic="arrangement_broken")
     assert (message.channel, message.to) == ("letter", maria.reference) and "STOP" not in message.body
     worker.send_due(at=datetime(2026, 12, 12, 20, tzinfo=UTC))

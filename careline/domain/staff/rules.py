@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
 
@@ -32,6 +32,12 @@ ROLE_TITLES = {
     "service": "Service",
     "job": "Job",
 }
+
+
+def whom_to_ask(roles: Sequence[str]) -> str:
+    """These roles in words: "a supervisor or an administrator". Nobody asks a machine, or who is in training."""
+    named = [f"{'an' if role[0] in 'aeiou' else 'a'} {role}" for role in roles if role not in ("trainee", "agent", "service", "job")]
+    return f"{', '.join(named[:-1])} or {named[-1]}" if len(named) > 1 else "".join(named)
 
 
 def kind_of(role: str) -> str:

@@ -44,6 +44,7 @@ from careline.domain.journal import rules as journal_rules
 from careline.domain.ledger import queries as ledger_queries
 from careline.domain.rulebook import queries as rulebooks
 from careline.doors.jobs import charging, promises
+from careline.doors.jobs.exporting.files import guarded
 from careline.doors.jobs.pace import Pace
 from careline.doors.jobs.stop import Stop
 from careline.foundation import phone
@@ -457,18 +458,20 @@ def _agency(folder: Path, again: str | None) -> int:
                 journal.record(journal_rules.Entry(journal_rules.HOUSE, run.act, operations.RUN, "done", say, {"file": number}))
     rows = queries.filed(number) if number else []
     if not rows:
-        print(f"There is no file {again}." if again else "Nothing is to be placed or called back.")
+        before = queries.last_filed()  # it was numbered, and perhaps nobody saw it: the command may have been killed before it was written
+        print(f"There is no file {again}." if again else "Nothing is to be placed or called back." + (f" The last file was {before}: --again {before} writes it once more." if before else ""))
         return 1 if again else 0
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{number}.csv"
-    with path.open("w", encoding="utf-8", newline="") as file:
+    path, part = folder / f"{number}.csv", folder / f"{number}.csv.part"
+    with part.open("w", encoding="utf-8", newline="") as file:
         out = csv.writer(file, lineterminator="\n")
         out.writerow(["file", "what", "account", "name", "amount_minor", "currency", "due_since", "placed_on"])
         for row in rows:
             on = civil_date(row.placed_at, settings.CARRIER_ZONE)
             for what, in_this in (("place", row.file == number), ("recall", row.recall_file == number)):
                 if in_this:
-                    out.writerow([number, what, row.account.reference, row.account.customer.name, row.amount_minor, row.account.currency, row.climb.since, on])
+                    out.writerow([number, what, row.account.reference, guarded(row.account.customer.name), row.amount_minor, row.account.currency, row.climb.since, on])
+    part.replace(path)  # nobody takes half a file
     print(f"{path}: {len(rows)} accounts. Customer data: keep it as carefully as the desk does.")
     return 0
 

@@ -100,9 +100,7 @@ def _grant_form(desk: ContactPage, given: Any) -> dict[str, Any]:
     reload = {"href": desk.url("?act=credits.grant"), "with": "reason,bill_line,first,last,amount,words"}
     needs = ", ".join(r["title"].lower() for r in reasons.values() if r["evidence"] == "bill_line")
     amount, how, needed = given.get("amount"), None, policy.get("evidence") == credit_rules.Evidence.BILL_LINE
-    charges = bills.credit_choices(desk)
-    if line is not None and line.pk not in dict(charges):  # it was chosen, so it stays chosen, and the form says what became of it
-        charges = [(line.pk, f"{line.bill.issued_on:%b} {line.bill.issued_on.day}: {line.label}, {shown(line.amount_minor - credits.credited_on_line(line.pk))} left"), *charges]
+    charges = bills.credit_choices(desk, line)
     if days and line:
         worth = days.part(line.amount_minor)
         how = f"{days.count} of {days.of} days of {shown(line.amount_minor)} are {shown(worth)}."

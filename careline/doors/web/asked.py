@@ -18,6 +18,7 @@ from careline.domain.approvals.rules import Kind as RequestKind
 from careline.domain.approvals.rules import State as RequestState
 from careline.domain.contacts import queries as contacts
 from careline.domain.rulebook import queries as rulebooks
+from careline.domain.staff.rules import whom_to_ask
 from careline.doors.web import forms, oops
 from careline.doors.web.account import ContactPage, page_of
 from careline.doors.web.render import digest, part
@@ -36,7 +37,7 @@ def visible(desk: ContactPage) -> list[Any]:
 
 def shape(desk: ContactPage, row: Any) -> dict[str, Any]:
     state = approvals.state_now(row, desk.at)
-    asked_of = "a " + " or ".join(row.role_list)
+    asked_of = whom_to_ask(row.role_list)
     waiting = state == RequestState.WAITING
     decided = row.granted_minor is not None and row.code == "credits.grant"
     total = desk.credited.get((row.decided_by_id, row.decided_at)) if decided else None

@@ -68,16 +68,19 @@ def opened_bill(desk: ContactPage, bill_id: int) -> dict[str, Any] | None:
     return {"bill": found, "rows": rows, "explain_href": explains, "notes": notes}
 
 
-def credit_choices(desk: ContactPage, months: int = 4) -> list[tuple[int, str]]:
-    """The charges that a credit can start from, with what of each is left."""
+def credit_choices(desk: ContactPage, chosen: Any = None, months: int = 4) -> list[tuple[int, str]]:
+    """The charges that a credit can start from, with what of each is left; what was chosen stays there, whatever became of it."""
     found = []
     lines = ledger.creditable_lines(desk.account_id, months)
+    if chosen is not None and chosen.pk not in {line.pk for line in lines}:
+        lines = [chosen, *lines]
     numbers = {n.pk: f", line {phone.last_four(n.msisdn)}" for n in desk.lines}
     credited = credits.credited_on_lines([line.pk for line in lines])
     for line in lines:
         left = line.amount_minor - credited.get(line.pk, 0)
-        if left > 0:
-            found.append((line.pk, f"{line.bill.issued_on:%b} {line.bill.issued_on.day}: {line.label}{numbers.get(line.line_id or 0, '')}, {shown(left)}"))
+        if left > 0 or (chosen is not None and line.pk == chosen.pk):
+            some = "" if left == line.amount_minor else " left"
+            found.append((line.pk, f"{line.bill.issued_on:%b} {line.bill.issued_on.day}: {line.label}{numbers.get(line.line_id or 0, '')}, {shown(left)}{some}"))
     return found
 
 

@@ -22,7 +22,8 @@ from careline.domain.customers import queries as customers
 from careline.domain.rulebook import queries
 from careline.domain.rulebook.rules import State, merged
 from careline.domain.staff import queries as staff
-from careline.doors.web import forms, oops
+from careline.domain.staff.rules import whom_to_ask
+from careline.doors.web import forms
 from careline.doors.web.render import page, zone
 from careline.doors.web.rulebook import act_title, not_shown, role_title
 from careline.foundation import policy
@@ -93,7 +94,7 @@ def _waits_for(row: Any, mine: bool) -> str | None:
     """Whose yes a change waits for, by the rules in force."""
     if row.state != State.WAITING:
         return None
-    whom = oops.listed(queries.current().authority.roles_with("rulebook.second"))
+    whom = whom_to_ask(queries.current().authority.roles_with("rulebook.second"))
     return f"{whom[0].upper()}{whom[1:]} who did not propose it says yes or no: it stands on their first page. {'You proposed it, so it is not yours to answer.' if mine else ''}".strip()
 
 

@@ -14,6 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from careline import telemetry
+from careline.domain.staff.rules import whom_to_ask
 from careline.doors.web import forms
 from careline.foundation.refusal import Refusal
 
@@ -44,14 +45,8 @@ def not_found(request: HttpRequest, exception: Any = None) -> HttpResponse:
 
 def forbidden(request: HttpRequest, exception: Any = None, could: Sequence[str] = ()) -> HttpResponse:
     """`could`: the roles that open it, who are named, so that nobody is sent to somebody who may not either."""
-    whom = listed(could) or "your lead or administrator"
+    whom = whom_to_ask(could) or "your lead or administrator"
     return page(request, 403, "Not yours", f"Your role does not open this{f': {whom} may' if could else ''}.", f"Ask {whom} if you need it for your work.")
-
-
-def listed(roles: Sequence[str]) -> str:
-    """Whom to ask, of these roles, in words: "a supervisor or an administrator". Nobody asks a machine, or who is in training."""
-    named = [f"{'an' if role[0] in 'aeiou' else 'a'} {role}" for role in roles if role not in ("trainee", "agent", "service", "job")]
-    return f"{', '.join(named[:-1])} or {named[-1]}" if len(named) > 1 else "".join(named)
 
 
 def broken(request: HttpRequest) -> HttpResponse:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any, NamedTuple
 
 from django.conf import settings
@@ -28,7 +28,7 @@ from careline.doors.web import forms, oops
 from careline.doors.web.account import ContactPage, opened
 from careline.doors.web.render import clock, day, page, zone
 from careline.foundation import phone
-from careline.foundation.calendar import on_the_wall
+from careline.foundation.calendar import hour_said, on_the_wall
 from careline.foundation.ladder import ARRANGEMENT, BARS, HoldKind, Ladder
 from careline.foundation.money import shown
 from careline.foundation.rulebook import Rulebook
@@ -176,7 +176,7 @@ def _again_said(again: rules.Again | None) -> str | None:
     """When somebody is to be called again, in words."""
     if again is None:
         return None
-    return f"{day(again.on)}{f' from {again.start:%H:%M} on, their time' if again.start else ''}{', as they asked' if again.asked else ''}"
+    return f"{day(again.on)}{f' from {hour_said(again.start)} on, their time' if again.start else ''}{', as they asked' if again.asked else ''}"
 
 
 def _said(ladder: Ladder, what: str) -> str:
@@ -327,7 +327,7 @@ def _to_look_at(hold: Any, ladder: Ladder) -> dict[str, Any]:
 
 def _again_fields(rulebook: Rulebook, account_id: int, today: date, given: Any, asks: bool) -> list[dict[str, Any]]:
     policy = rulebook.outbound
-    hours = [("", "any hour that is right"), *((f"{h:02}:00", f"from {h % 12 or 12} {'am' if h < 12 else 'pm'} on") for h in range(policy.first.hour, policy.last.hour))]
+    hours = [("", "any hour that is right"), *((f"{h:02}:00", f"from {hour_said(time(h))} on") for h in range(policy.first.hour, policy.last.hour))]
     last = today + timedelta(days=rulebook.ladder.again_days)
     return [
         forms.hidden("account", account_id),

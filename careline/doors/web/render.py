@@ -26,6 +26,7 @@ from careline.domain.contacts import queries as contacts
 from careline.domain.rulebook import queries as rulebooks
 from careline.domain.staff.rules import ROLE_TITLES, initials
 from careline.foundation import phone
+from careline.foundation.calendar import hour_said
 from careline.foundation.money import shown
 
 # Open pages by role: label, route, and the act that a role must have to see it.
@@ -55,8 +56,7 @@ def moment(at: datetime) -> str:
 
 
 def clock(at: datetime) -> str:
-    local = at.astimezone(zone())
-    return f"{local.hour % 12 or 12}:{local:%M} {'am' if local.hour < 12 else 'pm'}"
+    return hour_said(at.astimezone(zone()))
 
 
 def day(value: date) -> str:

@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Sum
+from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet, Sum
 
 from careline.domain.arrangements import queries as arrangements
 from careline.domain.collections import rules
@@ -344,6 +344,12 @@ def filed(number: str) -> list[Placement]:
     """What one file for the agency said."""
     rows = Placement.objects.filter(Q(file=number) | Q(recall_file=number)).select_related("account", "account__customer", "climb")
     return list(rows.order_by("pk"))
+
+
+def last_filed() -> str:
+    """The newest file for the agency; empty: there was none."""
+    numbers = Placement.objects.aggregate(placed=Max("file"), recalled=Max("recall_file"))
+    return max(numbers["placed"] or "", numbers["recalled"] or "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -402,7 +402,7 @@ def _usage_comes(rows: list[dict[str, Any]], at: datetime) -> None:
 
 def _ines_pays(seat: Seat, who: Known) -> None:
     seat.take(who, by="pin", reason="payment")
-    link = seat.on("payments.send_link", amount=_owed(who), line=who.lines[0]).show["link"]
+    link = seat.send_link(_owed(who))
     seat.close("Pays her bill by a link. Was in Mexico in the last week of the month before.", "resolved", "none")
     _paid(seat, link)
 

@@ -25,6 +25,11 @@ TEXTS = {"text", "key"}  # kinds whose cells say what somebody typed
 MANY = 10_000  # rows in one batch of a Parquet file
 
 
+def guarded(text: str) -> str:
+    """A text that no spreadsheet runs as a formula: with an apostrophe before what would be one."""
+    return f"'{text}" if GUARDED.match(text) else text
+
+
 class Sheet(Protocol):
     """A file under way: rows of text, whole minor units for money, or None."""
 
@@ -84,11 +89,11 @@ class Csv:
         self._out.writerow(fields)
 
     def write(self, rows: Sequence[Sequence[Any]]) -> None:
-        ready, looks = finished(rows, self._touch), GUARDED.match
+        ready = finished(rows, self._touch)
         for place in self._texts:
             for row in ready:
-                if row[place] and looks(row[place]):
-                    row[place] = "'" + row[place]
+                if row[place]:
+                    row[place] = guarded(row[place])
         self._out.writerows(ready)
 
     def close(self) -> None:
