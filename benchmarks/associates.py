@@ -298,15 +298,23 @@ class Associate:
         self.page = text
         return self.said()
 
-    async def exchange(self, method: str, address: str, body: str) -> tuple[int, dict[str, str], str]:
+    async def answered(self, asked: bytes) -> tuple[asyncio.StreamReader, list[str]]:
         if self.link is None:
             self.link = await asyncio.open_connection("127.0.0.1", self.floor.port)
         reader, writer = self.link
+        writer.write(asked)
+        return reader, (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+
+    async def exchange(self, method: str, address: str, body: str) -> tuple[int, dict[str, str], str]:
         lines = [f"{method} {address} HTTP/1.1", "Host: localhost", "Cookie: " + "; ".join(f"{k}={v}" for k, v in self.cookies.items()), f"Content-Length: {len(body)}"]
         if body:
             lines += ["Content-Type: application/x-www-form-urlencoded", "Origin: http://localhost"]
-        writer.write(("\r\n".join(lines) + "\r\n\r\n" + body).encode())
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        asked = ("\r\n".join(lines) + "\r\n\r\n" + body).encode()
+        try:
+            reader, head = await self.answered(asked)
+        except (asyncio.IncompleteReadError, ConnectionError):  # the server closed what was quiet for long: as a browser does, once more
+            self.link = None
+            reader, head = await self.answered(asked)
         headers: dict[str, str] = {}
         for name, _, value in (line.partition(":") for line in head[1:] if line):
             headers[name.lower()] = value = value.strip()
