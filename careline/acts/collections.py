@@ -191,7 +191,7 @@ def put_again(act: Act, given: CallAgain, scene: Scene) -> Done:
     if given.start is not None and not policy.first <= given.start < policy.last:
         say = f"Nobody is called before {policy.first:%H:%M} or from {policy.last:%H:%M} on, where they live."
         raise refuse("INVALID", say, fields={"start": say})
-    if given.asked and scene.basis.level < Level.WRAP_UP:
+    if given.asked and (scene.basis.level < Level.WRAP_UP or not scene.facts["mine"]):
         say = "Only who is known to be the customer can ask for it. Leave this empty, and the caps hold."
         raise refuse("INVALID", say, fields={"asked": say})
     operations.call_again(act=act, account_id=given.account, on=given.on, start=given.start, asked=given.asked)
@@ -207,7 +207,7 @@ def may_call(rulebook: Rulebook, reach: Reach, again: rules.Again | None, zone: 
     asked = again is not None and again.outside_caps(today)
     if again is None or again.begins(zone) <= at:
         return may_touch(policy, operations.TOPIC, "call", reach, at, asked)
-    verdict = may_touch(policy, operations.TOPIC, "call", reach, again.begins(zone), asked)
+    verdict = may_touch(policy, operations.TOPIC, "call", reach, again.begins(zone), again.outside_caps(again.on))
     if not verdict.ok and verdict.later is None:
         return verdict
     say = "They asked to be called then." if again.asked is not None else "They are to be called again then."

@@ -133,7 +133,7 @@ def _first(
     with transaction.atomic():
         locks = kind.locks(given)
         found = customers.lock_accounts(locks.accounts) if locks.accounts else set()
-        scene, now = _scene(kind, ref, who, rulebook, given, at)
+        scene, now = _scene(kind, ref, who, rulebook, given, at, locks)
         day = civil_date(now, settings.CARRIER_ZONE)
         if locks.spending and who.kind in ("Staff", "Agent"):
             staff.lock_spending(staff_id=int(who.id), kind=locks.spending, day=day)
@@ -353,7 +353,7 @@ def resource(account_id: int | None) -> tuple[str, str]:
 
 
 def _scene(
-    kind: ActType, ref: BasisRef, who: Who, rulebook: Rulebook, given: Input | None, at: datetime | None
+    kind: ActType, ref: BasisRef, who: Who, rulebook: Rulebook, given: Input | None, at: datetime | None, locks: Locks | None = None
 ) -> tuple[Scene, datetime]:
     """Lock the basis row and say what stands. The clock is read here: after the locks, before anything is judged."""
     idle = rulebook.limits["contact"]["idle_minutes"]
@@ -387,12 +387,13 @@ def _scene(
         )
         return Scene(rulebook, basis, facts, contact=asked.contact, request=asked), now
     now = at or timezone.now()
-    chosen = getattr(given, kind.chooses, None) if kind.chooses and given is not None else None
+    # Without a contact a deed is about the account that it locks, or chooses.
+    about = getattr(given, kind.chooses, None) if kind.chooses and given is not None else next(iter(locks.accounts), None) if locks else None
     level = FIXED.get(ref.kind, Level.NONE)
     account_id = ref.id if ref.kind in ("job", "sign_in") else None
     facts = bare_facts(kind=ref.kind, level=int(level))
-    if chosen is not None:
-        facts["ownBusiness"] = customer_queries.ties_with(chosen, who)
+    if about is not None:
+        facts["ownBusiness"] = customer_queries.ties_with(about, who)
     return Scene(rulebook, Basis(ref.kind, ref.id, account_id, level), facts), now
 
 

@@ -16,7 +16,7 @@ from careline.domain.collections import queries
 from careline.domain.collections.models import CallAgain, Hold
 from careline.domain.contacts.models import Contact
 from careline.domain.customers import queries as customers
-from careline.domain.customers.models import Account, Customer, Line
+from careline.domain.customers.models import Account, Customer, Line, StaffTie
 from careline.domain.journal import operations as outbox
 from careline.domain.journal import queries as journal
 from careline.domain.journal.models import Line as JournalLine
@@ -289,6 +289,9 @@ def test_a_call_that_she_asked_for_comes_within_the_week_of_a_conversation_and_o
     assert "Only who is known to be the customer" in no.refusal.fields["asked"]
     ana.take_call(late)
     ana.must("contacts.reason", reason="past_due")
+    eva = Desk(house["eva"], NOON)
+    eva.contact = ana.contact
+    assert "asked" in eva.act("collections.call_again", account=late.pk, on="2026-11-26", asked=True).refusal.fields, "she asked ana, not whoever names the contact"
     assert "as they asked" in ana.must("collections.call_again", account=late.pk, on="2026-11-26", start="10:00", asked=True, words="After the pay run").say
     ana.must("contacts.end")
     ana.must("contacts.wrap_up", summary="Pays on Thursday, wants a call", disposition="resolved", root_cause="past_due")
@@ -309,7 +312,15 @@ def test_who_paid_or_is_held_is_put_to_no_day_and_an_earlier_day_is_over(house, 
     pay(late, 8000, NOON)
     night.relieve(at=NOON + timedelta(seconds=5))
     assert ana.act("collections.call_again", account=late.pk, on="2026-11-27").refusal.rule == "nothing-to-call"
+    assert not CallAgain.objects.filter(done_at=None).exists(), "a debt of next year is another one: she does not stand first then"
     assert queries.to_call(date(2026, 11, 27), rulebooks.current().ladder) == []
+
+
+@pytest.mark.parametrize(("tie", "who"), [("own", "ana"), ("own", "ben"), ("relative", "ana")])
+def test_nobody_puts_off_the_call_about_their_own_or_a_colleagues_debt(house, late, tie, who):
+    StaffTie.objects.create(staff=house["ana"], account=late, tie=tie)
+    assert Desk(house[who], NOON).act("collections.call_again", account=late.pk, on="2026-11-27").refusal.rule == "own-business"
+    assert not CallAgain.objects.exists()
 
 
 def test_two_who_put_her_to_a_day_at_once_leave_one(committed_house, racing):

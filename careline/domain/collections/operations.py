@@ -270,6 +270,8 @@ def _move(act: Act, works: list[_Work], ladder: Ladder, policy: Policy, taken_ba
             work.climb = made
     if ended:
         _keep(ended)
+        over = [work.known.account.id for work in works if work.decision.end and not work.decision.begins]
+        CallAgain.objects.filter(account_id__in=over, done_at=None).update(done_at=act.at)  # there is nothing to call about any more
         for placement in queries.placements([c.id for c in ended if c.id is not None]):
             placement.recalled_at = act.at
             placement.save(update_fields=["recalled_at"])
@@ -306,6 +308,7 @@ def _write_offs(act: Act, works: list[_Work], policy: Policy, steps: _Steps, don
         entry = ledger.write_off(act=act, account_id=account_id, amount_minor=owed, label="Written off: cannot be collected", last=last)
         assert work.climb is not None
         work.climb.ended_at, work.climb.ended_for = act.at, rules.Ended.WRITTEN_OFF
+        called(act=act, account_id=account_id)
         steps.append(_step(act, work, rung.code, "write_off", what=entry.reference))
         work.said.append(f"{shown(owed)} written off, {entry.reference}")
         work.data |= {"write_off": entry.reference, "cite": rung.cite}
