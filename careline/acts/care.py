@@ -181,7 +181,7 @@ def told(act: Act, scene: Scene, account: Any, email: str, *whats: str, lines: S
     """Tell of changes at once: by text to the number of record and by e-mail to the address of record as they were before; by
     letter where there is neither. `lines` are told by text themselves; `values` are what the texts name beside the carrier. Returns
     how, for the journal."""
-    numbers = dict.fromkeys([*(n.msisdn for n in lines if n.can_text), *filter(None, [text_number(account.pk)])])
+    numbers = dict.fromkeys([*(n.msisdn for n in lines if n.gets_texts), *filter(None, [text_number(account.pk)])])
     ways = [*(("sms", to) for to in numbers), *((("email", email),) if email else ())] or [("letter", account.reference)]
     for what in whats:
         body = texts.body(scene.rulebook, "notice", account.pk, what=texts.body(scene.rulebook, f"notice_{what}", account.pk, **values))

@@ -73,10 +73,6 @@ class OfWalk(Input):
     walk: Id
 
 
-class Leave(OfWalk):
-    why: ShortWords = ""
-
-
 class Tell(OfWalk):
     text: Annotated[str, Field(min_length=1, max_length=480)]
 
@@ -201,7 +197,7 @@ def close(act: Act, given: OfWalk, scene: Scene) -> Done:
     return _ended(now)
 
 
-def leave(act: Act, given: Leave, scene: Scene) -> Done:
+def leave(act: Act, given: OfWalk, scene: Scene) -> Done:
     now = operations.close(act=act, account_id=given.account, walk_id=given.walk, leave=True)
     return _ended(now)
 
@@ -222,7 +218,7 @@ def tell_customer(act: Act, given: Tell, scene: Scene) -> Done:
     need("MESSENGER")
     row = operations.mark_told(act=act, account_id=given.account, walk_id=given.walk)
     line = customers.line(row.line_id) if row.line_id else None
-    number = text_number(row.account_id) if row.line_id is None else line.msisdn if line and line.can_text and line.status == "active" else None
+    number = text_number(row.account_id) if row.line_id is None else line.msisdn if line and line.gets_texts else None
     if number is None:
         raise refuse("CONFLICT", "This line takes no texts now. Tell the customer on the call.")
     tell(act=act, topic="what_happened", channel="sms", to=number, body=f"{settings.CARRIER_NAME}: {given.text}", about=f"walk:{row.number}", account_id=row.account_id)
@@ -239,6 +235,6 @@ ACTS = [
     _reading("diagnosis.undo", "Take the last answer back", OfWalk, undo),
     _reading("diagnosis.read_again", "Read it again", OfWalk, read_again),
     ActType("diagnosis.close", "End the search", OfWalk, close, locks=_account),
-    ActType("diagnosis.leave", "Leave the search", Leave, leave, locks=_account),
+    ActType("diagnosis.leave", "Leave the search", OfWalk, leave, locks=_account),
     ActType("diagnosis.tell", "Send what happened", Tell, tell_customer, locks=_account),
 ]

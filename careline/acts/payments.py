@@ -225,9 +225,10 @@ def link_paid(act: Act, given: LinkPaid, scene: Scene) -> Done:
         tell(act=act, topic="receipt", channel="sms", to=link.to, body=texts.body(scene.rulebook, "receipt_link", None, amount=amount, last4=link.to_last_four),
              about=f"payment:{number}", account_id=None)  # fmt: skip
     else:
+        line = customers.living_line(link.to) if link.to else None  # it may be barred, or somebody else's, since
         told = texts.write(
             act=act, rulebook=scene.rulebook, account_id=link.account_id, topic="receipt", name="receipt", about=f"payment:{number}", reference=number,
-            first=link.to, amount=amount, method=given.method, number=number,
+            first=link.to if line is not None and line.account_id == link.account_id and line.gets_texts else "", amount=amount, method=given.method, number=number,
         )  # fmt: skip
     return Done(
         f"Payment {number}: {amount} by link {link.reference}{'' if told else f'; no receipt was sent: {texts.NOBODY}'}",

@@ -140,7 +140,7 @@ def write(
     *, act: Act, rulebook: Rulebook, account_id: int, topic: str, name: str, about: str, reference: str, letter: bool = False, first: str = "",
     expires_at: datetime | None = None, **values: Any,
 ) -> str:
-    """Queue the text called `name` to the account's customer, by the way that reaches them: a text (`first`: to this number, where it gets texts),
+    """Queue the text called `name` to the account's customer, by the way that reaches them: a text (`first`: to this number, of which the caller knows that it gets them),
     else an e-mail about `reference`, else, with `letter`, a letter. Returns how, or empty where nothing reaches them."""
     way = contacts.ways([account_id], topic, outbound_of(rulebook), letter, {account_id: first}).get(account_id)
     if way is None:

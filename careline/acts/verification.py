@@ -118,8 +118,8 @@ def ways_there(ways: tuple[WayOn, ...], scene: Scene, at: datetime) -> tuple[Way
 
 
 def text_number(account_id: int) -> str | None:
-    """The number of record that a text to the customer goes to: the oldest that takes texts."""
-    return next((n.msisdn for n in customers.numbers_of_record(account_id) if n.can_text), None)
+    """The number of record that a text to the customer goes to: the oldest that gets texts now."""
+    return next((n.msisdn for n in customers.numbers_of_record(account_id) if n.gets_texts), None)
 
 
 def _wrong(act: Act, account_id: int, factor: str, locked: bool, scene: Scene) -> Done:

@@ -11,7 +11,7 @@ from textwrap import shorten
 from typing import Any, NamedTuple
 
 from django.conf import settings
-from django.db.models import Count, DurationField, ExpressionWrapper, F, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import DurationField, ExpressionWrapper, F, OuterRef, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 
 from careline.domain.contacts import rules
@@ -304,7 +304,7 @@ def reaches(wanted: Sequence[tuple[int, str]], policy: Outbound, at: datetime, q
 
 def ways(account_ids: Sequence[int], topic: str, policy: Outbound | None, letter: bool = False, first: Mapping[int, str] | None = None) -> dict[int, rules.Way]:
     """How each of these accounts is told about a topic: by text to a number that gets texts now (a line that is wholly suspended gets none; `first`:
-    rather to this one), else by e-mail, else, with `letter`, by letter; never on a channel on which they said STOP to it. An account that
+    rather to this one, of which the caller knows that it gets them), else by e-mail, else, with `letter`, by letter; never on a channel on which they said STOP to it. An account that
     nothing reaches is not among them. Three questions, however many."""
     if not account_ids:
         return {}
@@ -352,10 +352,3 @@ def day_numbers(staff_id: int | str, since: datetime, now: datetime) -> dict[str
         spans.setdefault(s.contact_id, []).append(rules.Span(s.kind, s.began, s.ended))
     handle = [rules.clock(spans.get(pk, []), now).handle for pk in ids]
     return {"contacts": len(ids), "handle_seconds": sum(handle) // len(handle) if handle else 0}
-
-
-def state_counts() -> dict[str, int]:
-    return {
-        r["state"]: r["n"]
-        for r in Contact.objects.filter(~Q(state=rules.State.CLOSED)).values("state").annotate(n=Count("pk"))
-    }

@@ -314,11 +314,6 @@ def feed() -> tuple[int, int] | None:
     return (known["feed"], known["feed-heard"]) if len(known) == 2 else None
 
 
-def message_states(about: str) -> list[dict[str, Any]]:
-    """What became of the messages about one thing: topic, state, when."""
-    return list(Outbox.objects.filter(about=about).order_by("pk").values("topic", "state", "at", "sent_at"))
-
-
 @dataclass(frozen=True, slots=True)
 class Fate:
     """What became of a message: its state, when it was really sent, and what the contact rules said of it."""

@@ -176,7 +176,7 @@ def live(seat: Seat, rng: Random) -> None:
     unfinished = diagnosis.open_of(seat.known.account)
     if unfinished:  # who meant to leave early may have been done by then
         row = unfinished[0]
-        seat.on("diagnosis.leave", walk=row.pk, why="No time now; calls again")
+        seat.on("diagnosis.leave", walk=row.pk)
         seat.close(f"{guide.title}: begun, the customer had no time and calls again.", "customer_acts", "none")
         run_again = True
     else:

@@ -80,8 +80,8 @@ def _ended(cause: Cause, walk: Walked) -> dict[str, Any]:
 def _message_part(desk: ContactPage, row: Any, text: str, given: Mapping[str, Any]) -> dict[str, Any]:
     line = line_of(desk, row.line_id)
     if row.line_id is None:
-        line = next((x for x in sorted(desk.lines, key=lambda x: x.pk) if x.can_text and x.status == "active"), None)
-    takes_texts = line is not None and line.can_text and line.status == "active"
+        line = next((x for x in sorted(desk.lines, key=lambda x: x.pk) if x.gets_texts), None)
+    takes_texts = line is not None and line.gets_texts
     typed = forms.without_cards(str(given.get("text") or ""))[:MESSAGE]
     return {
         "told": row.told, "texts": takes_texts, "action": desk.do_url("diagnosis.tell"), "key": forms.new_key(), "hidden": {"account": desk.account_id, "walk": row.pk},
