@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
@@ -187,11 +187,13 @@ def reply(act: Act, given: Reply, scene: Scene) -> Done:
         return Done(f"A reply to {'a text' if given.number else 'an e-mail'}, neither STOP nor START", chain=chain, payload=payload)
     refused = customers.wishes(accounts)
     if not stops:
+        begun: set[int] = set()
         for account_id in accounts:
             for topic, on in sorted(refused[account_id]):
                 if on == channel:
                     customer_operations.consent(act=act, account_id=account_id, topic=topic, channel=channel, granted=True, source="reply")
-        return Done(f"START by reply: {what} again", chain=chain, payload=payload)
+                    begun.add(account_id)
+        return Done(say := f"START by reply: {what} again", chain=chain, payload=payload, also=_of_others(say, begun, accounts[0]))
     sent = journal_queries.sent_since(accounts, act.at - timedelta(days=30))
     ended: dict[int, str] = {}
     for account_id in accounts:
@@ -208,8 +210,12 @@ def reply(act: Act, given: Reply, scene: Scene) -> Done:
     tell(act=act, topic="stop_confirmation", channel=channel, to=given.number or given.email.strip(), body=words.format(carrier=settings.CARRIER_NAME),
          about=f"stop:{first}", account_id=first, expires_at=act.at + timedelta(minutes=5), subject=texts.subject(channel, "STOP"))  # fmt: skip
     say = f"STOP by reply: no more {what} about {', '.join(dict.fromkeys(t.replace('_', ' ') for t in ended.values()))}"
-    also = tuple(("contacts.reply", Done(say, chain=journal.account_chain(pk))) for pk in ended if pk != accounts[0])
-    return Done(say, data={"topic": topic, "cite": policy.stop_cite}, chain=chain, payload=payload, also=also)
+    return Done(say, data={"topic": topic, "cite": policy.stop_cite}, chain=chain, payload=payload, also=_of_others(say, ended, accounts[0]))
+
+
+def _of_others(say: str, accounts: Iterable[int], first: int) -> tuple[tuple[str, Done], ...]:
+    """The same line for each other account that a reply was about, in its own journal."""
+    return tuple(("contacts.reply", Done(say, chain=journal.account_chain(pk))) for pk in sorted(accounts) if pk != first)
 
 
 def words_of_no(rulebook: Rulebook) -> tuple[str, ...]:

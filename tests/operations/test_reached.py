@@ -180,6 +180,8 @@ def test_stop_answers_a_mail_too_once_and_only_there(house, maria):
     assert told("collections")[-1][0] == "letter"
     reply("START", 24 * 60)
     assert Consent.objects.filter(account=maria).latest("pk").granted is not False
+    assert Consent.objects.filter(account=twin).latest("pk").granted is not False
+    assert '"say":"START by reply: e-mails again"' in JournalLine.objects.filter(code="contacts.reply", chain__name=f"account:{twin.pk}").latest("pk").text
     assert reply("STOP", 25 * 60, email="nobody@example.com").refusal.code == "NOT_FOUND"
     for wrong in ({"email": "", "number": ""}, {"email": "maria@example.com", "number": "+12065550188"}):
         assert reply("STOP", 25 * 60, **wrong).refusal.code == "INVALID"
