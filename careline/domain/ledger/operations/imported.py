@@ -233,12 +233,12 @@ def _judge_bill(
 
 
 def _same_line(was: BillLine | None, item: Mapping[str, Any], line_ids: Mapping[str, int], credit: str | None) -> bool:
-    """Does a line say in every column what it said before, and carry the same credit?"""
+    """Does a line say in every column what it said before, and carry no other credit? (A file that names none, as an export of ours, says nothing of it.)"""
     if was is None or was.line_id != line_ids.get(item["line"] or ""):
         return False
     if (was.taxed_line.source_key if was.taxed_line else None) != (item["taxes"] or None):
         return False
-    if (was.settles.entry.reference if hasattr(was, "settles") else None) != credit:
+    if credit is not None and (was.settles.entry.reference if hasattr(was, "settles") else None) != credit:
         return False
     given = {k: v.quantize(PLACES) if isinstance(v, Decimal) else v for k, v in item.items() if k not in ("line", "taxes", "bill", "credit")}
     return all(getattr(was, k) == v for k, v in given.items())
