@@ -25,11 +25,6 @@ def openings(most: int = 30) -> list[Opening]:
     return sorted(rows, key=lambda row: (row.kind != rules.Kind.GLASS or row.noted_at is not None, -row.at.timestamp()))
 
 
-def unnoted(staff_id: int) -> int:
-    """Emergency openings by others that nobody took note of yet."""
-    return Opening.objects.filter(kind=rules.Kind.GLASS, noted_at=None).exclude(staff_id=staff_id).count()
-
-
 def patterns(policy: Mapping[str, Any], since: datetime) -> list[rules.Pattern]:
     """What is worth a look since a moment, the most first. A constant number of questions."""
     people = staff.everybody()

@@ -227,10 +227,6 @@ def place_of(ladder: Ladder, climb: Climb) -> int:
     return max((n for n, rung in enumerate(ladder.rungs) if rung.days <= climb.rung_days), default=NOWHERE)
 
 
-def shallower(one: str, other: str) -> str:
-    return min(one, other, key=BARS.index)
-
-
 def decide(ladder: Ladder, facts: Facts, climb: Climb | None, day: date) -> Decision:
     """What is done about an account on a day, given where its climb stands (None: it is on no rung)."""
     free = _target(ladder, facts, free_debts(facts.debts, ()), len(ladder.rungs) - 1, day)
