@@ -10,9 +10,11 @@ And they look again every 2 ms, all alike: with SQLite's own pauses, which grow,
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import OperationalError, connections
 from django.db.backends.sqlite3 import base
@@ -27,6 +29,9 @@ TRY_AGAIN = 0.002  # seconds until a transaction that found another one writing 
 BUSY = 5  # SQLite's code, in the lowest byte of those that say why
 PATIENCE = 0.5  # seconds: no longer does a job wait for others, whatever they do
 GAP = 0.015  # seconds, where nobody can be seen waiting
+WRITES = ("INSERT", "UPDATE", "DELETE", "REPLACE")
+
+T = TypeVar("T")
 
 
 # What columns of days and moments hold is read once: thousands of rows of a run say the same few.
@@ -43,8 +48,16 @@ def _native(query: str) -> str:
 
 
 class Cursor(base.SQLiteCursorWrapper):
+    desk: DatabaseWrapper | None = None  # whose it is
+
     def convert_query(self, query: str, *, param_names: Any = None) -> str:
         return _native(query) if param_names is None and len(query) < LONG else super().convert_query(query, param_names=param_names)
+
+    def execute(self, query: str, params: Any = None) -> Any:
+        if self.desk is None or self.desk.in_atomic_block or not query.startswith(WRITES):
+            return super().execute(query, params)
+        # A statement that is a transaction by itself: it stands in the same queue, or those who look more often always come first.
+        return self.desk.in_turn(lambda: super(Cursor, self).execute(query, params))
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
@@ -53,7 +66,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
     _turnstile: int | None = None
 
     def create_cursor(self, name: Any = None) -> Cursor:
-        return self.connection.cursor(factory=Cursor)
+        cursor = self.connection.cursor(factory=Cursor)
+        cursor.desk = self
+        return cursor
 
     def turnstile(self) -> int | None:
         """The descriptor of the turnstile's file, this connection's own; None: there is no turnstile."""
@@ -61,35 +76,29 @@ class DatabaseWrapper(base.DatabaseWrapper):
             self._turnstile = os.open(f"{self.settings_dict['NAME']}-turn", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         return self._turnstile
 
-    def _start_transaction_under_autocommit(self) -> None:
+    def in_turn(self, begin: Callable[[], T]) -> T:
+        """Begin to write as soon as nobody else does. Raises what SQLite says when that does not come in the time that the settings give."""
         turnstile = self.turnstile()
         if turnstile is None:
-            super()._start_transaction_under_autocommit()
-            return
+            return begin()
         fcntl.flock(turnstile, fcntl.LOCK_SH)
         patience = self.settings_dict["OPTIONS"].get("timeout", 5.0)  # as the driver has it
         until = time.monotonic() + patience
         self.connection.execute("PRAGMA busy_timeout = 0")
         try:
-            while not self._began():
-                if time.monotonic() > until:
-                    break
+            while True:
+                try:
+                    return begin()
+                except (OperationalError, sqlite3.OperationalError) as fault:
+                    if getattr(fault.__cause__ or fault, "sqlite_errorcode", 0) & 0xFF != BUSY or time.monotonic() > until:
+                        raise
                 time.sleep(TRY_AGAIN)
-            else:
-                return
-            super()._start_transaction_under_autocommit()  # the last time: its error is the one to raise
         finally:
             self.connection.execute(f"PRAGMA busy_timeout = {int(patience * 1000)}")
             fcntl.flock(turnstile, fcntl.LOCK_UN)
 
-    def _began(self) -> bool:
-        try:
-            super()._start_transaction_under_autocommit()
-        except OperationalError as fault:
-            if getattr(fault.__cause__, "sqlite_errorcode", 0) & 0xFF != BUSY:
-                raise
-            return False
-        return True
+    def _start_transaction_under_autocommit(self) -> None:
+        self.in_turn(super()._start_transaction_under_autocommit)
 
     def _close(self) -> None:
         super()._close()
