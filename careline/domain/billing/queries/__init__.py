@@ -13,6 +13,8 @@ from django.db.models import Count, Max, QuerySet, Sum
 
 from careline.domain.billing import rules
 from careline.domain.billing.models import Agreed, Draft, Instalments
+from careline.domain.billing.queries.exported import EXPORTED as EXPORTED
+from careline.domain.billing.queries.exported import exported as exported
 from careline.domain.customers import queries as customers
 from careline.domain.customers.queries import InCycle, LineInCycle
 from careline.domain.customers.rules import LineStatus

@@ -12,6 +12,12 @@ from django.conf import settings
 
 from careline.domain.billing import queries, rules
 from careline.domain.billing.models import Agreed, Draft, Instalments
+from careline.domain.billing.operations.imported import (
+    import_agreements_many as import_agreements_many,
+)
+from careline.domain.billing.operations.imported import (
+    import_instalments_many as import_instalments_many,
+)
 from careline.domain.billing.queries import Judged
 from careline.domain.customers import operations as customers
 from careline.domain.journal.operations import next_numbers, record_many
