@@ -28,6 +28,7 @@ OFFER = ("discount", "Loyalty offer, until Oct 31, 2026", -500, -500)
 MORE = {
     (12, 9): [OFFER], (12, 10): [OFFER], (12, 11): [("usage", "Extra data", 840, 0), ("fee", "Late payment fee", 700, 700)],
     (20, 10): [("one_off", "Roaming pass", 1999, 1999)], (20, 11): [("other", "Adjustment of October 9", -1999, 0)],
+    **{(41, month): [("equipment", f"iPhone 16, instalment {month - 4} of 24", 3325, 3325), ("fee", "Device protection", 900, 900)] for month in (9, 10, 11)},
     (30, 10): [("usage", "Calls abroad", 1210, 0), ("fee", "Restoring your line", 2000, 2000)],
 }
 AREAS = {"WA": "206", "NY": "212", "TX": "512", "CA": "415"}
@@ -149,6 +150,17 @@ def main() -> None:
     lines.append(["L9003", "A001", "(206) 555-0199", "P9", "A", "01/05/2020", "2020-01-05T12:00:00Z", "", ""])  # no such plan
     lines.append(["L9004", "A001", "(206) 555-0198", "P1", "Z", "01/05/2020", "2020-01-05T12:00:00Z", "", ""])  # no such status
     lines.append(["L9005", "A001", "(206) 555-0197", "P1", "A", "01/05/2020", "2020-01-05T12:00:00Z", "", "8901260000000000000"])  # ICCID
+    # What comes with every bill: an offer that is over, an extra, a share off; a phone in parts, and one that is paid off.
+    agreements = [
+        ["G012", "A012", "", "discount", "Loyalty offer", "-5.00", "", "2026-07-01", "2026-10-31"], ["G041", "A041", "", "fee", "Device protection", "9.00", "", "2026-04-20", ""],
+        ["G044", "A044", "L0440", "discount", "Staff offer", "", 250000, "2026-01-01", ""],
+        ["G901", "A001", "", "discount", "Wrong way round", "5.00", "", "2026-01-01", ""],  # a discount that would cost something
+        ["G902", "A001", "L0020", "fee", "Somebody else's line", "5.00", "", "2026-01-01", ""],
+    ]
+    instalments = [
+        ["E041", "A041", "L0410", "iPhone 16", "798.00", 24, "2026-04-20", ""], ["E050", "A050", "", "Galaxy S24", "600.00", 12, "2025-02-03", "2025-09-15"],
+        ["E901", "A001", "", "No parts", "100.00", 0, "2026-01-01", ""], ["E902", "A404", "", "Nobody's", "100.00", 12, "2026-01-01", ""],
+    ]
     usage.append(["L0010", "data", "2026-11-20", "lots"])
     usage.append(["L4040", "data", "2026-11-20", 5])
     bills.append(["B9001", "A001", "F-9001", "2026-10-01", "2026-10-31", "2026-11-01", "2026-11-20", "99.99", ""])  # lines do not sum
@@ -173,6 +185,8 @@ def main() -> None:
     write("bills.csv", ["id", "account", "no", "from", "to", "issued", "due", "total", "replaces"], bills)
     write("bill_lines.csv", ["id", "bill", "type", "text", "subscriber", "from", "to", "unit", "amount", "rate_ppm", "on_line"], bill_lines)
     write("payments.csv", ["id", "account", "receipt", "amount", "how", "at", "returns"], payments)
+    write("agreements.csv", ["id", "account", "subscriber", "type", "text", "monthly", "share", "from", "until"], agreements)
+    write("instalments.csv", ["id", "account", "subscriber", "item", "price", "parts", "sold", "ended"], instalments)
     write("methods.csv", ["id", "account", "token", "brand", "last4", "expires"], methods)
     write("pins.csv", ["account", "hash", "since"], pins)
     with open(HERE / "consents.jsonl", "w", encoding="utf-8") as file:

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from careline.acts.arrangements import after_money
 from careline.acts.declare import ActType, Day, Done, Id, Input, Locks, Minor, Scene, ShortWords
+from careline.domain.billing import queries as billing
 from careline.domain.credits import operations, queries, rules
 from careline.domain.credits.rules import Evidence
 from careline.domain.ledger import queries as ledger
@@ -132,7 +133,7 @@ def grant(act: Act, given: Grant, scene: Scene) -> Done:
     with_tax = f" and {shown(tax)} tax" if tax else ""
     by_days = f", {days.count} of {days.of} days" if days else ""
     # A correction that would come again next month ends at its cause: the desk says so, and leads there.
-    show = {"recurs": given.reason} if policy.get("recurs") else {}
+    show = {"recurs": given.reason} if policy.get("recurs") else _comes_again(given, policy, act, scene)
     return Done(
         f"Credit {row.number}: {shown(row.amount_minor)}{with_tax}, {policy['title'].lower()}{by_days}",
         {"credit": row.number, "amount": row.amount_minor, "total": row.total_minor, **show},
@@ -140,6 +141,15 @@ def grant(act: Act, given: Grant, scene: Scene) -> Done:
         payload={"words": given.words} if given.words else None,
         also=after_money(act, given.account),
     )
+
+
+def _comes_again(given: Grant, policy: dict[str, Any], act: Act, scene: Scene) -> dict[str, str]:
+    """The extra behind the charge that was wrong, where it still runs and this house bills it."""
+    line = _charge(given) if policy.get("ends") else None
+    if line is None or "billing.toml" not in scene.rulebook.files or billing.is_outside(given.account, scene.rulebook.billing):
+        return {}
+    found = billing.behind(given.account, line.kind, line.label, line.line_id, civil_date(act.at, settings.CARRIER_ZONE))
+    return {"ends": found} if found else {}
 
 
 def reverse_facts(scene: Scene, act: Act, given: Reverse) -> dict[str, Any]:

@@ -29,11 +29,11 @@ CEILING = 10_000_000  # minor units: an amount that nobody gives at once
 NEEDS = {
     "credits.grant": ("reason",), "credits.reverse": ("credit",), "payments.refund": ("payment",), "ledger.write_off": ("reason",),
     "ledger.allocate": (), "payments.take": (), "payments.send_link": (), "payments.send_guest_link": (),
-    "billing.add_promotion": ("promotion",), "collections.hold": ("kind", "until"), "collections.release": ("hold",),
+    "billing.add_promotion": ("promotion",), "billing.sell_in_instalments": ("equipment", "count"), "billing.add_extra": ("extra_code",), "collections.hold": ("kind", "until"), "collections.release": ("hold",),
     "lines.change_sim": (), "lines.make_transfer_pin": (), "lines.suspend": ("reason",), "lines.set_feature": ("feature",), "lines.add_data": ("mb",), "arrangements.agree": ("until",),
 }  # fmt: skip
 # What else an act's facts read, where it changes no limit.
-FILLED: dict[str, Any] = {"line": 0, "consent": 0, "on": True, "address_confirmed": True, "from_bill": None, "words": ""}
+FILLED: dict[str, Any] = {"line": 0, "consent": 0, "down": 0, "on": True, "address_confirmed": True, "from_bill": None, "words": ""}
 
 
 @dataclass(frozen=True)

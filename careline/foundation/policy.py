@@ -141,7 +141,7 @@ MONEY = (
     "reasons.toml:*.event_limit.*", "reasons.toml:suspension.*.fee", "ladder.toml:ladder.least", "ladder.toml:rung.least",
     "ladder.toml:notice_cost.*", "arrangements.toml:eligibility.least_owed", "arrangements.toml:terms.fee", "arrangements.toml:role.*.most",
     "billing.toml:fee.*.amount", "billing.toml:late_fee.least", "billing.toml:late_fee.forgiven_below", "billing.toml:return_fee.*amount",
-    "billing.toml:promotion.*.amount",
+    "billing.toml:promotion.*.amount", "billing.toml:extra.*.amount", "billing.toml:equipment.*.price", "billing.toml:equipment.*.down", "limits.toml:instalments.open.*",
 )  # fmt: skip
 SHARES = ("billing.toml:*ppm", "billing.toml:tax.rates.*")
 

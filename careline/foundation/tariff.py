@@ -15,6 +15,10 @@ TAXABLE: Final = ("plan", "usage", "fee", "one_off", "equipment", "other")
 MILLION: Final = 1_000_000
 MB_IN_GB: Final = 1024
 PER: Final = ("line", "account", "activation")
+EXTRA_KINDS: Final = ("fee", "other")
+EXTRA_PER: Final = ("line", "account")
+MOST_PARTS: Final = 60
+LONGEST_TITLE: Final = 80
 OWNERS: Final = ("outside", "ours")
 
 
@@ -111,6 +115,33 @@ class Promotion:
 
 
 @dataclass(frozen=True, slots=True)
+class Equipment:
+    """What is sold in instalments: its `price` before tax, the numbers of parts that it may be paid in, and the least of it that is
+    paid down, with the next bill."""
+
+    code: str
+    title: str
+    price: int
+    counts: tuple[int, ...]
+    down: int
+    cite: str
+
+
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """What may come with every bill: `amount` a month, as a line of a `kind` that taxes know. `per`: "line" or "account"; `not_on`: codes of
+    plans that do not get it."""
+
+    code: str
+    title: str
+    amount: int
+    kind: str
+    per: str
+    not_on: tuple[str, ...]
+    cite: str
+
+
+@dataclass(frozen=True, slots=True)
 class Tariff:
     due_days: int
     imported: str
@@ -120,6 +151,8 @@ class Tariff:
     late_use: LateUse
     taxes: tuple[Tax, ...]
     promotions: Mapping[str, Promotion]
+    equipment: Mapping[str, Equipment] = field(default_factory=dict)
+    extras: Mapping[str, Extra] = field(default_factory=dict)
     postal: Mapping[str, Mapping[str, Places]] = field(default_factory=dict)
     _known: dict[tuple[str, Places | None, date], Taxed | None] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -162,7 +195,7 @@ def read(data: Mapping[str, Any]) -> Tariff:
     imported = _text(bill, "bill", "imported")
     if imported not in OWNERS:
         raise ValueError(f"[bill] imported: one of {', '.join(OWNERS)}")
-    _only(data, "the file", {"bill", "fee", "late_fee", "return_fee", "late_use", "promotion", "tax", "postal"})
+    _only(data, "the file", {"bill", "fee", "late_fee", "return_fee", "late_use", "promotion", "equipment", "extra", "tax", "postal"})
     taxes = tuple(_tax(row, n) for n, row in enumerate(data.get("tax", ()), 1))
     seen = {(t.state, t.place, t.name, t.since) for t in taxes}
     if len(seen) < len(taxes):
@@ -193,6 +226,8 @@ def read(data: Mapping[str, Any]) -> Tariff:
         taxes=taxes,
         postal=_postal(data.get("postal", ()), {(t.state, t.place) for t in taxes}),
         promotions={code: _promotion(code, row) for code, row in data.get("promotion", {}).items()},
+        equipment={code: _equipment(code, row) for code, row in data.get("equipment", {}).items()},
+        extras={code: _extra(code, row) for code, row in data.get("extra", {}).items()},
     )
 
 
@@ -233,20 +268,59 @@ def _promotion(code: str, row: Mapping[str, Any]) -> Promotion:
     where = f"promotion.{code}"
     if ("amount" in row) == ("ppm" in row):
         raise ValueError(f"[{where}]: either amount (cents off every bill) or ppm (a share of the plan charges)")
-    not_on = row.get("not_on", [])
-    if not isinstance(not_on, list) or not all(isinstance(code, str) for code in not_on):
-        raise ValueError(f"[{where}] not_on: a list of codes of plans")
     found = Promotion(
         code,
-        _text(row, where, "title"),
+        _title(row, where),
         _whole(row, where, "amount") if "amount" in row else 0,
         _whole(row, where, "ppm", most=MILLION) if "ppm" in row else 0,
         _whole(row, where, "months", most=120),
-        tuple(not_on),
+        _not_on(row, where),
         _text(row, where, "cite"),
     )
     if not (found.amount or found.ppm) or not found.months:
         raise ValueError(f"[{where}]: a promotion is worth something, for one month or more")
+    return found
+
+
+def _equipment(code: str, row: Mapping[str, Any]) -> Equipment:
+    where = f"equipment.{code}"
+    _only(row, f"[{where}]", {"title", "price", "counts", "down", "cite"})
+    counts = row.get("counts")
+    if not isinstance(counts, list) or not counts or not all(type(n) is int and 1 < n <= MOST_PARTS for n in counts):
+        raise ValueError(f"[{where}] counts: in how many parts it may be paid, such as [12, 24], each from 2 to {MOST_PARTS}")
+    found = Equipment(
+        code, _title(row, where), _whole(row, where, "price"), tuple(sorted(set(counts))), _whole(row, where, "down") if "down" in row else 0, _text(row, where, "cite")
+    )
+    if found.price - found.down < found.counts[-1]:
+        raise ValueError(f"[{where}]: what is left of the price after {found.down} paid down has no cent for each of {found.counts[-1]} parts")
+    return found
+
+
+def _extra(code: str, row: Mapping[str, Any]) -> Extra:
+    where = f"extra.{code}"
+    _only(row, f"[{where}]", {"title", "amount", "kind", "per", "not_on", "cite"})
+    kind, per = _text(row, where, "kind"), _text(row, where, "per")
+    if kind not in EXTRA_KINDS:
+        raise ValueError(f"[{where}] kind: one of {', '.join(EXTRA_KINDS)}, as which it stands on the bill and is taxed")
+    if per not in EXTRA_PER:
+        raise ValueError(f"[{where}] per: one of {', '.join(EXTRA_PER)}")
+    found = Extra(code, _title(row, where), _whole(row, where, "amount"), kind, per, _not_on(row, where), _text(row, where, "cite"))
+    if not found.amount:
+        raise ValueError(f"[{where}] amount: an extra costs something")
+    return found
+
+
+def _not_on(row: Mapping[str, Any], where: str) -> tuple[str, ...]:
+    found = row.get("not_on", [])
+    if not isinstance(found, list) or not all(isinstance(code, str) for code in found):
+        raise ValueError(f"[{where}] not_on: a list of codes of plans")
+    return tuple(found)
+
+
+def _title(row: Mapping[str, Any], where: str) -> str:
+    """What a bill's line is called."""
+    if len(found := _text(row, where, "title")) > LONGEST_TITLE:
+        raise ValueError(f"[{where}] title: at most {LONGEST_TITLE} characters, for it stands on the bill")
     return found
 
 

@@ -8,12 +8,14 @@ from careline.acts import probes
 from careline.carriers.sandbox import SandboxDevices
 from careline.domain.approvals import queries as approvals
 from careline.domain.arrangements import queries as arrangements
+from careline.domain.billing import queries as billing
 from careline.domain.collections import queries as collections
 from careline.domain.customers.models import Account, Line
 from careline.domain.diagnosis import queries as diagnosis
 from careline.domain.diagnosis.models import Walk
 from careline.domain.journal import queries as journal
 from careline.domain.ledger import queries as ledger
+from careline.domain.ledger.rules import charges
 from careline.domain.network import queries as network
 from careline.domain.oversight import queries as oversight
 from careline.domain.rulebook import queries as rulebooks
@@ -51,6 +53,8 @@ def test_the_demo_is_made_and_its_stories_stand_as_the_ring_page_tells_them(db):
     jump = ledger.explained(run.known["ruth"].account, ledger.bills_of(run.known["ruth"].account)[0].id)
     assert {d.cause.value for d in jump.differences} == {"plan_change", "equipment_began", "late_fee"} and sum(d.amount_minor for d in jump.differences) == jump.change_minor
     assert jump.differences[-1].event.code == "bill.late"
+    assert next(d for d in jump.differences if d.cause == "equipment_began").event.who == "Eva Lindqvist", "she sold the phone"
+    assert _goes_on(run.today) == {"fee", "equipment", "discount"}, "what came with the last bills is agreed for the next"
     ines = ledger.bills_of(run.known["ines"].account)
     told = ledger.explained(run.known["ines"].account, ines[0].id)
     assert ines[1].open_minor == 0 and {d.cause.value for d in told.differences} == {"use_late", "usage", "usage_changed"} and not told.taxed_by
@@ -77,3 +81,20 @@ def test_the_demo_is_made_and_its_stories_stand_as_the_ring_page_tells_them(db):
     assert len(approvals.waiting_for("lead", run.staff["lena"].id, run.now + timedelta(hours=5))) == 1, "Rosa's request waits until a visitor comes"
     assert not list(journal.verify())
     assert making.state() == "made"
+
+
+def _goes_on(today) -> set[str]:
+    """The kinds of what came with accounts' last bills and has not ended: each must be on the bill that the run would make next."""
+    found, ended = set(), set(Line.objects.filter(status="cancelled").values_list("pk", flat=True))
+    for pk in Account.objects.values_list("pk", flat=True):
+        coming, last = billing.coming(pk, today, rulebooks.current().billing), ledger.last_bills(pk, 1)
+        if coming is None or not last:
+            continue
+        there = {(n.kind, n.line, charges.plain_label(n)) for n in coming.lines}
+        for n in last[0].lines:
+            until = charges.ends_by(n)
+            monthly = n.kind in ("equipment", "discount") or n.label == "Device protection"
+            if monthly and not charges.is_last(n) and (until is None or until >= coming.issued_on) and n.line not in ended:
+                assert (n.kind, n.line, charges.plain_label(n)) in there, (pk, n)
+                found.add(n.kind)
+    return found

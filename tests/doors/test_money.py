@@ -153,6 +153,58 @@ def test_the_page_bears_whatever_stands_in_its_address(ana):
             bears(ana.get(f"{ana.here}?{query.format(bit)}"), query)
 
 
+# ---------------------------------------------------------------- what comes with every bill
+
+
+def test_a_phone_is_sold_from_the_page_with_every_number_said_before_and_paid_off_from_it(ana, maria):
+    people.pay(maria, 4860, TUESDAY)
+    assert "act=billing.sell_in_instalments" in text_of(ana.get(f"{ana.here}money/"))
+    first = words(ana.get(f"{ana.here}?act=billing.sell_in_instalments"))
+    assert "Google Pixel 8: $468.00" in first and "Do they agree?" not in first, "nothing is agreed to before it is said"
+    chosen = words(ana.get(f"{ana.here}?act=billing.sell_in_instalments&equipment=pixel_8&count=24&down=68"))
+    assert "24 instalments of $16.66, the last $16.82, one with every bill" in chosen
+    assert "costs $468.00 plus tax. $68.00 of it comes with your next bill. The rest is 24 parts of $16.66, the last $16.82, one on each bill, with no interest." in chosen
+    line = maria.lines.get().pk
+    no = ana.do(ana.contact, "billing.sell_in_instalments", account=maria.pk, equipment="pixel_8", count="24", down="68", line=line, consent="")
+    assert no.status_code == 422 and not maria.instalments.exists()
+    sold = ana.do(ana.contact, "billing.sell_in_instalments", account=maria.pk, equipment="pixel_8", count="24", down="68", line=line, consent="1666")
+    assert sold.status_code == 303 and sold["Location"] == f"{ana.here}money/"
+    page = words(ana.get(f"{ana.here}money/"))
+    assert "Google Pixel 8 line 0188 next is 1 of 24, $400.00 left $16.66 a month pay off" in page and "Waits for the next bill $68.00" in page
+    number = maria.instalments.get().reference
+    asked = words(ana.get(f"{ana.here}?act=billing.pay_off&instalments={number}"))
+    assert "24 of 24 instalments, $400.00, come with the next bill at once" in asked
+    assert ana.do(ana.contact, "billing.pay_off", account=maria.pk, instalments=number, consent="40000", words="Moves abroad").status_code == 303
+    page = words(ana.get(f"{ana.here}money/"))
+    assert "Waits for the next bill $468.00" in page and "Nothing beside the plans" in page
+
+
+def test_an_extra_is_added_from_the_page_and_a_credit_on_it_leads_to_ending_it(ana, maria):
+    chosen = words(ana.get(f"{ana.here}?act=billing.add_extra&extra_code=protection"))
+    assert "Device protection costs $9.00 a month plus tax, from your next bill on, until you tell us to end it." in chosen
+    typed = {"account": maria.pk, "extra_code": "protection", "line": maria.lines.get().pk}
+    no = ana.do(ana.contact, "billing.add_extra", **typed, consent="800")
+    assert no.status_code == 422 and "That costs $9.00 a month" in words(no)
+    assert ana.do(ana.contact, "billing.add_extra", **typed, consent="900").status_code == 303
+    assert "Device protection line 0188 since Nov 24 $9.00 a month end it" in words(ana.get(f"{ana.here}money/"))
+    bill = Bill(number="B-X", account=maria, period_start=date(2026, 11, 10), period_end=date(2026, 12, 9), issued_on=date(2026, 11, 23), due_on=date(2026, 12, 14), total_minor=900)
+    wrong = BillLine(kind="fee", label="Device protection", line=maria.lines.get(), unit_price_minor=900, amount_minor=900)
+    ledger_operations.post_bills_many([bill], [(bill, wrong)], TUESDAY)
+    done = ana.do(ana.contact, "credits.grant", account=maria.pk, amount="9", reason="billing_error", bill_line=wrong.pk)
+    agreed = maria.agreed.get()
+    assert done["Location"] == f"{ana.here}?act=billing.end_agreed&agreed={agreed.reference}"
+    assert "End it too, or the next bill has it again" in words(ana.get(done["Location"]))
+    assert ana.do(ana.contact, "billing.end_agreed", account=maria.pk, agreed=agreed.reference, words="Never wanted it").status_code == 303
+    assert "Device protection" not in words(ana.get(f"{ana.here}money/")).partition("What comes with every bill")[2].partition("Bills and what pays them")[0]
+
+
+def test_the_forms_of_what_comes_with_every_bill_bear_whatever_stands_in_their_address(ana):
+    for bit in NASTY.values():
+        for query in ("act=billing.sell_in_instalments&equipment={}", "act=billing.sell_in_instalments&equipment=pixel_8&count={}&down={}", "act=billing.add_extra&extra_code={}",
+                      "act=billing.add_extra&extra_code=protection&line={}&consent={}", "act=billing.pay_off&instalments={}"):  # fmt: skip
+            bears(ana.get(f"{ana.here}?{query.replace('{}', bit)}"), query)
+
+
 # ---------------------------------------------------------------- what pays what
 
 

@@ -98,7 +98,7 @@ def test_what_is_not_said_yet_is_asked_for_and_what_cannot_be_read_is_said_at_it
 @pytest.mark.parametrize("code", sorted(table.acts()))
 def test_every_act_can_be_asked_about_on_every_basis(house, code):
     book = rulebooks.current()
-    typed = {"amount": 100, "reason": "goodwill" if code == "credits.grant" else "other", "credit": "CR-1", "payment": "P-1", "promotion": "loyalty",
+    typed = {"amount": 100, "reason": "goodwill" if code == "credits.grant" else "other", "credit": "CR-1", "payment": "P-1", "promotion": "loyalty", "equipment": "pixel_8", "count": 24, "extra_code": "protection",
              "kind": "complaint", "hold": "H-1", "feature": "roaming", "mb": 512, "until": timezone.now().date()}  # fmt: skip
     for basis in BASES:
         for given in ({}, typed):

@@ -5,12 +5,16 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
 from django.conf import settings
 from django.db.models import Sum
 
+from careline.domain.billing import queries as billing
+from careline.domain.billing.models import Agreed, Instalments
 from careline.domain.credits import queries as credit_queries
 from careline.domain.customers import queries as customers
 from careline.domain.customers.models import Account, Customer, Line, Pin, Plan
@@ -23,7 +27,8 @@ from careline.domain.ledger.models import Allocation, Bill, BillLine, Entry, Pay
 from careline.domain.rulebook import queries as rulebooks
 from careline.doors.jobs.importing import fields, mapping, run
 from careline.doors.jobs.stop import Stop
-from tests.people import TUESDAY, Desk
+from careline.foundation.rulebook import Rulebook
+from tests.people import TUESDAY, Desk, default_rulebook
 
 FERNLINE = Path(settings.ROOT) / "samples" / "fernline"
 
@@ -49,7 +54,7 @@ def test_the_sample_carrier_comes_in_and_its_totals_reconcile(house, fernline):
     assert all(t.holds for t in tallies.values())
     assert {e: t.rejected for e, t in tallies.items()} == {
         "plans": 0, "devices": 2, "customers": 3, "persons": 2, "accounts": 5, "people": 1, "lines": 5, "usage": 2,
-        "methods": 1, "consents": 3, "pins": 3, "bills": 2, "bill_lines": 2, "payments": 2,
+        "methods": 1, "consents": 3, "pins": 3, "agreements": 2, "instalments": 2, "bills": 2, "bill_lines": 2, "payments": 2,
     }
     assert json.loads((fernline / "out" / "report.json").read_text())["accounts"]["written"] == Account.objects.count() == 60
     assert not list(journal.verify())
@@ -139,6 +144,53 @@ def test_a_bill_that_differs_from_before_is_rejected_and_a_correction_replaces_i
     assert any("never edited" in reason for _, reason in rejected(fernline, "bills", "again").values())
     old.refresh_from_db()
     assert old.period_end.day == 30
+
+
+def rewrite(folder, entity: str, was: str, now: str) -> None:
+    path = folder / f"{entity}.csv"
+    text = path.read_text(encoding="utf-8-sig")
+    assert text.count(was) == 1
+    path.write_text(text.replace(was, now))
+
+
+def test_what_comes_with_every_bill_comes_along_and_is_on_the_first_bill_that_careline_makes(house, fernline):
+    bring_in(fernline)
+    account = Account.objects.get(source_key="A041")
+    desk = Desk(house["ana"]).take_call(account, verify=False).prove_phone(account)
+    assert desk.act("billing.end_agreed", account=account.pk, agreed=account.agreed.get().reference, words="Wants it no more").refusal.rule == "billed-outside"
+    ours = replace(default_rulebook().billing, imported="ours")
+    Account.objects.filter(pk=account.pk).update(bill_day=1)
+    coming = billing.coming(account.pk, date(2026, 11, 24), ours)
+    there = [(n.label, n.amount_minor) for n in coming.lines if n.kind == "equipment" or n.label == "Device protection"]
+    assert there == [("Device protection", 900), ("iPhone 16, instalment 8 of 24", 3325)], "the old system's bill of November has the seventh"
+    differences = ledger.explained_against_last(account.pk, coming).differences
+    assert not [d for d in differences if "iPhone" in d.title or "protection" in d.title], "they only go on"
+    assert [line.content["say"] for line in JournalLine.objects.filter(chain__name=f"account:{account.pk}", code="imports.run")][:2] == ["Imported 1 agreement", "Imported 1 instalment purchase"]
+
+
+def test_an_extra_that_costs_more_now_is_taken_over_and_what_is_paid_in_parts_is_never_edited(house, fernline):
+    bring_in(fernline)
+    rewrite(fernline, "agreements", "Device protection,9.00", "Device protection,11.00")
+    rewrite(fernline, "instalments", "798.00,24,2026-04-20,", "798.00,36,2026-04-20,")
+    tallies = bring_in(fernline, "again")
+    assert (tallies["agreements"].written, tallies["instalments"].written) == (1, 0) and Agreed.objects.get(source_key="G041").amount_minor == 1100
+    assert any("never edited" in reason for _, reason in rejected(fernline, "instalments", "again").values()) and Instalments.objects.get(source_key="E041").count == 24
+    rewrite(fernline, "instalments", "798.00,36,2026-04-20,", "798.00,24,2026-04-20,2026-11-20")
+    assert bring_in(fernline, "ended")["instalments"].written == 1 and Instalments.objects.get(source_key="E041").ended_on == date(2026, 11, 20)
+    rewrite(fernline, "instalments", "798.00,24,2026-04-20,2026-11-20", "798.00,24,2026-04-20,")
+    assert bring_in(fernline, "open")["instalments"].written == 0
+    assert any("not opened again" in reason for _, reason in rejected(fernline, "instalments", "open").values())
+
+
+def test_where_careline_is_the_system_of_record_a_file_changes_no_agreement(house, fernline, monkeypatch):
+    bring_in(fernline)
+    ours = Rulebook({**default_rulebook().files, "records.toml": '[records]\nagreements = "careline"\ninstalments = "careline"\n'})
+    monkeypatch.setattr(run.rulebooks, "current", lambda: ours)
+    rewrite(fernline, "agreements", "Device protection,9.00", "Device protection,11.00")
+    rewrite(fernline, "instalments", "2025-02-03,2025-09-15", "2025-02-03,2025-10-15")
+    tallies = bring_in(fernline, "again")
+    assert tallies["agreements"].written == tallies["instalments"].written == 0 and Agreed.objects.get(source_key="G041").amount_minor == 900
+    assert all(any("system of record" in why for _, why in rejected(fernline, e, "again").values()) for e in ("agreements", "instalments"))
 
 
 def test_a_returned_payment_opens_its_bills_again(house, fernline):
@@ -372,13 +424,15 @@ def test_a_mapping_that_is_no_mapping_is_one_line(fernline, change, says):
     ("plans", "price", "12,50", "before every third digit"), ("plans", "price", "4.995", "at most 2 decimals"), ("plans", "price", "1e3", "not an amount"), ("plans", "price", "$ 12.5", ""), ("plans", "price", "(5.00)", ""),
     ("customers", "since", "2026-02-31", "not a day"), ("customers", "since", "20260131", "not a day"), ("customers", "since", "2026-01-31xyz", "not a day"), ("customers", "since", "2026-01-31T10:00:00Z", ""),
     ("consents", "at", "0001-01-01T00:00:00Z", "outside 1990"), ("accounts", "zone", "Mars/Phobos", "time zone"), ("accounts", "reference", "A-" + "7" * 19, "longer than 20"), ("accounts", "state", "California", "longer than 2"),
+    ("agreements", "amount", "5.00", "below zero"), ("agreements", "share_ppm", "1000001", "at most 1000000"), ("agreements", "kind", "gift", "not one of"), ("agreements", "ends_on", "2025-12-31", "before starts_on"),
+    ("instalments", "count", "0", "from 1 to 600"), ("instalments", "total", "0.10", "not a cent"), ("instalments", "total", "-5", "not a cent"),
     ("usage", "quantity", "1,250", ""), ("usage", "quantity", "1250.0", ""), ("bill_lines", "quantity", "-1,250.5", ""),
 ])  # fmt: skip
 @pytest.mark.once
 def test_what_a_dirty_cell_is_taken_for(entity, field, raw, says):
-    good = {"key": "K1", "code": "A", "name": "N", "price": "5", "line": "L", "kind": {"usage": "data", "bill_lines": "plan", "customers": "individual"}.get(entity, ""), "day": "2026-01-31", "quantity": "1",
-            "bill": "B", "label": "L", "amount": "5", "account": "A", "topic": "offers", "channel": "sms", "granted": "y", "at": "2026-01-31T00:00Z",
-            "customer": "C", "reference": "A-7000001", "opened_on": "2026-01-31"}  # fmt: skip
+    good = {"key": "K1", "code": "A", "name": "N", "price": "5", "line": "L", "kind": {"usage": "data", "bill_lines": "plan", "customers": "individual", "agreements": "discount"}.get(entity, ""), "day": "2026-01-31", "quantity": "1",
+            "bill": "B", "label": "L", "amount": "-5" if entity == "agreements" else "5", "account": "A", "topic": "offers", "channel": "sms", "granted": "y", "at": "2026-01-31T00:00Z",
+            "starts_on": "2026-01-31", "total": "100", "count": "24", "customer": "C", "reference": "A-7000001", "opened_on": "2026-01-31"}  # fmt: skip
     if says:
         with pytest.raises(fields.Fault, match=says) as fault:
             fields.read_row(entity, good | {field: raw}, {})
@@ -391,6 +445,7 @@ def test_what_a_dirty_cell_is_taken_for(entity, field, raw, says):
 def test_no_text_that_the_import_takes_is_longer_than_its_column():
     """SQLite would keep it and PostgreSQL would stop the import."""
     ledgers = {"methods": PaymentMethod, "bills": Bill, "bill_lines": BillLine, "payments": Payment}
+    ledgers |= {"agreements": Agreed, "instalments": Instalments}
     tables = ledgers | {entity: spec.table for entity, spec in IMPORTED.items()}
     for entity, known in fields.ENTITIES.items():
         columns = {c.name: c for c in tables[entity]._meta.fields}

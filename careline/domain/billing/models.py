@@ -11,6 +11,7 @@ class Agreed(models.Model):
     """An extra (above zero) or a discount (below) on every bill: an amount, or a share of the plan charges in parts per
     million. It counts for a period when it is in force on the period's first day."""
 
+    source_key = models.CharField(max_length=80, null=True, unique=True)
     account = models.ForeignKey("customers.Account", models.PROTECT, related_name="agreed")
     line = models.ForeignKey("customers.Line", models.PROTECT, null=True, related_name="+")
     kind = models.CharField(max_length=12, choices=[(k, k) for k in ("fee", "discount", "other")])
@@ -39,6 +40,7 @@ class Instalments(models.Model):
     """Equipment paid in `count` parts, one a bill. `ended_on`: paid off or taken back; no part is asked after
     that day."""
 
+    source_key = models.CharField(max_length=80, null=True, unique=True)
     account = models.ForeignKey("customers.Account", models.PROTECT, related_name="instalments")
     line = models.ForeignKey("customers.Line", models.PROTECT, null=True, related_name="+")
     label = models.CharField(max_length=100)

@@ -41,7 +41,7 @@ from careline.foundation.refusal import Refusal
 SECTIONS = (("cause", "Find the cause", "f"), ("money", "Money", "m"), ("lines", "Lines", "l"), ("care", "Care", "j"), ("time", "Timeline", "t"), ("notes", "Notes", "w"))
 SHOWN = {code for code, _, _ in SECTIONS}
 GROUPS = (
-    ("Money", ("credits.grant", "payments.take", "payments.send_link", "arrangements.agree", "credits.reverse", "billing.add_promotion")),
+    ("Money", ("credits.grant", "payments.take", "payments.send_link", "arrangements.agree", "credits.reverse", "billing.add_promotion", "billing.add_extra", "billing.sell_in_instalments")),
     ("Contact", ("contacts.note", "contacts.reason", "contacts.hand_over", "contacts.drop")),
     ("Lines", ("lines.add_data", "lines.change_plan", "lines.set_feature", "lines.change_device", "lines.refresh_provisioning", "lines.reset_registration", "lines.suspend", "lines.restore")),
     ("Account care", ("customers.change_contact", "customers.change_address", "customers.set_pin", "customers.lock", "customers.unlock", "lines.change_sim", "lines.make_transfer_pin", "customers.add_person", "customers.set_preferences")),
@@ -67,6 +67,9 @@ LABELS = {
     "contacts.hand_over": "Hand over",
     "contacts.drop": "The line dropped",
     "billing.add_promotion": "Add a promotion",
+    "billing.add_extra": "Add an extra",
+    "billing.sell_in_instalments": "Sell in instalments",
+    "billing.pay_off": "Pay instalments off",
     "billing.end_agreed": "End an extra or discount",
     "collections.hold": "Hold what is collected",
     "collections.release": "Lift a hold",

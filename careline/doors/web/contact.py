@@ -388,6 +388,9 @@ def _after(request: HttpRequest, row: Any, code: str, outcome: Outcome) -> HttpR
     if code == "credits.grant" and outcome.ok and outcome.show.get("recurs"):
         messages.warning(request, "That takes back what was charged. Add the promotion back too, or the next bill has it wrong again.")
         return forms.see_other(forms.contact_address(row.reference, f"?act={money.PROMOTE}"))
+    if code == "credits.grant" and outcome.ok and outcome.show.get("ends"):
+        messages.warning(request, "That takes back what was charged. End it too, or the next bill has it again.")
+        return forms.see_other(forms.contact_address(row.reference, f"?act={money.END}&agreed={outcome.show['ends']}"))
     if walked:
         return forms.see_other(walked)
     if code == "contacts.send_code" and page_of(row, request.user.who, rulebooks.current()).scene.basis.level >= Level.VERIFIED:

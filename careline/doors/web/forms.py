@@ -110,6 +110,13 @@ def without_cards(typed: Any) -> Any:
     return typed
 
 
+def consent(price: int, given: Any, what: str = "plus tax") -> Field:
+    """Nothing is agreed to by itself: what costs money is asked, and its price is what the act is sent."""
+    choices = [("", "Not asked yet"), (price, f"Yes, they agree to {shown(price)} {what}")]
+    agreed = str(given.get("consent") or "") == str(price)
+    return field("consent", "Do they agree?", "choice", price if agreed else "", choices=choices)
+
+
 def whole(typed: Any) -> int | None:
     """The id of a row as an address carries it; None for whatever else stands there."""
     text = str(typed or "")

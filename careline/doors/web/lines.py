@@ -38,13 +38,6 @@ def _line_field(desk: ContactPage, rows: list[Any], chosen: Any, none: str, **mo
     return forms.field("line", "Line", "choice", chosen.pk if chosen else None, choices=choices, hint=None if rows else none, **more)
 
 
-def _consent(price: int, given: Any) -> forms.Field:
-    """Nothing is agreed to by itself: what costs money is asked, and its price is what the act is sent."""
-    choices = [("", "Not asked yet"), (price, f"Yes, they agree to {shown(price)} plus tax")]
-    agreed = str(given.get("consent") or "") == str(price)
-    return forms.field("consent", "Do they agree?", "choice", price if agreed else "", choices=choices)
-
-
 def _reload(desk: ContactPage, code: str, names: str) -> dict[str, str]:
     """Another line or amount has another price: the form is drawn again with it."""
     return {"href": desk.url(f"?act={code}"), "with": names}
@@ -77,7 +70,7 @@ def _restore_form(desk: ContactPage, given: Any) -> dict[str, Any]:
     ]
     return forms.form(
         "lines.restore", "Restore a line", "Restore it", desk.do_url("lines.restore"),
-        [*fields, *([_consent(price, given)] if price else [])],
+        [*fields, *([forms.consent(price, given)] if price else [])],
         cancel_href=desk.url(), consequence="The customer restarts the phone once it is done.",
         say_aloud=f"Restoring the line costs {shown(price)} plus tax, on your next bill. Shall I do that?" if price else None,
     )
@@ -103,7 +96,7 @@ def _feature_form(desk: ContactPage, given: Any) -> dict[str, Any]:
                                   given.get("address_confirmed") in ("on", "true"), required=False))
     return forms.form(
         "lines.set_feature", "Switch a feature", "Switch it", desk.do_url("lines.set_feature"),
-        [*fields, *([_consent(price, given)] if price else [])],
+        [*fields, *([forms.consent(price, given)] if price else [])],
         cancel_href=desk.url(), consequence=f"It costs {shown(price)} plus tax, once." if price else "It costs nothing to switch this.",
     )
 
@@ -126,7 +119,7 @@ def _data_form(desk: ContactPage, given: Any) -> dict[str, Any]:
         _line_field(desk, rows, chosen, "No active line has a data limit.", reload=reload),
         forms.field("mb", "How much", "choice", mb or None, hint=none, reload=reload,
                     choices=[(m, f"{rules.gigabytes(m)}, {shown(rules.data_price(m, per_gb))} plus tax") for m in sizes]),
-        _consent(price, given) if price else forms.hidden("consent", 0),
+        forms.consent(price, given) if price else forms.hidden("consent", 0),
     ]
     return forms.form(
         "lines.add_data", "Add data", "Add it", desk.do_url("lines.add_data"), fields,
@@ -148,7 +141,7 @@ def _plan_form(desk: ContactPage, given: Any) -> dict[str, Any]:
         forms.hidden("account", desk.account_id),
         _line_field(desk, rows, chosen, "No line of this account is active.", reload=reload),
         forms.field("plan", "New plan", "choice", plan.pk if plan else None, choices=[(p.pk, f"{p.name}, {shown(p.price_minor)} a month") for p in plans], reload=reload),
-        *([_consent(price, given)] if plan and price else [forms.hidden("consent", 0)] if plan else []),
+        *([forms.consent(price, given)] if plan and price else [forms.hidden("consent", 0)] if plan else []),
         forms.field("words", "In a few words, why", "text", given.get("words"), required=False, maxlength=400),
     ]
     return forms.form(

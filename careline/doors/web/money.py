@@ -15,6 +15,7 @@ from django.views.decorators.http import require_GET
 
 from careline.acts.look import look
 from careline.domain.billing import queries as billing
+from careline.domain.billing.rules import part as part_of
 from careline.domain.ledger import queries as ledger
 from careline.domain.ledger import rules
 from careline.doors.web import forms, oops, papers
@@ -22,13 +23,14 @@ from careline.doors.web.account import ContactPage, opened
 from careline.doors.web.render import day, page, zone
 from careline.foundation import phone
 from careline.foundation.calendar import add_months
-from careline.foundation.money import shown
+from careline.foundation.money import parsed, shown
 from careline.foundation.tariff import Promotion
 
 PLACE, WRITE_OFF, RECOVER, REFUND = "ledger.allocate", "ledger.write_off", "ledger.recover", "payments.refund"
 AUTOPAY = "payments.switch_autopay"
 STATEMENT = "ledger.print_statement"
 PROMOTE, END = "billing.add_promotion", "billing.end_agreed"
+EXTRA, SELL, PAY_OFF = "billing.add_extra", "billing.sell_in_instalments", "billing.pay_off"
 KINDS: dict[str, dict[str, str]] = {
     PLACE: {"account": "id", "entry": "id", "bill": "id", "amount": "money", "from_bill": "id"},
     WRITE_OFF: {"account": "id", "amount": "money", "reason": "text", "words": "text"},
@@ -38,6 +40,9 @@ KINDS: dict[str, dict[str, str]] = {
     STATEMENT: {"account": "id", "first": "text", "last": "text"},
     PROMOTE: {"account": "id", "promotion": "text", "line": "id", "words": "text"},
     END: {"account": "id", "agreed": "text", "words": "text"},
+    EXTRA: {"account": "id", "extra_code": "text", "line": "id", "consent": "whole", "words": "text"},
+    SELL: {"account": "id", "equipment": "text", "count": "whole", "line": "id", "down": "money", "consent": "whole", "words": "text"},
+    PAY_OFF: {"account": "id", "instalments": "text", "consent": "whole", "words": "text"},
 }
 PERIODS = (("3 months", 3), ("6 months", 6), ("13 months", 13), ("Everything", 0))
 
@@ -127,10 +132,11 @@ def shape(desk: ContactPage, first: date, last: date) -> dict[str, Any]:
             for a in billing.agreed_of(pk, desk.today)
         ],
         "instalments": [
-            {"label": i.label, "amount": i.total_minor // i.count, "count": i.count, "since": i.starts_on, "line": phone.last_four(i.line.msisdn) if i.line else None}
-            for i in billing.instalments_of(pk)
+            {"label": o.row.label, "amount": o.next_minor, "nth": o.billed + 1, "count": o.row.count, "left": o.left_minor, "line": phone.last_four(o.row.line.msisdn) if o.row.line else None,
+             "pay_off_href": desk.url(f"?act={PAY_OFF}&instalments={o.row.reference}") if may[PAY_OFF] else None}
+            for o in billing.owed_in_parts(pk, desk.today)
         ],
-        "promote_href": desk.url(f"?act={PROMOTE}") if may[PROMOTE] else None,
+        "add": [{"label": label, "href": desk.url(f"?act={code}")} for code, label in ((PROMOTE, "add a promotion"), (EXTRA, "add an extra"), (SELL, "sell in instalments")) if may[code]],
         "write_off_href": desk.url(f"?act={WRITE_OFF}") if may[WRITE_OFF] and any(i.open_minor > 0 for i in items) else None,
     }
 
@@ -359,6 +365,90 @@ def _promotion_form(desk: ContactPage, given: Any) -> dict[str, Any]:
     )  # fmt: skip
 
 
+def _living(desk: ContactPage) -> list[tuple[Any, str]]:
+    return [(n.pk, f"{phone.shown(n.msisdn)}, {n.plan.name}") for n in desk.lines if n.status in ("active", "suspended")]
+
+
+def _extra_form(desk: ContactPage, given: Any) -> dict[str, Any]:
+    rulebook = desk.scene.rulebook
+    known = rulebook.billing.extras if "billing.toml" in rulebook.files else {}
+    chosen, lines = known.get(str(given.get("extra_code") or "")), _living(desk)
+    line = given.get("line") or (lines[0][0] if len(lines) == 1 else "")
+    return forms.form(
+        EXTRA, "Add an extra", "Add it", desk.do_url(EXTRA),
+        [
+            forms.hidden("account", desk.account_id),
+            forms.field("extra_code", "Which", "choice", chosen.code if chosen else None, choices=[(e.code, f"{e.title}: {shown(e.amount)} a month") for e in known.values()],
+                        hint=None if known else "The rulebook has no extras (billing.toml).", reload={"href": desk.url(f"?act={EXTRA}"), "with": "extra_code,line,words"}),
+            *([forms.field("line", "For", "choice", line, choices=lines if len(lines) == 1 else [("", "Choose"), *lines])] if chosen and chosen.per == "line" else []),
+            *([forms.consent(chosen.amount, given, "a month plus tax")] if chosen else []),
+            forms.field("words", "In a few words, why", "text", given.get("words"), required=False, maxlength=400),
+        ],
+        cancel_href=address(desk.row.reference),
+        consequence="It comes with every bill from the next one on, until it is ended." if chosen else "Choose one: what it costs is said before anything is added.",
+        say_aloud=f"{chosen.title} costs {shown(chosen.amount)} a month plus tax, from your next bill on, until you tell us to end it. Shall I add it?" if chosen else None,
+    )  # fmt: skip
+
+
+def _sell_form(desk: ContactPage, given: Any) -> dict[str, Any]:
+    rulebook = desk.scene.rulebook
+    known = rulebook.billing.equipment if "billing.toml" in rulebook.files else {}
+    item, lines = known.get(str(given.get("equipment") or "")), _living(desk)
+    count = next((n for n in item.counts if str(n) == str(given.get("count") or "")), item.counts[-1]) if item else 0
+    down = _typed_minor(given.get("down"), item.down if item else 0)
+    fits = item is not None and item.price - down >= count
+    each, last = (part_of(item.price - down, count, n) for n in (1, count)) if item and fits else (0, 0)
+    paid = f" {shown(down)} of it comes with your next bill." if down else ""
+    ends = f", the last {shown(last)}" if last != each else ""
+    return forms.form(
+        SELL, "Sell in instalments", "Sell it", desk.do_url(SELL),
+        [
+            forms.hidden("account", desk.account_id),
+            forms.field("equipment", "What", "choice", item.code if item else None, choices=[(e.code, f"{e.title}: {shown(e.price)}") for e in known.values()],
+                        hint=None if known else "The rulebook has no equipment (billing.toml).", reload={"href": desk.url(f"?act={SELL}"), "with": "equipment,count,line,down,words"}),
+            *([
+                forms.field("count", "In how many parts", "choice", count, choices=[(n, f"{n} instalments of {shown(part_of(item.price - down, n, 1))}") for n in item.counts if item.price - down >= n],
+                            reload={"href": desk.url(f"?act={SELL}"), "with": "equipment,count,line,down,words"}),
+                forms.field("down", "Paid down", "money", forms.dollars(down) if down else given.get("down"), required=False, hint=f"At least {shown(item.down)}, with the next bill." if item.down else "With the next bill.",
+                            reload={"href": desk.url(f"?act={SELL}"), "with": "equipment,count,line,down,words"}),
+                forms.field("line", "For", "choice", given.get("line") or (lines[0][0] if len(lines) == 1 else ""), required=False, choices=[("", "The account"), *lines]),
+                *([forms.consent(each, given, "a month plus tax")] if fits else []),
+            ] if item else []),
+            forms.field("words", "In a few words", "text", given.get("words"), required=False, maxlength=400),
+        ],
+        cancel_href=address(desk.row.reference),
+        consequence=f"{count} instalments of {shown(each)}{ends}, one with every bill from the next one on." if fits else "Choose one: its price and parts are said before anything is sold.",
+        say_aloud=f"The {item.title} costs {shown(item.price)} plus tax.{paid} The rest is {count} parts of {shown(each)}{ends}, one on each bill, with no interest. Do you agree?" if item and fits else None,
+    )  # fmt: skip
+
+
+def _typed_minor(text: Any, least: int) -> int:
+    """What was typed as an amount, else the least: the form shows what it comes to, and the act says what is wrong with it."""
+    try:
+        return max(parsed(str(text or "").strip()), 0)
+    except ValueError:
+        return least
+
+
+def _pay_off_form(desk: ContactPage, given: Any) -> dict[str, Any]:
+    rows = billing.owed_in_parts(desk.account_id, desk.today)
+    chosen = next((o for o in rows if o.row.reference == given.get("instalments")), rows[0] if len(rows) == 1 else None)
+    many = f"{chosen.row.count - chosen.billed} of {chosen.row.count} instalments" if chosen else ""
+    return forms.form(
+        PAY_OFF, "Pay instalments off", "Pay them off", desk.do_url(PAY_OFF),
+        [
+            forms.hidden("account", desk.account_id),
+            forms.field("instalments", "Which", "choice", chosen.row.reference if chosen else None, choices=[(o.row.reference, f"{o.row.label}: {shown(o.left_minor)} left") for o in rows],
+                        hint=None if rows else "This account pays nothing in instalments.", reload={"href": desk.url(f"?act={PAY_OFF}"), "with": "instalments,words"}),
+            *([forms.consent(chosen.left_minor, given)] if chosen else []),
+            forms.field("words", "Why", "text", given.get("words"), maxlength=400),
+        ],
+        cancel_href=address(desk.row.reference),
+        consequence=f"{many}, {shown(chosen.left_minor)}, come with the next bill at once, and no part after it." if chosen else "What is left comes with the next bill at once.",
+        say_aloud=f"What is left of the {chosen.row.label} is {shown(chosen.left_minor)} plus tax. It would all be on your next bill, and then it is yours. Shall I do that?" if chosen else None,
+    )  # fmt: skip
+
+
 def _end_form(desk: ContactPage, given: Any) -> dict[str, Any]:
     rows = billing.agreed_of(desk.account_id, desk.today)
     return forms.form(
@@ -377,4 +467,4 @@ def _monthly(agreed: Any) -> str:
     return f"{shown(agreed.amount_minor)} a month" if agreed.amount_minor else f"{agreed.share_ppm / 10_000:g} % off the plan"
 
 
-FORMS = {PROMOTE: _promotion_form, END: _end_form, PLACE: _place_form, WRITE_OFF: _write_off_form, RECOVER: _recover_form, REFUND: _refund_form, AUTOPAY: _autopay_form}
+FORMS = {PROMOTE: _promotion_form, EXTRA: _extra_form, SELL: _sell_form, PAY_OFF: _pay_off_form, END: _end_form, PLACE: _place_form, WRITE_OFF: _write_off_form, RECOVER: _recover_form, REFUND: _refund_form, AUTOPAY: _autopay_form}

@@ -29,7 +29,10 @@ from careline.foundation.rulebook import Rulebook
 LABELS = {
     "reason": "Reason", "credit": "Number of the credit", "payment": "Number of the payment", "promotion": "Promotion", "kind": "Kind of hold",
     "until": "Until", "hold": "Number of the hold", "feature": "Feature", "mb": "MB",
+    "equipment": "Equipment", "count": "Instalments", "extra_code": "Extra",
 }  # fmt: skip
+
+COUNTED = ("mb", "count")  # fields that hold a whole number
 
 
 @require_GET
@@ -95,7 +98,7 @@ def _typed(book: Rulebook, code: str, asked: Any, faults: dict[str, str]) -> dic
                 found[name] = date.fromisoformat(text)
             except ValueError:
                 faults[name] = "Give a day as YYYY-MM-DD."
-        elif name == "mb":
+        elif name in COUNTED:
             if text.isascii() and text.isdigit() and len(text) < 8:
                 found[name] = int(text)
             else:
@@ -114,6 +117,8 @@ def _choices(book: Rulebook, code: str, name: str) -> list[tuple[str, str]]:
         return [(key, row["title"]) for key, row in book.reasons.get(of, {}).items()]
     if name == "promotion" and "billing.toml" in book.files:
         return [(p.code, p.title) for p in book.billing.promotions.values()]
+    if name in ("equipment", "extra_code") and "billing.toml" in book.files:
+        return [(o.code, o.title) for o in (book.billing.equipment if name == "equipment" else book.billing.extras).values()]
     if name == "kind" and "ladder.toml" in book.files:
         return [(h.code, h.title) for h in book.ladder.holds.values() if h.placed]
     if name == "feature":
@@ -134,7 +139,7 @@ def _fields(book: Rulebook, code: str, asked: Any, faults: dict[str, str], opens
         fields.append(forms.field("account", "Account", "text", get("account"), required=False, placeholder="A-0104822", hint="Left out: an account on which nothing was used yet."))
     for name in NEEDS.get(code, ()):
         choices = _choices(book, code, name)
-        kind = "choice" if choices else "date" if name == "until" else "number" if name == "mb" else "text"
+        kind = "choice" if choices else "date" if name == "until" else "number" if name in COUNTED else "text"
         value = get(name) or ((timezone.now().date() + timedelta(days=14)).isoformat() if name == "until" else "")
         fields.append(forms.field(name, LABELS[name], kind, value, choices=[("", "Choose"), *choices] if choices else (), required=False))
     fields += [

@@ -279,6 +279,20 @@ def part(whole: int, count: int, n: int) -> int:
     return whole // count if n < count else whole - whole // count * (count - 1)
 
 
+def billed_parts(count: int, starts_on: date, bill_day: int, today: date) -> int:
+    """How many of so many parts are on bills by a day: one for each cycle that has begun."""
+    return min(max(nth(bill_day, starts_on, bill_period(bill_day, today)[0]), 0), count)
+
+
+def left(whole: int, count: int, billed: int) -> int:
+    """What the parts that are not billed yet come to.
+
+    >>> left(10000, 3, 0), left(10000, 3, 2), left(10000, 3, 3)
+    (10000, 3334, 0)
+    """
+    return sum(part(whole, count, n) for n in range(billed + 1, count + 1))
+
+
 def _instalment(bought: Instalments, bill_day: int, cycle: Cycle) -> list[Made]:
     n = nth(bill_day, bought.starts_on, cycle.start)
     if not 1 <= n <= bought.count or (bought.ended_on is not None and bought.ended_on < cycle.start):

@@ -114,6 +114,11 @@ def line(line_id: int) -> Line | None:
     return _line.first(line=line_id)
 
 
+def accounts_of_lines(line_ids: Sequence[int]) -> dict[int, int]:
+    """The account that each of these lines is on."""
+    return dict(Line.objects.filter(pk__in=line_ids).values_list("pk", "account_id"))
+
+
 @prepared
 def _line() -> QuerySet[Line]:
     return Line.objects.select_related("plan").filter(pk=whole("line"))[:1]

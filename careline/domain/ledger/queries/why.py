@@ -24,7 +24,8 @@ from careline.foundation.money import shown
 
 # What is done at the desk and shows on a bill.
 BILLED_ACTS = (
-    "lines.add_data", "lines.restore", "lines.suspend", "lines.set_feature", "lines.change_plan", "billing.add_promotion", "billing.end_agreed",
+    "lines.add_data", "lines.restore", "lines.suspend", "lines.set_feature", "lines.change_plan", "billing.add_promotion", "billing.add_extra", "billing.end_agreed",
+    "billing.sell_in_instalments", "billing.pay_off",
 )  # fmt: skip
 
 
@@ -136,16 +137,17 @@ def events_between(account_id: int, now: charges.Billed, since: date, until: dat
     numbers = dict(UnbilledCharge.objects.filter(account_id=account_id, number__in=sources).values_list("reference", "number"))
     zone = ZoneInfo(settings.CARRIER_ZONE)
     begin, end = (datetime.combine(d, time(), tzinfo=zone) for d in (since - timedelta(days=35), until + timedelta(days=1)))
-    asked: dict[str, journal.Entry] = {}
+    asked: dict[tuple[str, str], journal.Entry] = {}
     events: list[explain.Event] = []
     for entry in journal.between(account_chain(account_id), BILLED_ACTS, begin, end):
         order = entry.say.partition(":")[0]
-        first = asked.setdefault(order, entry)  # who asked; it is done when the network did it
+        first = asked.setdefault((entry.code, order), entry)  # who asked; it is done when the network did it
+        charge = str(first.data["charge"]) if "charge" in first.data else numbers.get(order, "")
         if entry.outcome == "done":
             line = str(first.data.get("line", ""))
             events.append(
                 explain.Event(
-                    entry.code, first.at.astimezone(zone).date(), entry.say, first.asked_by or first.who_name, numbers.get(order, ""),
+                    entry.code, first.at.astimezone(zone).date(), entry.say, first.asked_by or first.who_name, charge,
                     int(line) if line.isdigit() else None, str(first.data.get("label", "")),
                 )
             )  # fmt: skip

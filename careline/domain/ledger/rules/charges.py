@@ -20,6 +20,7 @@ UNTIL = re.compile(r",?\s*\(?\buntil\s+(?:([A-Z][a-z]{2})[a-z]*\.?\s+(\d{1,2}),?
 MONTHS = {m: i for i, m in enumerate(("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"), 1)}
 STATE_ONLY = "tax.state_only"  # the source key of a tax where nobody knows what else lies at the postal code
 LATE_USE = "late_use"  # begins the source key of a line for use of a period that was billed before
+REST, DOWN = ", what is left", ", down payment"  # end the labels of equipment that comes whole, and of what is paid of it at the sale
 NUMBERS = re.compile(r"\d[\d.,]*")
 
 
@@ -123,8 +124,9 @@ def holds(n: Charged) -> bool:
 
 
 def plain_label(n: Charged) -> str:
-    """A label without what changes every month: `Pixel 8, instalment 3 of 24` is `Pixel 8`."""
-    return UNTIL.sub("", NTH.sub("", n.label)).strip(" ,") or n.label.strip() or n.kind
+    """A label without what changes every month: `Pixel 8, instalment 3 of 24` is `Pixel 8`, and so is `Pixel 8, what is left`."""
+    label = n.label.removesuffix(REST) if is_rest(n) else n.label
+    return UNTIL.sub("", NTH.sub("", label)).strip(" ,") or n.label.strip() or n.kind
 
 
 def match_key(n: Charged) -> str:
@@ -149,6 +151,16 @@ def is_last(n: Charged) -> bool:
     """The last instalment, by its label: `24 of 24`."""
     found = NTH.search(n.label)
     return found is not None and found[1] == found[2]
+
+
+def is_rest(n: Charged) -> bool:
+    """What was left of instalments, at once."""
+    return n.kind == LineKind.EQUIPMENT and n.label.endswith(REST)
+
+
+def is_down(n: Charged) -> bool:
+    """What is paid of equipment at its sale, once."""
+    return n.kind == LineKind.EQUIPMENT and n.label.endswith(DOWN)
 
 
 def spoken(day: date) -> str:

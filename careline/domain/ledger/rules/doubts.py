@@ -21,7 +21,7 @@ HIGHER_BY: dict[str, frozenset[Cause]] = {
     "part_month": frozenset({Cause.PART_MONTH, Cause.PART_MONTH_OVER}),
     "discount": frozenset({Cause.DISCOUNT_ENDED, Cause.DISCOUNT_CHANGED}),
     "usage": frozenset({Cause.USAGE, Cause.USAGE_CHANGED, Cause.USE_LATE}),
-    "equipment": frozenset({Cause.EQUIPMENT_BEGAN, Cause.EQUIPMENT_CHANGED}),
+    "equipment": frozenset({Cause.EQUIPMENT_BEGAN, Cause.EQUIPMENT_CHANGED, Cause.EQUIPMENT_LEFT}),
     "late_fee": frozenset({Cause.LATE_FEE}),
     "fee": frozenset({Cause.FEE_BEGAN, Cause.FEE_CHANGED}),
     "one_off": frozenset({Cause.ONE_OFF, Cause.OTHER, Cause.CHANGED}),

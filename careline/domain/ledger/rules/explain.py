@@ -25,9 +25,11 @@ from careline.domain.ledger.rules.charges import (
     holds,
     how,
     is_credit,
+    is_down,
     is_last,
     is_late_fee,
     is_late_use,
+    is_rest,
     makes,
     match_key,
     order,
@@ -60,6 +62,7 @@ class Cause(StrEnum):
     EQUIPMENT_BEGAN = "equipment_began"
     EQUIPMENT_ENDED = "equipment_ended"
     EQUIPMENT_CHANGED = "equipment_changed"
+    EQUIPMENT_LEFT = "equipment_left"
     LATE_FEE = "late_fee"
     LATE_FEE_OVER = "late_fee_over"
     FEE_BEGAN = "fee_began"
@@ -330,7 +333,7 @@ def _others(new: Side, old: Side) -> list[tuple[Cause, Charged | None, Charged |
         was, now = [*was, *(w for w, _ in wrong)], [*now, *(n for _, n in wrong)]
     was += [w for w in old.charges if is_late_use(w)]  # each is of a period of its own: two are never one that changed
     now += [n for n in new.charges if is_late_use(n)]
-    return [*((_MOVED.get(n.kind, Cause.CHANGED), w, n) for w, n in pairs), *((_gone(w), w, None) for w in was), *((_came(n), None, n) for n in now)]
+    return [*((Cause.EQUIPMENT_LEFT if is_rest(n) else _MOVED.get(n.kind, Cause.CHANGED), w, n) for w, n in pairs), *((_gone(w), w, None) for w in was), *((_came(n), None, n) for n in now)]
 
 
 def _came(n: Charged) -> Cause:
@@ -344,6 +347,10 @@ def _came(n: Charged) -> Cause:
         return Cause.PART_MONTH
     if n.kind == LineKind.FEE and RETURNED.search(n.label):
         return Cause.ONE_OFF
+    if is_down(n):
+        return Cause.ONE_OFF
+    if is_rest(n):
+        return Cause.EQUIPMENT_LEFT
     return _BEGAN.get(n.kind, Cause.OTHER)
 
 
@@ -357,6 +364,8 @@ def _gone(w: Charged) -> Cause:
     if w.kind == LineKind.DISCOUNT and w.amount_minor > 0:
         return Cause.PART_MONTH_OVER
     if w.kind == LineKind.FEE and RETURNED.search(w.label):
+        return Cause.ONE_OFF_OVER
+    if is_down(w):
         return Cause.ONE_OFF_OVER
     return _ENDED.get(w.kind, Cause.OTHER_OVER)
 
@@ -476,6 +485,10 @@ _EVENTS: dict[Cause, tuple[str, ...]] = {
     Cause.PART_MONTH: ("lines.change_plan", "lines.suspend", "lines.restore"),
     Cause.DISCOUNT_BEGAN: ("billing.add_promotion",),
     Cause.DISCOUNT_ENDED: ("billing.end_agreed",),
+    Cause.EQUIPMENT_BEGAN: ("billing.sell_in_instalments",),
+    Cause.EQUIPMENT_LEFT: ("billing.pay_off",),
+    Cause.FEE_BEGAN: ("billing.add_extra",),
+    Cause.OTHER: ("billing.add_extra",),
     Cause.FEE_ENDED: ("billing.end_agreed",),
     Cause.OTHER_OVER: ("billing.end_agreed",),
     Cause.LATE_FEE: ("bill.late",),
@@ -541,8 +554,9 @@ def _words(cause: Cause, group: list[_Found], now: Billed, was: Billed) -> tuple
         Cause.USAGE: (f"{what}{tail}", f"There was use beyond the plan{on}: {what}{much}."),
         Cause.USAGE_OVER: (f"{what} {over}{tail}", f"{what}{on} was {last} and {again}."),
         Cause.EQUIPMENT_BEGAN: (f"{what}: instalments began{tail}", f"The instalments of {what}{on} began, {worth} each."),
-        Cause.EQUIPMENT_ENDED: (f"{what} is paid off{tail}" if is_last(one) else f"{what} ended{tail}",
-                                f"The last instalment of {what}{on} was {last}." if is_last(one) else f"The instalment of {what}{on} is not on this bill."),
+        Cause.EQUIPMENT_LEFT: (f"{what}: what was left, at once{tail}", f"What was left of {what}{on} is {this} whole: {shown(n.amount_minor if n else 0)}."),
+        Cause.EQUIPMENT_ENDED: (f"{what} is paid off{tail}" if is_last(one) or is_rest(one) else f"{what} ended{tail}",
+                                f"What was left of {what}{on} was {last}, once." if is_rest(one) else f"The last instalment of {what}{on} was {last}." if is_last(one) else f"The instalment of {what}{on} is not on this bill."),
         Cause.LATE_FEE: (f"{what}{tail}", f"We charged {worth}: {_lower(what)}." if "," in what else f"There is a {_lower(what)} of {worth}."),
         Cause.LATE_FEE_OVER: (f"{what} {over}{tail}", f"The {_lower(what)} of {worth} was {last} and {again}."),
         Cause.FEE_BEGAN: (f"{what} began{tail}", f"{what}{on} is new{made}."),

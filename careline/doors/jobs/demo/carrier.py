@@ -33,6 +33,7 @@ OVERAGE_MINOR = 1000
 LATE_FEE_MINOR = 500
 LATE_FEE = "Late payment fee"
 REGULATORY_MINOR = 199
+PROTECTION, PROTECTION_MINOR = "Device protection", 900  # as billing.toml has it
 PINS = 6  # how many PINs the ordinary accounts share
 FEATURES = customers.FROM_THE_START | {customers.Feature.INTERNATIONAL_CALLING}  # what this carrier switches on for a new line
 SUSPENDED_FOR = {"not paid": "non_payment", "watch lost": "lost_or_stolen"}
@@ -76,6 +77,7 @@ class LineDraft:
     esim: bool = False
     instalments_from: date | None = None
     instalments: int = 24
+    sold_at_the_desk: bool = False  # the sale is lived through, not brought from the books before
     protection: bool = False
     status: str = "active"
     status_reason: str = ""
@@ -319,7 +321,7 @@ def _bill(house: House, k: int, issued: date, taxed: Taxed, first: bool) -> Bill
         if first and draft.activated_on == house.opened_on:
             before += _first_days(draft, i, str(plan["name"]), price, start)
         if draft.protection:
-            lines.append(_charge(LineKind.FEE, "Device protection", i, 900, 900, start, end))
+            lines.append(_charge(LineKind.FEE, PROTECTION, i, PROTECTION_MINOR, PROTECTION_MINOR, start, end))
         if draft.instalments_from and draft.device and draft.instalments_from < issued:
             nth = (issued.year - draft.instalments_from.year) * 12 + issued.month - draft.instalments_from.month
             if 1 <= nth <= draft.instalments:
@@ -531,6 +533,29 @@ def money_rows(
                 "number": number, "account_id": account_id, "amount_minor": amount, "method": method, "received_at": received,
             })
     return methods, bills, payments
+
+
+def agreed_rows(houses: Sequence[House], ids: Sequence[tuple[int, tuple[int, ...]]], today: date) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """What comes with every bill to come, as the bills before have it: extras and discounts, and equipment of which parts are left, as columns
+    (their numbers are missing still)."""
+    agreed: list[dict[str, Any]] = []
+    bought: list[dict[str, Any]] = []
+    for house, (account_id, line_ids) in zip(houses, ids, strict=True):
+        if house.promo and house.promo[2] >= today:
+            label, off, until = house.promo
+            agreed.append({"account_id": account_id, "kind": "discount", "label": label, "amount_minor": -off, "starts_on": house.opened_on, "ends_on": until})
+        for draft, line_id in zip(house.lines, line_ids, strict=True):
+            if draft.status == "cancelled":
+                continue
+            mine = {"account_id": account_id, "line_id": line_id}
+            if draft.protection:
+                agreed.append({**mine, "kind": LineKind.FEE, "label": PROTECTION, "amount_minor": PROTECTION_MINOR, "starts_on": draft.activated_on})
+            if draft.instalments_from and draft.device and draft.device[4] and not draft.sold_at_the_desk:
+                # The first part is on the bill of the month after the sale.
+                first = bill_period(house.bill_day, add_months(draft.instalments_from.replace(day=1), 2) - timedelta(days=1))[0]
+                if add_months(first, draft.instalments) > today:
+                    bought.append({**mine, "label": f"{draft.device[1]} {draft.device[2]}", "total_minor": draft.device[4] * draft.instalments, "count": draft.instalments, "starts_on": first})
+    return agreed, bought
 
 
 def day_of(now: datetime) -> date:

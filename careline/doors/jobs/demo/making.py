@@ -18,6 +18,7 @@ from random import Random
 from django.conf import settings
 from django.db import connection, transaction
 
+from careline.domain.billing import operations as billing
 from careline.domain.customers import operations as customers
 from careline.domain.journal import operations as journal
 from careline.domain.journal import queries as journal_queries
@@ -162,8 +163,12 @@ def _write(run: Run, houses: list[House], plans: dict[str, int], hashes: dict[st
     moved = run.days_ago(31, "03:00")
     with transaction.atomic():
         opened = customers.open_accounts_many(act=act, rows=[carrier.rows_of(h, plans, hashes, run.today, run.rng) for h in houses])
-        methods, bills, payments = carrier.money_rows(houses, [(o.account, o.lines) for o in opened])
+        ids = [(o.account, o.lines) for o in opened]
+        methods, bills, payments = carrier.money_rows(houses, ids)
         ledger.post_history_many(act=act, methods=methods, bills=bills, payments=payments)
+        agreed, bought = carrier.agreed_rows(houses, ids, run.today)
+        billing.agree_many(act=act, rows=agreed)
+        billing.sell_in_instalments_many(act=act, rows=bought)
         journal.record_many([
             journal_rules.Entry(
                 journal_rules.account_chain(o.account), _act(run, max(moved, carrier.moment(h.opened_on, _NINE))), "demo.account", "done",

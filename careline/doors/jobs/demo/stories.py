@@ -324,7 +324,7 @@ def _ruth(house: House, today: date, stock: Stock) -> None:
     line = house.lines[0]
     line.before = ("PLUS15", newest - timedelta(days=11))
     line.device = next(d for d in names.DEVICES if d[2] == "Pixel 8")
-    line.instalments_from = add_months(newest, -1)
+    line.instalments_from, line.sold_at_the_desk = add_months(newest, -1), True
     house.late_fees = {0}
 
 
@@ -663,6 +663,7 @@ def _aaliyah_calls(seat: Seat, who: Known) -> None:
 def _ruth_changes(seat: Seat, who: Known) -> None:
     seat.take(who, by="pin", reason="plan")
     seat.note("Her plan is Unlimited from today, asked for by her; the new phone goes on instalments.")
+    seat.on("billing.sell_in_instalments", equipment="pixel_8", count=24, line=who.lines[0], consent=1950, words="Chose 24 parts")
     seat.close("Took Unlimited in mid-month. Told her that the next bill has a part of this month on it.", "resolved", "plan_fit")
 
 

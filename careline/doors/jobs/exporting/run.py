@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from careline.acts.perform import bare_facts
+from careline.domain.billing import queries as billing
 from careline.domain.customers import queries as customers
 from careline.domain.journal import operations as journal
 from careline.domain.journal import rules as journal_rules
@@ -82,7 +84,7 @@ def run(
 
 
 def _one(folder: Path, entity: str, form: str, known: Memory, told: Told, say: Callable[[str], None]) -> None:
-    fields, rows = (ledger if entity in LEDGER else customers).exported(entity)
+    fields, rows = _exported(entity)
     path = folder / f"{entity}.{form}"
     part = path.with_name(f".part-{path.name}")
     out = files.sheet(part, entity, fields)
@@ -102,7 +104,10 @@ def _one(folder: Path, entity: str, form: str, known: Memory, told: Told, say: C
     told.looked[entity], told.written[entity] = looked, written
 
 
-LEDGER = {"methods", "bills", "bill_lines", "payments"}
+def _exported(entity: str) -> tuple[list[str], QuerySet[Any, tuple[Any, ...]]]:
+    """What the room that keeps an entity says of it."""
+    room = next(room for room in (customers, billing, ledger) if entity in room.EXPORTED)
+    return room.exported(entity)
 
 
 def _batches(rows: Iterator[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
@@ -162,7 +167,7 @@ def mapping(entities: Sequence[str], form: str) -> str:
     """The mapping file that imports these files again."""
     parts = ["# Written by `careline export`: import these files with `careline import` and this mapping.\n"]
     for entity in entities:
-        fields, _ = (ledger if entity in LEDGER else customers).exported(entity)
+        fields, _ = _exported(entity)
         guarded = "guarded = true\n" if form == "csv" else ""
         columns = "".join(f'{name} = "{name}"\n' for name in fields)
         parts.append(f'[{entity}]\nfile = "{entity}.{form}"\nempty = [""]\n{guarded}[{entity}.columns]\n{columns}')

@@ -16,6 +16,7 @@ from zoneinfo import available_timezones
 from careline.foundation import cards, phone, pins, sim
 from careline.foundation.calendar import add_months
 from careline.foundation.money import parsed
+from careline.foundation.tariff import MILLION
 
 EMPTY = {"", "null", "none", "n/a", "na", "-", "\\n", "nil"}
 YES = {"1", "y", "yes", "true", "t", "on"}
@@ -184,11 +185,13 @@ READERS: dict[str, Callable[[str, str], Any]] = {
     "bill_line_kind": OneOf("plan", "usage", "fee", "equipment", "discount", "one_off", "tax", "other"),
     "sim_kind": OneOf("sim", "esim"),
     "sim_state": OneOf("active", "inactive", "blocked"),
+    "agreement_kind": OneOf("fee", "discount", "other"),
     "customer_kind": OneOf("individual", "organization"),
     "method_kind": OneOf("card", "ach"),
 }
 
 optional = {"needed": False}
+MOST_PARTS = 600
 MOST_COUNT = 2**31 - 1
 MOST_USED = 50_000_000  # on a day: 50 TB, so that a month of it is still a number that a bill's line can hold
 ENTITIES: dict[str, dict[str, Field]] = {
@@ -223,6 +226,10 @@ ENTITIES: dict[str, dict[str, Field]] = {
     "consents": {"key": Field("key", most=80), "account": Field("key", most=80), "topic": Field("text", most=40), "channel": Field("text", most=10),
                  "granted": Field("boolean"), "at": Field("moment"), "source": Field("text", False, "import", most=60)},
     "pins": {"account": Field("key", most=80), "hash": Field("pin", False, "", most=200), "set_at": Field("moment")},
+    "agreements": {"key": Field("key", most=80), "account": Field("key", most=80), "line": Field("key", **optional, most=80, kept=True), "kind": Field("agreement_kind"), "label": Field("text", most=80),
+                   "amount": Field("money", False, 0), "share_ppm": Field("whole", False, 0), "starts_on": Field("day"), "ends_on": Field("day", **optional, kept=True)},
+    "instalments": {"key": Field("key", most=80), "account": Field("key", most=80), "line": Field("key", **optional, most=80, kept=True), "label": Field("text", most=100),
+                    "total": Field("money"), "count": Field("whole"), "starts_on": Field("day"), "ended_on": Field("day", **optional, kept=True)},
     "bills": {"key": Field("key", most=80), "account": Field("key", most=80), "number": Field("text", most=40), "period_start": Field("day"), "period_end": Field("day"),
               "issued_on": Field("day"), "due_on": Field("day"), "total": Field("money"), "corrects": Field("key", **optional, most=80)},
     "bill_lines": {"key": Field("key", most=80), "bill": Field("key", most=80), "kind": Field("bill_line_kind"), "label": Field("text"), "line": Field("key", **optional, most=80),
@@ -241,6 +248,20 @@ def column(entity: str, name: str) -> str:
     """What a field is called in our tables."""
     kind = ENTITIES[entity][name].kind
     return {"key": "source_key"}.get(name) or {"money": f"{name}_minor", "number": "msisdn"}.get(kind, name)
+
+
+def _agreement(row: dict[str, Any]) -> None:
+    """A discount takes an amount or a share of the plan charges, an extra costs an amount."""
+    amount, ppm, ends = row["amount_minor"], row["share_ppm"], row.get("ends_on")
+    if row["kind"] != "discount":
+        if amount <= 0 or ppm:
+            raise Fault("amount", "an extra costs something each month, and no share")
+    elif ppm and (amount or ppm > MILLION):
+        raise Fault("share_ppm", f"a discount takes an amount or a share, and of that at most {MILLION} parts per million")
+    elif not ppm and amount >= 0:
+        raise Fault("amount", "a discount is below zero, such as -5.00, or has a share")
+    if ends is not None and ends < row["starts_on"]:
+        raise Fault("ends_on", "before starts_on")
 
 
 class Cell(dict[str, Any]):
@@ -312,6 +333,13 @@ def together(entity: str, row: dict[str, Any]) -> None:
     for name in ("data_gb_price", "voice_minute_price", "text_price", "spending_limit", *(["price"] if entity == "allowances" else [])):
         if (row.get(f"{name}_minor") or 0) < 0:
             raise Fault(name, "below zero")
+    if entity == "agreements":
+        _agreement(row)
+    if entity == "instalments":
+        if not 1 <= row["count"] <= MOST_PARTS:
+            raise Fault("count", f"not a number of parts from 1 to {MOST_PARTS}")
+        if row["total_minor"] < row["count"]:
+            raise Fault("total", "not a cent for each part")
     if entity == "bills" and row["period_end"] < row["period_start"]:
         raise Fault("period_end", "before period_start")
     if entity == "bill_lines" and row["proration_den"] < 1:

@@ -277,7 +277,7 @@ class Reader:
         return lambda n, raw: self(n, raw)[name]
 
 
-RULED = {"methods", "accounts", "plans", "allowances", "lines", "bills", "bill_lines", "payments"}
+RULED = {"methods", "accounts", "plans", "allowances", "lines", "agreements", "instalments", "bills", "bill_lines", "payments"}
 
 
 def load(path: Path, folder: Path | None) -> list[Source]:

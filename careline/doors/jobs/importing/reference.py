@@ -20,6 +20,8 @@ WHAT = {
     "methods": "saved ways to pay as the provider's tokens, never a card number",
     "consents": "what a customer said about being written to or called, by the topics and channels of care.toml and contact_rules.toml",
     "pins": "Argon2id hashes of the PIN alone; an empty hash leaves what is here",
+    "agreements": "extras (an amount) and discounts (an amount below zero, or a share of the plan charges) that come with every bill",
+    "instalments": "equipment that is paid in equal parts, one on each bill from the first on or after `starts_on`; it ends, and is never edited",
     "bills": "bills; one that was sent before is never edited, a correction has a key of its own and names what it corrects",
     "bill_lines": "the lines of bills: they must sum to the bill's total",
     "payments": "money that came in; a returned one has a key of its own and names what it returns",

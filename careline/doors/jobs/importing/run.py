@@ -29,6 +29,7 @@ from django.db import transaction
 
 from careline.acts.perform import bare_facts
 from careline.domain.activations import queries as orders
+from careline.domain.billing import operations as billing
 from careline.domain.customers import operations as customers
 from careline.domain.journal import operations as journal
 from careline.domain.journal import queries as journal_queries
@@ -336,6 +337,10 @@ def _plain(now: Run, source: Source) -> None:
             elif entity == "payments":
                 fates = ledger.import_payments_many(act=now.act, rows=rows)
                 _journal(now.act, [r["account"] for r, fate in zip(rows, fates, strict=True) if fate == "written"], "payments")
+            elif entity in AGREED:
+                write, what = AGREED[entity]
+                fates = write(act=now.act, rows=rows, held_here=now.records.get(entity) == "careline")
+                _journal(now.act, [r["account"] for r, fate in zip(rows, fates, strict=True) if fate == "written"], what)
             elif entity == "pins":
                 fates = _pins(now, rows)
             elif entity == "lines":
@@ -344,6 +349,9 @@ def _plain(now: Run, source: Source) -> None:
                 fates = customers.upsert_many(act=now.act, entity=entity, rows=rows, held_here=now.records.get(entity) == "careline")
             _count(now, source, [(n, raw) for n, raw, _ in found], fates)
             _settle(now, entity, part[-1][0])
+
+
+AGREED = {"agreements": (billing.import_agreements_many, "agreements"), "instalments": (billing.import_instalments_many, "instalment purchases")}
 
 
 def _consents(rulebook: Rulebook) -> dict[str, tuple[str, ...]]:

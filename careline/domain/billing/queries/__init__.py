@@ -13,6 +13,8 @@ from django.db.models import Count, Max, QuerySet, Sum
 
 from careline.domain.billing import rules
 from careline.domain.billing.models import Agreed, Draft, Instalments
+from careline.domain.billing.queries.exported import EXPORTED as EXPORTED
+from careline.domain.billing.queries.exported import exported as exported
 from careline.domain.customers import queries as customers
 from careline.domain.customers.queries import InCycle, LineInCycle
 from careline.domain.customers.rules import LineStatus
@@ -109,8 +111,31 @@ def overlaps(agreed: Agreed, label: str, line_id: int | None) -> bool:
     return agreed.label == label and (line_id is None or agreed.line_id in (None, line_id))
 
 
-def instalments_of(account_id: int) -> list[Instalments]:
-    return list(Instalments.objects.filter(account_id=account_id, ended_on=None).select_related("line").order_by("starts_on", "pk"))
+def behind(account_id: int, kind: str, label: str, line_id: int | None, today: date) -> str:
+    """The number of the extra that this charge of a bill comes from, while it runs; empty: there is none."""
+    return next((a.reference for a in agreed_of(account_id, today) if (a.kind, a.label, a.line_id) == (kind, label, line_id) and a.amount_minor > 0), "")
+
+
+class Owed(NamedTuple):
+    """Equipment of which parts are still to come: how many were billed, what the others come to, and the next of them."""
+
+    row: Instalments
+    billed: int
+    left_minor: int
+    next_minor: int
+
+
+def owed_in_parts(account_id: int, today: date) -> list[Owed]:
+    """What an account still pays in parts, the oldest first."""
+    return [o for i in Instalments.objects.filter(account_id=account_id, ended_on=None).select_related("line", "account").order_by("starts_on", "pk")
+            if (o := owed(i, today)).left_minor]  # fmt: skip
+
+
+def owed(bought: Instalments, today: date) -> Owed:
+    """What of it is still to come after the bills that have begun by a day."""
+    billed = rules.billed_parts(bought.count, bought.starts_on, bought.account.bill_day, today)
+    coming = rules.part(bought.total_minor, bought.count, billed + 1) if billed < bought.count else 0
+    return Owed(bought, billed, rules.left(bought.total_minor, bought.count, billed), coming)
 
 
 def imported(account_ids: Sequence[int]) -> set[int]:

@@ -12,14 +12,21 @@ from django.conf import settings
 
 from careline.domain.billing import queries, rules
 from careline.domain.billing.models import Agreed, Draft, Instalments
+from careline.domain.billing.operations.imported import (
+    import_agreements_many as import_agreements_many,
+)
+from careline.domain.billing.operations.imported import (
+    import_instalments_many as import_instalments_many,
+)
 from careline.domain.billing.queries import Judged
 from careline.domain.customers import operations as customers
 from careline.domain.journal.operations import next_numbers, record_many
 from careline.domain.journal.rules import Entry, account_chain
 from careline.domain.ledger import operations as ledger
 from careline.domain.ledger import queries as ledger_queries
+from careline.domain.ledger.rules.charges import DOWN, REST
 from careline.foundation.act import Act
-from careline.foundation.calendar import add_months, bill_period, civil_date
+from careline.foundation.calendar import add_months, civil_date
 from careline.foundation.money import shown
 from careline.foundation.refusal import refuse
 from careline.foundation.tariff import Tariff
@@ -29,13 +36,19 @@ RUN = "bills.run"
 
 
 def agree_many(*, act: Act, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Extras and discounts that come with every bill, as columns."""
-    Agreed.objects.bulk_create([Agreed(**row) for row in rows], batch_size=2000)
+    """Extras and discounts that come with every bill, as columns; those without a number get the next."""
+    write_rows(Agreed, _numbered(rows, "agreed", "AG"))
 
 
 def sell_in_instalments_many(*, act: Act, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Equipment to be paid in parts, as columns."""
-    Instalments.objects.bulk_create([Instalments(**row) for row in rows], batch_size=2000)
+    """Equipment to be paid in parts, as columns; what has no number gets the next."""
+    write_rows(Instalments, _numbered(rows, "instalments", "IN"))
+
+
+def _numbered(rows: Sequence[Mapping[str, Any]], name: str, prefix: str) -> list[dict[str, Any]]:
+    wanted = sum("reference" not in row for row in rows)
+    numbers = iter(next_numbers(name, prefix, wanted) if wanted else ())
+    return [{**row, "reference": row["reference"] if "reference" in row else next(numbers)} for row in rows]
 
 
 def draft_many(*, act: Act, start: date, found: Sequence[Judged]) -> int:
@@ -54,16 +67,56 @@ def draft_many(*, act: Act, start: date, found: Sequence[Judged]) -> int:
 
 
 def add_promotion(*, act: Act, account_id: int, line_id: int | None, label: str, amount_minor: int, share_ppm: int, months: int) -> Agreed:
-    """A discount on the bills to come, for so many months from today. One of the same name that runs already on the line, or on the
-    whole account, is refused; so is one for the account while a line has it."""
+    """A discount on the bills to come, for so many months from today."""
     today = civil_date(act.at, settings.CARRIER_ZONE)
-    running = queries.agreed_of(account_id, today)
-    if any(queries.overlaps(a, label, line_id) for a in running):
-        raise refuse("CONFLICT", f"“{label}” runs already.", rule="promotion-runs")
-    return Agreed.objects.create(
-        account_id=account_id, line_id=line_id, kind="discount", label=label, amount_minor=-amount_minor, share_ppm=share_ppm, starts_on=today,
-        ends_on=add_months(today, months) - timedelta(days=1), reference=next_numbers("agreed", "AG")[0],
+    return _agree(act, "promotion-runs", account_id=account_id, line_id=line_id, kind="discount", label=label, amount_minor=-amount_minor, share_ppm=share_ppm,
+                  ends_on=add_months(today, months) - timedelta(days=1))  # fmt: skip
+
+
+def add_extra(*, act: Act, account_id: int, line_id: int | None, kind: str, label: str, amount_minor: int) -> Agreed:
+    """An extra on every bill to come, until somebody ends it."""
+    return _agree(act, "extra-runs", account_id=account_id, line_id=line_id, kind=kind, label=label, amount_minor=amount_minor)
+
+
+def _agree(act: Act, runs: str, *, label: str, account_id: int, line_id: int | None, **columns: Any) -> Agreed:
+    """One of the same name that runs already on the line, or on the whole account, is refused; so is one for the account while a line
+    has it."""
+    today = civil_date(act.at, settings.CARRIER_ZONE)
+    if any(queries.overlaps(a, label, line_id) for a in queries.agreed_of(account_id, today)):
+        raise refuse("CONFLICT", f"“{label}” runs already.", rule=runs)
+    return Agreed.objects.create(account_id=account_id, line_id=line_id, label=label, starts_on=today, reference=next_numbers("agreed", "AG")[0], **columns)
+
+
+def sell_in_instalments(*, act: Act, account_id: int, line_id: int | None, label: str, price_minor: int, down_minor: int, count: int) -> tuple[Instalments, str]:
+    """Equipment whose price, less what is paid down with the next bill, comes in equal parts with this many bills from the next one on. Returns
+    it and the number of the charge for what is paid down, if any."""
+    today = civil_date(act.at, settings.CARRIER_ZONE)
+    row = Instalments.objects.create(
+        account_id=account_id, line_id=line_id, label=label, total_minor=price_minor - down_minor, count=count, starts_on=today + timedelta(days=1),
+        reference=next_numbers("instalments", "IN")[0],
     )  # fmt: skip
+    charge = _charge(act, row, f"{label}{DOWN}", down_minor) if down_minor else ""
+    return row, charge
+
+
+def pay_off(*, act: Act, account_id: int, reference: str) -> tuple[Instalments, str]:
+    """What is left of instalments comes whole with the next bill, and no part after it. Returns them and the number of that charge."""
+    row = Instalments.objects.select_for_update(no_key=True, of=("self",)).select_related("account").filter(account_id=account_id, reference=reference).first()
+    if row is None:
+        raise refuse("NOT_FOUND", f"There is no {reference} on this account.")
+    today = civil_date(act.at, settings.CARRIER_ZONE)
+    minor = queries.owed(row, today).left_minor
+    if row.ended_on is not None or not minor:
+        raise refuse("CONFLICT", f"“{row.label}” is paid off already.", rule="instalments-over")
+    row.ended_on = today
+    row.save(update_fields=["ended_on"])
+    return row, _charge(act, row, f"{row.label}{REST}", minor)
+
+
+def _charge(act: Act, row: Instalments, label: str, minor: int) -> str:
+    return ledger.charge_next_bill_many(act=act, rows=[
+        {"account_id": row.account_id, "line_id": row.line_id, "kind": "equipment", "label": label, "quantity": 1, "unit_price_minor": minor, "amount_minor": minor, "reference": row.reference}
+    ])[0]  # fmt: skip
 
 
 def end_agreed(*, act: Act, account_id: int, reference: str) -> Agreed:
@@ -86,10 +139,9 @@ def make_final_many(*, act: Act, account_ids: Sequence[int], reference: str) -> 
     bought = list(Instalments.objects.filter(account_id__in=account_ids, ended_on=None).select_related("account").order_by("pk"))
     rows = []
     for i in bought:
-        paid = min(max(rules.nth(i.account.bill_day, i.starts_on, bill_period(i.account.bill_day, today)[0]), 0), i.count)
-        left = i.total_minor - sum(rules.part(i.total_minor, i.count, n) for n in range(1, paid + 1))
+        left = queries.owed(i, today).left_minor
         if left:
-            rows.append({"account_id": i.account_id, "line_id": i.line_id, "kind": "equipment", "label": f"{i.label}, what is left"[:120], "quantity": 1,
+            rows.append({"account_id": i.account_id, "line_id": i.line_id, "kind": "equipment", "label": f"{i.label}{REST}", "quantity": 1,
                          "unit_price_minor": left, "amount_minor": left, "reference": reference})  # fmt: skip
     ledger.charge_next_bill_many(act=act, rows=rows)
     Instalments.objects.filter(pk__in=[i.pk for i in bought]).update(ended_on=today)
