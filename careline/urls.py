@@ -27,6 +27,7 @@ from careline.doors.web import (
     single,
     supervision,
     timeline,
+    tocall,
     whatif,
     whomay,
 )
@@ -57,7 +58,7 @@ urlpatterns = [
     path("contacts/<str:reference>/draft/<str:kind>/<int:about>", contact.draft, name="draft"),
     path("contacts/<str:reference>/money/", money.show, name="money"),
     path("contacts/<str:reference>/past-due/", pastdue.show, name="past-due"),
-    path("past-due", pastdue.queue, name="past-due-queue"),
+    path("past-due", tocall.show, name="past-due-queue"),
     path("past-due/what-if", whatif.show, name="what-if"),
     path("contacts/<str:reference>/papers/<int:paper_id>.pdf", papers.show, name="paper"),
     path("contacts/<str:reference>/papers/<int:paper_id>/part", papers.paper_part, name="paper-part"),

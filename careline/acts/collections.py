@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date, datetime, time, timedelta
+from datetime import date, time, timedelta
 from typing import Annotated, Any
-from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from pydantic import Field
 
 from careline.acts.declare import ActType, Day, Done, Id, Input, Locks, Minor, Scene, ShortWords
 from careline.domain.collections import operations, queries, rules
+from careline.domain.collections.queries import calling
 from careline.domain.contacts import operations as contact_operations
 from careline.domain.contacts import queries as contacts
-from careline.domain.contacts.rules import MayTouch, Reach, may_touch
 from careline.domain.customers import queries as customers
 from careline.domain.journal import rules as journal
 from careline.domain.ledger import queries as ledger
 from careline.foundation import phone
 from careline.foundation.act import Act, Basis, Level
-from careline.foundation.calendar import civil_date
+from careline.foundation.calendar import civil_date, hour_said, on_the_wall
 from careline.foundation.ladder import HoldKind
 from careline.foundation.money import shown
 from careline.foundation.refusal import refuse
@@ -169,15 +168,18 @@ class CallAgain(Input):
     words: Annotated[str, Field(max_length=400)] = ""
 
 
-def _to_call(scene: Scene, account_id: int, today: date) -> None:
-    """Raises Refused where there is nothing to call about."""
+def _to_call(scene: Scene, account_id: int, today: date) -> tuple[queries.Known, tuple[int, str, str]]:
+    """What is known of whom a call is about, and their line, its number and their name. Raises Refused where there is nothing to call about."""
     if "ladder.toml" not in scene.rulebook.files:
         raise refuse("CONFLICT", "The rulebook in force has no ladder.toml: nobody is called about money here.", rule="no-ladder")
     ladder = scene.rulebook.ladder
-    if account_id not in customers.called([account_id]) or queries.climb_of(account_id) is None:
+    line = customers.called([account_id]).get(account_id)
+    known = queries.known([account_id], today, ladder).get(account_id)
+    if line is None or known is None or known.climb is None:
         raise refuse("CONFLICT", "There is nothing to call about on this account, or no number to call.", rule="nothing-to-call")
-    if rules.target(ladder, queries.known([account_id], today, ladder)[account_id].facts, today).index < 0:
+    if rules.target(ladder, known.facts, today).index < 0:
         raise refuse("CONFLICT", "What is past due on this account is held or paid. Nobody is called about it.", rule="call-held")
+    return known, line
 
 
 def put_again(act: Act, given: CallAgain, scene: Scene) -> Done:
@@ -189,29 +191,16 @@ def put_again(act: Act, given: CallAgain, scene: Scene) -> Done:
         say = f"Choose a day from today to {last:%b} {last.day}."
         raise refuse("INVALID", say, fields={"on": say})
     if given.start is not None and not policy.first <= given.start < policy.last:
-        say = f"Nobody is called before {policy.first:%H:%M} or from {policy.last:%H:%M} on, where they live."
+        say = f"Nobody is called before {hour_said(policy.first)} or from {hour_said(policy.last)} on, where they live."
         raise refuse("INVALID", say, fields={"start": say})
     if given.asked and (scene.basis.level < Level.WRAP_UP or not scene.facts["mine"]):
         say = "Only who is known to be the customer can ask for it. Leave this empty, and the caps hold."
         raise refuse("INVALID", say, fields={"asked": say})
     operations.call_again(act=act, account_id=given.account, on=given.on, start=given.start, asked=given.asked)
-    when = f"on {given.on:%b} {given.on.day}{f' from {given.start:%H:%M} on, their time' if given.start else ''}"
+    when = f"on {given.on:%b} {given.on.day}{f' from {hour_said(given.start)} on, their time' if given.start else ''}"
     return Done(f"To be called again {when}{', as they asked' if given.asked else ''}", {"on": given.on.isoformat()},
                 data={"on": given.on.isoformat(), "start": f"{given.start:%H:%M}" if given.start else "", "asked": given.asked},
                 payload={"words": given.words} if given.words else None, chain=journal.account_chain(given.account))  # fmt: skip
-
-
-def may_call(rulebook: Rulebook, reach: Reach, again: rules.Again | None, zone: str, at: datetime) -> MayTouch:
-    """Whether somebody may be called about money past due at a moment: the contact rules, and that they are to be called again later."""
-    policy, today = rulebook.outbound, civil_date(at, settings.CARRIER_ZONE)
-    asked = again is not None and again.outside_caps(today)
-    if again is None or again.begins(zone) <= at:
-        return may_touch(policy, operations.TOPIC, "call", reach, at, asked)
-    verdict = may_touch(policy, operations.TOPIC, "call", reach, again.begins(zone), again.outside_caps(again.on))
-    if not verdict.ok and verdict.later is None:
-        return verdict
-    say = "They asked to be called then." if again.asked is not None else "They are to be called again then."
-    return MayTouch(False, verdict.later or again.begins(zone), say, "")
 
 
 class CallOut(Input):
@@ -224,15 +213,13 @@ def call_out(act: Act, given: CallOut, scene: Scene) -> Done:
     """Open a contact and show the number to dial. Who picks up is asked before anything is said; nothing of the debt is shown
     before they are known. Refused when the contact rules say not now, with the moment from which."""
     today = _today(act)
-    _to_call(scene, given.account, today)
+    known, (line_id, number, _) = _to_call(scene, given.account, today)
     policy = scene.rulebook.outbound
-    line_id, number, _ = customers.called([given.account])[given.account]
     quiet = queries.quiet([given.account], today, scene.rulebook.ladder)
     reach = contacts.reaches([(given.account, number)], policy, act.at, quiet)[given.account]
-    zone = customers.owing([given.account])[given.account].zone
-    verdict = may_call(scene.rulebook, reach, queries.call_again_of(given.account), zone, act.at)
+    verdict = calling.may_call(policy, reach, queries.call_again_of(given.account), known.account.zone, act.at)
     if not verdict.ok:
-        when = f" They may be called from {verdict.later.astimezone(ZoneInfo(settings.CARRIER_ZONE)):%b %d, %H:%M} (your time)." if verdict.later else ""
+        when = f" They may be called from {on_the_wall(verdict.later, settings.CARRIER_ZONE, act.at)} (your time)." if verdict.later else ""
         raise refuse("CONFLICT", f"Not now: {verdict.say}{when}", rule="contact-rules", cite=verdict.cite)
     operations.called(act=act, account_id=given.account)
     contact = contact_operations.open_contact(

@@ -13,10 +13,11 @@ from django.utils import timezone
 
 from careline.domain.arrangements.models import Terms
 from careline.domain.collections import queries
-from careline.domain.collections.models import CallAgain, Hold
+from careline.domain.collections.models import CallAgain, Climb, Hold
+from careline.domain.collections.queries import calling
 from careline.domain.contacts.models import Contact
 from careline.domain.customers import queries as customers
-from careline.domain.customers.models import Account, Customer, Line, StaffTie
+from careline.domain.customers.models import Account, Consent, Customer, Line, StaffTie
 from careline.domain.journal import operations as outbox
 from careline.domain.journal import queries as journal
 from careline.domain.journal.models import Line as JournalLine
@@ -81,7 +82,7 @@ def test_nothing_of_it_is_shown_before_the_caller_is_verified(client, house, mar
 def test_the_queue_names_whom_to_call_and_no_debt_and_who_picked_up_comes_first(client, house, maria, monkeypatch):
     # Ten in the morning where she lives, whenever this test runs.
     noon = timezone.now().replace(hour=20, minute=0)
-    monkeypatch.setattr("careline.doors.web.pastdue.timezone.now", lambda: noon)
+    monkeypatch.setattr("careline.doors.web.tocall.timezone.now", lambda: noon)
     signed_in(client, house["ana"])
     page = client.get(reverse("past-due-queue")).content.decode()
     assert "Maria Okafor" in page and "0188" in page and "$" not in page.split("<main")[1] and "206" not in page.split("<main")[1]
@@ -156,10 +157,11 @@ def test_from_the_queue_another_name_proves_nobody_and_is_no_try_of_marias(clien
 
 def test_by_night_the_queue_says_from_when_they_may_be_called(client, house, maria, monkeypatch):
     night_there = timezone.now().replace(hour=9, minute=0)  # one or two where she lives
-    monkeypatch.setattr("careline.doors.web.pastdue.timezone.now", lambda: night_there)
+    monkeypatch.setattr("careline.doors.web.tocall.timezone.now", lambda: night_there)
     page = signed_in(client, house["ana"]).get(reverse("past-due-queue"))
     main = page.content.decode().split("<main")[1]
-    assert page.status_code == 200 and "Maria Okafor" in main and "from " in main and "1006.6" in main and "request_key" not in main
+    assert page.status_code == 200 and "Nobody may be called now. The next one from " in main and "1006.6" in main and "request_key" not in main
+    assert "outside the hours where they may be</span><span class=\"num\">1</span>" in main and "Maria Okafor" not in main
 
 
 def test_contact_rules_hold_for_calls_and_a_paid_account_is_not_called(house, maria):
@@ -238,7 +240,7 @@ def late(house, monkeypatch) -> Account:
 
 
 def today(monkeypatch, now: datetime) -> None:
-    monkeypatch.setattr("careline.doors.web.pastdue.timezone.now", lambda: now)  # everywhere: it is one module
+    monkeypatch.setattr("careline.doors.web.tocall.timezone.now", lambda: now)  # everywhere: it is one module
 
 
 def queue(client) -> str:
@@ -267,7 +269,7 @@ def test_nobody_picked_up_so_ana_puts_maria_to_friday_evening_and_ben_finds_her_
     assert "to be called again Nov 27" in page and "set by you" in page and "They are to be called again then." in page and "Voice mail" not in page
     ana = Desk(house["ana"], NOON)
     no = ana.act("collections.call", account=late.pk)
-    assert no.refusal.rule == "contact-rules" and "Nov 27, 21:00 (your time)" in no.say, "six in Seattle is nine in New York"
+    assert no.refusal.rule == "contact-rules" and "Nov 27, 9:00 pm ET (your time)" in no.say, "six in Seattle is nine in New York"
 
     friday = datetime(2026, 11, 28, 2, tzinfo=UTC)  # six in the evening there
     today(monkeypatch, friday - timedelta(minutes=1))
@@ -308,12 +310,13 @@ def test_who_paid_or_is_held_is_put_to_no_day_and_an_earlier_day_is_over(house, 
     for on in ("2026-11-26", "2026-11-27"):
         ana.must("collections.call_again", account=late.pk, on=on)
     assert CallAgain.objects.filter(done_at=None).get().on == date(2026, 11, 27)
-    assert ana.act("collections.call_again", account=late.pk, on="2026-11-27", start="21:00").refusal.fields["start"].startswith("Nobody is called before 08:00")
+    assert ana.act("collections.call_again", account=late.pk, on="2026-11-27", start="21:00").refusal.fields["start"].startswith("Nobody is called before 8:00 am")
     pay(late, 8000, NOON)
     night.relieve(at=NOON + timedelta(seconds=5))
     assert ana.act("collections.call_again", account=late.pk, on="2026-11-27").refusal.rule == "nothing-to-call"
     assert not CallAgain.objects.filter(done_at=None).exists(), "a debt of next year is another one: she does not stand first then"
-    assert queries.to_call(date(2026, 11, 27), rulebooks.current().ladder) == []
+    book = rulebooks.current()
+    assert calling.to_call(book.ladder, book.outbound, NOON + timedelta(days=3)).rows == []
 
 
 @pytest.mark.parametrize(("tie", "who"), [("own", "ana"), ("own", "ben"), ("relative", "ana")])
@@ -479,3 +482,92 @@ def test_a_line_that_was_wholly_suspended_costs_its_fee_and_the_history_says_so(
     ana = Desk(house["ana"], now + timedelta(minutes=1)).take_call(maria)
     page = page_of(signed_in(client, house["ana"]), ana).split('id="steps-title"')[1]
     assert re.search(r"Line ending in 0188 back</td><td>at [^<]*; \$20.00 before tax, on the next bill", page)
+
+
+# ---------------------------------------------------------------- whom to call, over everybody
+
+
+def owing_since_october(name: str, number: str, amount: int, zone: str = "America/Los_Angeles", state: str = "WA") -> Account:
+    """Somebody who was told of a bill that was due on October 5."""
+    account = open_account(name, number, f"A-02{number[-5:]}", bills=0)
+    Account.objects.filter(pk=account.pk).update(opened_on=date(2025, 3, 1), zone=zone, state=state)
+    issue_bill(account, account.lines.get(), date(2026, 9, 15), amount)
+    return account
+
+
+def told_of_it() -> None:
+    """The night ran on October 15, and its notices went."""
+    night.run_night(NOON - timedelta(days=40))
+    Outbox.objects.filter(state="queued").update(state="sent", sent_at=NOON - timedelta(days=40))
+
+
+def called_now(at: datetime, **given) -> calling.ToCall:
+    book = rulebooks.current()
+    return calling.to_call(book.ladder, book.outbound, at, **given)
+
+
+def test_the_rules_are_asked_until_the_page_is_full_and_the_next_page_goes_on_behind_it(house, monkeypatch):
+    """Five whom a call is worth, two on a page. Whoever may not be called takes nobody's place, and is counted with the reason."""
+    monkeypatch.setattr(calling, "LARGEST", 2)
+    people = {n: owing_since_october(name, f"+1206555030{n}", amount) for n, (name, amount) in enumerate([("Ada", 90000), ("Bo", 80000), ("Cy", 70000), ("Di", 60000), ("Ed", 50000)])}
+    owing_since_october("Fay", "+12125550306", 95000, "America/New_York", "NY")
+    told_of_it()
+    Consent.objects.create(account=people[1], topic="collections", channel="call", granted=False, at=NOON, source="desk")
+    first = called_now(NOON, most=2)
+    assert [c.name for c in first.rows] == ["Fay", "Ada"] and first.more
+    second = called_now(NOON, after=first.more, most=2)
+    assert [c.name for c in second.rows] == ["Cy", "Di"] and second.not_now["stop"] == 1
+    assert [c.name for c in called_now(NOON, after=second.more, most=2).rows] == ["Ed"]
+    evening = datetime(2026, 11, 25, 3, tzinfo=UTC)  # seven in Seattle, ten in New York
+    page = called_now(evening, most=2)
+    assert [c.name for c in page.rows] == ["Ada", "Cy"], "Fay, who is worth most, takes nobody's place at ten in the evening"
+    assert page.not_now == {"hours": 1, "stop": 1} and page.soonest == datetime(2026, 11, 25, 13, tzinfo=UTC)
+    assert called_now(NOON, after="nonsense", most=2).rows[0].name == "Fay"
+
+
+def test_everybody_on_the_ladder_is_on_the_page_or_counted_with_why_they_are_not(client, house, late, monkeypatch):
+    small = owing_since_october("Sue Small", "+12065550311", 1050)
+    held = owing_since_october("Hal Held", "+12065550312", 9000)
+    owing_since_october("May Mass", "+12125550313", 9500, "America/New_York", "MA")
+    told_of_it()
+    Desk(house["ana"], NOON).take_call(held).must("collections.hold", account=held.pk, kind="dispute", words="All of it")
+    night.relieve(at=NOON + timedelta(seconds=5))
+    late_evening = datetime(2026, 11, 25, 2, tzinfo=UTC)  # six in Seattle, nine in Boston
+    found = called_now(late_evening)
+    assert [c.name for c in found.rows] == ["Maria Okafor"]
+    assert found.not_now == {"hours": 1, "held": 1, "little": 1}, small.reference
+    today(monkeypatch, late_evening)
+    page = queue(signed_in(client, house["ana"]))
+    for said in ("outside the hours where they may be", "held, or paid since", "a call would cost more than it brings"):
+        assert f'{said}</span><span class="num">1</span>' in page
+    assert "$" not in page and "Hal Held" not in page
+
+
+def test_what_a_call_is_worth_follows_the_next_bill_and_a_part_that_is_paid(house, late):
+    (before,) = called_now(NOON).rows
+    other = owing_since_october("Rosa Other", "+12065550321", 9000)
+    told_of_it()
+    assert [c.name for c in called_now(NOON).rows] == ["Rosa Other", "Maria Okafor"]
+    pay(other, 4000, NOON)
+    night.relieve(at=NOON + timedelta(seconds=5))
+    assert [(c.name, c.worth) for c in called_now(NOON).rows] == [("Maria Okafor", before.worth), ("Rosa Other", 900)]
+    issue_bill(other, other.lines.get(), NOON.date() - timedelta(days=20), 90000)  # due today: past due tomorrow, and no rung says so
+    tomorrow = NOON + timedelta(days=1)
+    night.run_night(tomorrow)
+    assert Climb.objects.get(account=other, ended_at=None).owed_minor == 95000
+    assert [c.name for c in called_now(tomorrow).rows] == ["Rosa Other", "Maria Okafor"]
+
+
+def test_the_page_asks_as_many_questions_for_two_as_for_twenty(client, house, late, django_assert_num_queries):
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
+    signed_in(client, house["ana"])
+    queue(client)
+    with CaptureQueriesContext(connection) as few:
+        queue(client)
+    for n in range(20):
+        owing_since_october(f"Person {n}", f"+120655504{n:02}", 9000 + n)
+    told_of_it()
+    with django_assert_num_queries(len(few)):
+        assert "Person 19" in queue(client)

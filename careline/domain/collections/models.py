@@ -43,7 +43,8 @@ class Climb(models.Model):
 
     `rung`, `rung_days`: the highest that was applied; `turn` grows each time the climb falls, so that what is done again after
     that is another step. `bar`: how far the lines shall be barred, `unbarred_fee`: what a line costs that comes back;
-    `settled`: the lines stand so. `notice`: the newest notice's message. `noticed`: one was ever sent.
+    `settled`: the lines stand so. `notice`: the newest notice's message. `noticed`: one was ever sent. `owed_minor`: what was past due and
+    not held when it was looked at last, so that whom to call first is found without adding up everybody's bills.
     """
 
     account = models.ForeignKey("customers.Account", models.PROTECT, related_name="climbs")
@@ -57,6 +58,7 @@ class Climb(models.Model):
     settled = models.BooleanField(default=True)
     notice = models.BigIntegerField(null=True)
     noticed = models.BooleanField(default=False)
+    owed_minor = models.BigIntegerField(default=0)
     judged_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)
     ended_for = models.CharField(max_length=12, blank=True, choices=[(e.value, e.value) for e in rules.Ended])
@@ -66,6 +68,7 @@ class Climb(models.Model):
         indexes = [
             models.Index(fields=["account", "ended_at"], name="climb_by_account"),
             models.Index(fields=["account"], name="climb_unsettled", condition=models.Q(settled=False)),
+            models.Index(fields=["since", "owed_minor", "account"], name="climb_to_call", condition=models.Q(ended_at=None, noticed=True)),
         ]
 
     def __str__(self) -> str:
@@ -88,6 +91,7 @@ class Climbing:
     settled: bool = True
     notice: int | None = None
     noticed: bool = False
+    owed_minor: int = 0
     ended_at: datetime | None = None
     ended_for: str = ""
     id: int | None = None

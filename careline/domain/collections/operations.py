@@ -157,6 +157,7 @@ def to_do(found: Known, decision: rules.Decision, policy: Policy, day: date, els
         or (found.row is not None and found.row.settled is False)
         or (found.account.id not in elsewhere and bool(rules.fees_due(policy.ladder, found.facts, found.levied, day)))
         or (found.row is not None and decision.free.since is not None and decision.free.since < found.row.since)
+        or (found.row is not None and decision.target.owed != found.row.owed_minor)
     )
 
 
@@ -200,6 +201,9 @@ def climb_many(*, act: Act, account_ids: Iterable[int], policy: Policy) -> Appli
     rows = [w.climb for w in works if w.climb is not None] + others
     for climb in rows:
         climb.judged_at = act.at
+    for work in works:
+        if work.climb is not None:
+            work.climb.owed_minor = work.decision.target.owed
     _keep(rows)
     for step in steps:
         step["climb_id"] = step.pop("climb").id  # the id that a new climb has only now
@@ -218,7 +222,7 @@ def climb_many(*, act: Act, account_ids: Iterable[int], policy: Policy) -> Appli
     return done
 
 
-_KEPT = ("since", "rung", "rung_days", "turn", "bar", "unbar_fee_minor", "settled", "notice", "noticed", "judged_at", "ended_at", "ended_for")
+_KEPT = ("since", "rung", "rung_days", "turn", "bar", "unbar_fee_minor", "settled", "notice", "noticed", "owed_minor", "judged_at", "ended_at", "ended_for")
 
 
 def _keep(climbs: Sequence[Climbing]) -> None:

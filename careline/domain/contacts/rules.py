@@ -231,14 +231,25 @@ class Way:
     to: str
 
 
+class Why(StrEnum):
+    """What kind of rule keeps somebody from being reached."""
+
+    QUIET = "quiet"
+    STOP = "stop"
+    OFTEN = "often"
+    HOURS = "hours"
+    AGAIN = "again"
+
+
 @dataclass(frozen=True, slots=True)
 class MayTouch:
-    """Yes; not before `later`; or never (`ok` False and no `later`). `say` and `cite` tell why."""
+    """Yes; not before `later`; or never (`ok` False and no `later`). `say` and `cite` tell why, `why` of what kind it is."""
 
     ok: bool
     later: datetime | None = None
     say: str = ""
     cite: str = ""
+    why: str = ""
 
 
 def may_touch(policy: Outbound, topic: str, channel: str, reach: Reach, at: datetime, asked: bool = False) -> MayTouch:
@@ -248,9 +259,9 @@ def may_touch(policy: Outbound, topic: str, channel: str, reach: Reach, at: date
     if kind == "free":
         return MayTouch(True)
     if reach.quiet and kind in ("service", "collections"):
-        return MayTouch(False, None, "Nobody on this account is to be reached for now.", "ladder.toml: hold, quiet")
+        return MayTouch(False, None, "Nobody on this account is to be reached for now.", "ladder.toml: hold, quiet", Why.QUIET)
     if said_stop(policy, topic, channel, reach.refused):
-        return MayTouch(False, None, "They said STOP to this.", policy.stop_cite)
+        return MayTouch(False, None, "They said STOP to this.", policy.stop_cite, Why.STOP)
     if kind == "asked" or channel == "letter":
         return MayTouch(True)
     found = MayTouch(True)
@@ -261,14 +272,14 @@ def may_touch(policy: Outbound, topic: str, channel: str, reach: Reach, at: date
         for cap in caps:
             free = _free_of(cap, reach.touches, at)
             if free > when:
-                when, found = free, MayTouch(False, free, f"At most {cap.most} in {cap.days} days, or a conversation lately.", cap.cite)
+                when, found = free, MayTouch(False, free, f"At most {cap.most} in {cap.days} days, or a conversation lately.", cap.cite, Why.OFTEN)
     first, last, cite = policy.hours(reach.state)
     opens = _opens(first, last, reach.zones, when)
     if opens is None:
-        return MayTouch(False, None, "There is no hour that is right in every zone where they may be.", cite)
+        return MayTouch(False, None, "There is no hour that is right in every zone where they may be.", cite, Why.HOURS)
     if opens > when:
         say = found.say or f"Between {first:%H:%M} and {last:%H:%M} in {', '.join(reach.zones)}."
-        return MayTouch(False, opens, say, found.cite or cite)
+        return MayTouch(False, opens, say, found.cite or cite, found.why or Why.HOURS)
     return replace(found, later=when) if not found.ok else found
 
 

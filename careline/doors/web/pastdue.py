@@ -1,48 +1,38 @@
-"""What is past due: why a line is suspended and how it comes back, the holds, what comes next; and whom to call now."""
+"""What is past due: why a line is suspended and how it comes back, the holds, and what comes next."""
 
 from __future__ import annotations
 
-from datetime import date, datetime, time, timedelta
+from datetime import date, time, timedelta
 from typing import Any, NamedTuple
 
 from django.conf import settings
-from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
-from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from careline.acts.collections import hold_room, may_call
+from careline.acts.collections import hold_room
 from careline.acts.look import look
 from careline.carriers import lacking
 from careline.domain.activations import queries as orders
 from careline.domain.activations.rules import Kind, State
 from careline.domain.arrangements import queries as arrangements
 from careline.domain.collections import queries, rules
-from careline.domain.contacts import queries as contacts
-from careline.domain.contacts.rules import Reach
-from careline.domain.customers.rules.care import LANGUAGES
 from careline.domain.journal import queries as journal
-from careline.domain.rulebook import queries as rulebooks
 from careline.doors.web import forms, oops
 from careline.doors.web.account import ContactPage, opened
 from careline.doors.web.render import clock, day, page, zone
 from careline.foundation import phone
-from careline.foundation.calendar import hour_said, on_the_wall
+from careline.foundation.calendar import hour_said
 from careline.foundation.ladder import ARRANGEMENT, BARS, HoldKind, Ladder
 from careline.foundation.money import shown
 from careline.foundation.rulebook import Rulebook
 
-HOLD, RELEASE, CALL, AGAIN, KEEP = "collections.hold", "collections.release", "collections.call", "collections.call_again", "collections.keep_hold"
+HOLD, RELEASE, AGAIN = "collections.hold", "collections.release", "collections.call_again"
 KINDS: dict[str, dict[str, str]] = {
     AGAIN: {"account": "id", "on": "text", "start": "text", "asked": "checkbox", "words": "text"},
     HOLD: {"account": "id", "kind": "text", "until": "text", "amount": "money", "bill": "id", "words": "text"},
     RELEASE: {"account": "id", "hold": "text", "words": "text"},
 }
-# What is done from the queue, with nobody on the line.
-DEEDS: dict[str, tuple[str, dict[str, str]]] = {
-    "call": (CALL, {"account": "id"}), "again": (AGAIN, KINDS[AGAIN]), "keep": (KEEP, {"hold": "text", "words": "text"}),
-}  # fmt: skip
 
 
 def address(reference: str) -> str:
@@ -113,11 +103,11 @@ def shape(desk: ContactPage, ladder: Ladder) -> dict[str, Any]:
             for h in held]),
         ],
         "hold_href": desk.url(f"?act={HOLD}") if may_hold else None,
-        "again": _again_said(queries.call_again_of(pk)),
+        "again": again_said(queries.call_again_of(pk)),
         "again_href": desk.url(f"?act={AGAIN}") if past and desk.refused(AGAIN) is None else None,
         "agency": {"amount": placed.amount_minor, "on": placed.placed_at.astimezone(zone()).date()} if placed else None,
         "steps": _done(steps, moved, queries.fees_of(pk), titles, fates, ladder),
-        "talk": [_said(ladder, "inbound" if desk.row.inbound else "outbound"), _said(ladder, "hardship")] if past else [],
+        "talk": [said(ladder, "inbound" if desk.row.inbound else "outbound"), said(ladder, "hardship")] if past else [],
     }  # fmt: skip
 
 
@@ -172,14 +162,14 @@ def _arranged(hold: arrangements.Hold, ladder: Ladder, barred: bool) -> dict[str
     }  # fmt: skip
 
 
-def _again_said(again: rules.Again | None) -> str | None:
+def again_said(again: rules.Again | None) -> str | None:
     """When somebody is to be called again, in words."""
     if again is None:
         return None
     return f"{day(again.on)}{f' from {hour_said(again.start)} on, their time' if again.start else ''}{', as they asked' if again.asked else ''}"
 
 
-def _said(ladder: Ladder, what: str) -> str:
+def said(ladder: Ladder, what: str) -> str:
     """A sentence to say aloud, in this carrier's name."""
     return ladder.talk[what].replace("{carrier}", settings.CARRIER_NAME)
 
@@ -235,13 +225,13 @@ def _step(step: Any, titles: dict[str, Any], fates: dict[int, journal.Fate]) -> 
     how = ""
     if step.effect == "notice":
         how = f"by {({'sms': 'text', 'email': 'e-mail'}).get(step.what, step.what)}"
-        what += _unsent(fate)
+        what += unsent(fate)
         if fate is not None:
             how += f", sent {day(fate.sent_at.astimezone(zone()).date())}" if fate.sent_at else f": {fate.why or _why_unsent(fate)}"
     return {"on": step.at.astimezone(zone()).date(), "what": what, "how": how or step.what, "owed": step.owed_minor, "cite": rung.cite if rung else ""}
 
 
-def _unsent(fate: journal.Fate | None) -> str:
+def unsent(fate: journal.Fate | None) -> str:
     """What to add to a notice that did not go: it is not done before it was really sent, and the ladder waits for it."""
     if fate is None or fate.sent_at:
         return ""
@@ -252,109 +242,6 @@ def _why_unsent(fate: journal.Fate) -> str:
     if fate.state != "queued":
         return "it could not be handed over"
     return "no messaging provider is set up at this desk" if lacking("MESSENGER") else "it is about to go"
-
-
-def _last_done(c: queries.Callable, ladder: Ladder) -> str:
-    rung = next((r for r in ladder.rungs if r.code == c.rung), None)
-    if rung is None:
-        return c.rung
-    unsent = _unsent(c.notice)
-    return f"{rung.title}, its notice{unsent.removeprefix(',')}" if unsent and rung.effects[0] != "notice" else rung.title + unsent
-
-
-# ---------------------------------------------------------------- whom to call
-
-
-def queue(request: HttpRequest) -> HttpResponse:
-    """Whom to call about money that is past due: who is to be called again today, then in the order of what a call is worth; and the holds that
-    somebody has to look at. No amount and no whole number stand here: those come once somebody picked up and is known."""
-    rulebook = rulebooks.current()
-    if "ladder.toml" not in rulebook.files or not look("view.pastdue", who=request.user.who).allowed:
-        raise Http404
-    refusal = outcome = None
-    deed = request.POST.get("deed", "call")
-    if request.method == "POST":
-        code, kinds = DEEDS.get(deed, DEEDS["call"])
-        outcome = forms.do(request, code, forms.read(request.POST, kinds))
-        if outcome.ok:
-            messages.success(request, f"{outcome.say}.")
-            return forms.see_other(reverse("contact", args=[outcome.show["contact"]]) if code == CALL else reverse("past-due-queue"))
-        if code == CALL:
-            refusal = forms.shown_refusal(outcome.refusal, []) if outcome.refusal else {"say": outcome.say, "rule": "", "cite": "", "who_could": [], "way_on": []}
-    now = timezone.now()
-    today, ladder = now.astimezone(zone()).date(), rulebook.ladder
-    found = queries.to_call(today, ladder)
-    reach = contacts.reaches([(c.account_id, c.number) for c in found], rulebook.outbound, now, queries.quiet([c.account_id for c in found], today, ladder))
-    may_put = request.user.role in rulebook.authority.roles_with(AGAIN)
-    rows = [_to_call(c, rulebook, reach[c.account_id], now, ladder, may_put, request.user.who.key) for c in found]
-    rows.sort(key=lambda r: not r["ok"])  # within that as they were found
-    soonest = min((r["later"] for r in rows if r["later"]), default=None) if not any(r["ok"] for r in rows) else None
-    nobody = f"Nobody may be called now. The next one from {on_the_wall(soonest, settings.CARRIER_ZONE, now)}." if soonest else None
-    asks = reverse("what-if") if request.user.role in rulebook.authority.roles_with("view.what_if") else None
-    keeps = request.user.role in rulebook.authority.roles_with(KEEP)
-    asked = request.POST if outcome is not None else request.GET
-    chosen = next((c for c in found if may_put and str(c.account_id) == asked.get("account") and (outcome is None or deed == "again")), None)
-    form = _again_here(chosen, rulebook, today, asked) if chosen else _keep_here(asked) if keeps and asked.get("hold") else None
-    if form is not None and outcome is not None:
-        form = forms.refilled(form, request.POST, outcome, [])
-    shape = {
-        "rows": rows, "nobody": nobody, "refusal": refusal, "talk": {"outbound": _said(ladder, "outbound")}, "what_if_href": asks, "form": form,
-        "holds": [_to_look_at(h, ladder) for h in queries.to_look_at(today)] if keeps else [],
-    }  # fmt: skip
-    return page(request, "pastdue_queue.html", shape, 422 if outcome is not None else 200)
-
-
-def _to_call(c: queries.Callable, rulebook: Rulebook, reach: Reach, now: datetime, ladder: Ladder, may_put: bool, me: str) -> dict[str, Any]:
-    verdict = may_call(rulebook, reach, c.again, c.zone, now)
-    there = c.zone if c.again else reach.zones[0]
-    put = f"{_again_said(c.again)}{', set by you' if c.put_by == me else ''}" if c.again else None
-    return {
-        "name": c.name, "reference": c.reference, "last4": phone.last_four(c.number), "language": LANGUAGES.get(c.language, c.language) if c.language != "en" else "",
-        "local": on_the_wall(now, there, now), "from": on_the_wall(verdict.later, there, now) if verdict.later else None, "rung": _last_done(c, ladder),
-        "ok": verdict.ok, "why": verdict.say, "later": verdict.later, "cite": verdict.cite, "worth": c.worth, "again": put,
-        "call": forms.button("Call", reverse("past-due-queue"), account=c.account_id) if verdict.ok else None,
-        "again_href": reverse("past-due-queue") + f"?account={c.account_id}" if may_put else None,
-    }  # fmt: skip
-
-
-def _to_look_at(hold: Any, ladder: Ladder) -> dict[str, Any]:
-    kind = ladder.holds.get(hold.kind)
-    return {
-        "number": hold.reference, "name": hold.account.customer.name, "reference": hold.account.reference, "title": kind.title if kind else hold.kind, "since": hold.starts_on,
-        "review": hold.review_on, "href": reverse("past-due-queue") + f"?hold={hold.reference}",
-    }  # fmt: skip
-
-
-def _again_fields(rulebook: Rulebook, account_id: int, today: date, given: Any, asks: bool) -> list[dict[str, Any]]:
-    policy = rulebook.outbound
-    hours = [("", "any hour that is right"), *((f"{h:02}:00", f"from {hour_said(time(h))} on") for h in range(policy.first.hour, policy.last.hour))]
-    last = today + timedelta(days=rulebook.ladder.again_days)
-    return [
-        forms.hidden("account", account_id),
-        forms.field("on", "On", "date", given.get("on"), hint=f"From today to {day(last)}. Nobody calls before."),
-        forms.field("start", "Time where they live", "choice", given.get("start") or "", required=False, choices=hours, select=True),
-        *([forms.field("asked", "They asked to be called then", "checkbox", given.get("asked") in ("on", True), required=False,
-                       hint="Within seven days of it the caps of the week leave this call out; the hours hold.")] if asks else []),
-        forms.field("words", "In a few words", "text", given.get("words"), required=False, maxlength=400),
-    ]  # fmt: skip
-
-
-def _again_here(c: queries.Callable, rulebook: Rulebook, today: date, given: Any) -> dict[str, Any]:
-    return forms.form(
-        AGAIN, f"Call {c.name} again on a day", "Set the day", reverse("past-due-queue"), [forms.hidden("deed", "again"), *_again_fields(rulebook, c.account_id, today, given, False)],
-        cancel_href=reverse("past-due-queue"), consequence="On that day they stand first here, for everybody. Until then nobody calls them about this.",
-    )  # fmt: skip
-
-
-def _keep_here(given: Any) -> dict[str, Any]:
-    hold = queries.hold(str(given.get("hold")))
-    if hold is None:
-        raise Http404
-    return forms.form(
-        KEEP, f"{hold.reference} was looked at", "It stands", reverse("past-due-queue"),
-        [forms.hidden("deed", "keep"), forms.hidden("hold", hold.reference), forms.field("words", "What was found", "text", given.get("words"), maxlength=400)],
-        cancel_href=reverse("past-due-queue"), consequence="It stands, and comes up here again after its days. To lift it, open the account.",
-    )  # fmt: skip
 
 
 # ---------------------------------------------------------------- the forms
@@ -384,9 +271,23 @@ def _hold_form(desk: ContactPage, given: Any) -> dict[str, Any]:
     )  # fmt: skip
 
 
+def again_fields(rulebook: Rulebook, account_id: int, today: date, given: Any, asks: bool) -> list[dict[str, Any]]:
+    policy = rulebook.outbound
+    hours = [("", "any hour that is right"), *((f"{h:02}:00", f"from {hour_said(time(h))} on") for h in range(policy.first.hour, policy.last.hour))]
+    last = today + timedelta(days=rulebook.ladder.again_days)
+    return [
+        forms.hidden("account", account_id),
+        forms.field("on", "On", "date", given.get("on"), hint=f"From today to {day(last)}. Nobody calls before."),
+        forms.field("start", "Time where they live", "choice", given.get("start") or "", required=False, choices=hours, select=True),
+        *([forms.field("asked", "They asked to be called then", "checkbox", given.get("asked") in ("on", True), required=False,
+                       hint="Within seven days of it the caps of the week leave this call out; the hours hold.")] if asks else []),
+        forms.field("words", "In a few words", "text", given.get("words"), required=False, maxlength=400),
+    ]  # fmt: skip
+
+
 def _again_form(desk: ContactPage, given: Any) -> dict[str, Any]:
     return forms.form(
-        AGAIN, "Call again on a day", "Set the day", desk.do_url(AGAIN), _again_fields(desk.scene.rulebook, desk.account_id, desk.today, given, True),
+        AGAIN, "Call again on a day", "Set the day", desk.do_url(AGAIN), again_fields(desk.scene.rulebook, desk.account_id, desk.today, given, True),
         cancel_href=address(desk.row.reference), consequence="On that day they stand first on the past-due queue. Until then nobody calls them about this.",
         say_aloud="When may I call you about this again?",
     )  # fmt: skip

@@ -173,70 +173,16 @@ def quiet(account_ids: Sequence[int], day: date, ladder: Ladder) -> set[int]:
     return {h.account_id for h in in_force(account_ids, day) if h.kind in ladder.holds and ladder.holds[h.kind].quiet}
 
 
-@dataclass(frozen=True, slots=True)
-class Callable:
-    """Somebody who may be worth a call. `worth`: what it is expected to bring less its cost (minor units); `again`: that they are to be called again
-    on a day, with who put them there; `notice`: what became of the newest one."""
-
-    account_id: int
-    reference: str
-    name: str
-    language: str
-    line_id: int
-    number: str
-    rung: str
-    worth: int
-    zone: str
-    again: rules.Again | None = None
-    put_by: str = ""
-    notice: journal.Fate | None = None
-
-
-def to_call(day: date, ladder: Ladder, most: int = 60) -> list[Callable]:
-    """The accounts on the ladder whom a call is worth most, not held, with a living number: a constant number of questions. Those who are to be called
-    again today, or were to be, come first, the longest first; those who are to be called on a later day come last. Who may be called now is
-    the contact rules' to say."""
-    again = calls_again()
-    open_climbs = Climb.objects.filter(ended_at=None, noticed=True)
-    rows = list(open_climbs.order_by("-since").values_list("account_id", "rung")[:2000])
-    rows += open_climbs.filter(account_id__in=set(again) - {pk for pk, _ in rows}).values_list("account_id", "rung")
-    ids = [pk for pk, _ in rows]
-    known = _known(ids, ledger.owed_of(ids, day), day, ladder)
-    valued = []
-    for pk, rung in rows:
-        if pk not in known or known[pk].paying:
-            continue
-        goal = rules.target(ladder, known[pk].facts, day)
-        value = rules.worth(ladder, goal.owed, (day - goal.since).days) if goal.since is not None else 0
-        if goal.index >= 0 and (value > 0 or pk in again):
-            valued.append((value, pk, rung))
-
-    def order(one: tuple[int, int, str]) -> tuple[int, date, int, int]:
-        value, pk, _ = one
-        put = again[pk].on if pk in again else day
-        return (0 if pk in again and put <= day else 1 if put <= day else 2, put, -value, pk)
-
-    valued.sort(key=order)
-    chosen = valued[:most]
-    numbers = customers.called([pk for _, pk, _ in chosen])
-    return [
-        Callable(pk, known[pk].account.reference, numbers[pk][2], known[pk].account.language, numbers[pk][0], numbers[pk][1], rung, value,
-                 known[pk].account.zone, _again(again.get(pk)), again[pk].placed_by if pk in again else "", known[pk].notice)
-        for value, pk, rung in chosen
-        if pk in numbers
-    ]
-
-
 def calls_again() -> dict[int, CallAgain]:
     """Who is to be called again, by account."""
     return {row.account_id: row for row in CallAgain.objects.filter(done_at=None)}
 
 
 def call_again_of(account_id: int) -> rules.Again | None:
-    return _again(CallAgain.objects.filter(account_id=account_id, done_at=None).first())
+    return again_of(CallAgain.objects.filter(account_id=account_id, done_at=None).first())
 
 
-def _again(row: CallAgain | None) -> rules.Again | None:
+def again_of(row: CallAgain | None) -> rules.Again | None:
     return None if row is None else rules.Again(row.on, row.start, civil_date(row.placed_at, settings.CARRIER_ZONE) if row.asked else None)
 
 
