@@ -349,6 +349,25 @@ def test_rows_that_cannot_be_read_are_kept_as_they_were_in_the_order_of_the_file
     assert not [why for _, why, _ in found for word in PYTHONISH if word in why]
 
 
+def test_a_row_that_a_spreadsheet_would_run_is_harmless_among_the_rejected_and_can_be_read_back(house, tmp_path):
+    rows = ["=cmd|' /C calc'!A0,B", "@SUM(1),B", "'=already,B", '"\tx",B', "-2+3,B,C,5,6", "O'Neill,B", "'quoted',B"]
+    plans(tmp_path, ("k,c,n,p\n" + "\n".join(rows) + "\n").encode())
+    with open(tmp_path / "out" / "rejected-plans.csv", encoding="utf-8", newline="") as file:
+        found = [r["as_it_was"] for r in csv.DictReader(file)]
+    assert not [text for text in found if text[:1] in set("=+-@\t\r")] and found[:3] == ["'=cmd|' /C calc'!A0,B", "'@SUM(1),B", "''=already,B"]
+    assert [fields.unguarded(text) for text in found] == rows, "and the same by an import that is told `guarded = true`"
+    cell = fields.Cell("name", fields.Field("text"), guarded=True)
+    assert [cell[text] for text in found if "\t" not in text] == [row for row in rows if "\t" not in row]
+
+
+def test_a_reason_that_begins_with_a_key_of_the_file_runs_nothing(house, fernline):
+    bring_in(fernline)
+    (fernline / "bills.csv").write_text("id,account,no,from,to,issued,due,total,replaces\nB99,A010,B99,2026-12-01,2026-12-31,2026-12-01,2026-12-21,5.00,\n")
+    (fernline / "bill_lines.csv").write_text("id,bill,type,text,subscriber,from,to,unit,amount,rate_ppm,on_line\n=1+1,B99,plan,Plan,,,,5.00,5.00,0,nothing\n")
+    bring_in(fernline, "again")
+    assert rejected(fernline, "bills", "again")["2"][1].startswith("'=1+1 taxes nothing")
+
+
 def test_a_file_of_an_old_system_with_its_name_in_capitals_and_commas_at_the_end(house, tmp_path):
     assert plans(tmp_path, b"k,c,n,p,,\nP1,A,One,5,,\n", "CSV").written == 1
 

@@ -35,7 +35,7 @@ from careline.domain.journal import queries as journal_queries
 from careline.domain.journal import rules as journal_rules
 from careline.domain.ledger import operations as ledger
 from careline.domain.rulebook import queries as rulebooks
-from careline.doors.jobs.importing.fields import IDENTITY, Fault, column
+from careline.doors.jobs.importing.fields import IDENTITY, Fault, column, guarded
 from careline.doors.jobs.importing.mapping import Reader, Row, Source
 from careline.doors.jobs.pace import Pace
 from careline.doors.jobs.stop import Stop
@@ -287,7 +287,7 @@ def _write_notes(work: Work, out: Path) -> None:
             with open(out / f"{name}-{entity}.csv", "w", encoding="utf-8", newline="") as file:
                 to = csv.writer(file)
                 to.writerow(["row", "field", "reason", "as_it_was"])
-                to.writerows(rows)
+                to.writerows([n, where, guarded(why), guarded(text)] for n, where, why, text in rows)
 
 
 def _line(act: Act, say: str, data: dict[str, Any]) -> None:
