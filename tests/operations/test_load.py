@@ -211,26 +211,35 @@ def test_the_prices_of_calls_and_messages_and_other_allowances_come_in_with_the_
     assert "what a plan includes of data, voice and text stands with the plan" in reasons
 
 
-@pytest.mark.parametrize("end", ["csv", "jsonl"])
-def test_a_line_of_hundreds_of_megabytes_is_rejected_without_being_held(house, tmp_path, end):
-    good = {"csv": b"k,c,n,p\nP1,A,One,5\n", "jsonl": b'{"k":"P1","c":"A","n":"One","p":5}\n'}[end]
-    more = {"csv": b"P2,B,Two,6\n", "jsonl": b'{"k":"P2","c":"B","n":"Two","p":6}\n'}[end]
-    with open(tmp_path / f"p.{end}", "wb") as file:
+def long_line(folder: Path, end: str, size: int) -> None:
+    """Two plans with a line of so many characters between them: a hole in the file, which takes no room on the disk."""
+    good, more = {"csv": (b"k,c,n,p\nP1,A,One,5\n", b"P2,B,Two,6\n"), "jsonl": (b'{"k":"P1","c":"A","n":"One","p":5}\n', b'{"k":"P2","c":"B","n":"Two","p":6}\n')}[end]
+    with open(folder / f"p.{end}", "wb") as file:
         file.write(good)
-        for _ in range(60):
-            file.write(b"x" * 1_000_000)
+        file.seek(size)
         file.write(b"\n" + more)
-    (tmp_path / "m.toml").write_text(PLAN.format(end=end))
+    assert (folder / f"p.{end}").stat().st_blocks * 512 < 10_000_000, "this file system knows no holes"
+    (folder / "m.toml").write_text(PLAN.format(end=end))
     tracemalloc.start()
     try:
-        tally = run.run(mapping.load(tmp_path / "m.toml", None), out=tmp_path / "out", at=TUESDAY)["plans"]
+        tally = run.run(mapping.load(folder / "m.toml", None), out=folder / "out", at=TUESDAY)["plans"]
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert most < 25_000_000
     assert tally.holds and (tally.written, tally.rejected) == (2, 1) and Plan.objects.get(code="B").price_minor == 600
-    (row,) = table(tmp_path / "out" / "rejected-plans.csv")
+    (row,) = table(folder / "out" / "rejected-plans.csv")
     assert row["reason"].startswith("longer than 1,000,000 characters") and len(row["as_it_was"]) == mapping.KEPT
+
+
+@pytest.mark.parametrize("end", ["csv", "jsonl"])
+def test_a_line_of_many_megabytes_is_rejected_without_being_held(house, tmp_path, end):
+    long_line(tmp_path, end, 60_000_000)
+
+
+@pytest.mark.once
+def test_a_line_of_more_than_four_gigabytes_takes_no_more_memory_than_one_of_sixty_megabytes(house, tmp_path):
+    long_line(tmp_path, "jsonl", (1 << 32) + 4_000_000)
 
 
 @pytest.mark.once
