@@ -24,11 +24,12 @@ from careline.domain.journal import queries as journal
 from careline.domain.journal.models import Line as JournalLine
 from careline.domain.ledger import queries as ledger
 from careline.domain.ledger.models import Allocation, Bill, BillLine, Entry, Payment, PaymentMethod
+from careline.domain.ledger.operations import post_credit
 from careline.domain.rulebook import queries as rulebooks
 from careline.doors.jobs.importing import fields, mapping, run
 from careline.doors.jobs.stop import Stop
 from careline.foundation.rulebook import Rulebook
-from tests.people import TUESDAY, Desk, default_rulebook
+from tests.people import TUESDAY, Desk, carrier_act, default_rulebook
 
 FERNLINE = Path(settings.ROOT) / "samples" / "fernline"
 
@@ -235,6 +236,7 @@ def test_a_credit_that_the_biller_heard_of_comes_back_on_its_bill_and_counts_onc
 
     assert december("B99", "first", "CR-9").pop("bills").rejected == 1
     assert "CR-9, which is no credit of this account" in next(iter(rejected(fernline, "bills", "first").values()))[1]
+    assert not (fernline / "first" / "doubts-bill_lines.csv").exists(), "what is rejected counts nowhere"
     assert december("B99", "second", given["credit"])["bills"].written == 1
     assert december("B99", "third", given["credit"])["bills"].unchanged == 1
     bill = next(b for b in ledger.bills_of(line.account_id) if b.number == "B99")
@@ -253,6 +255,26 @@ def test_a_credit_that_the_biller_heard_of_comes_back_on_its_bill_and_counts_onc
     assert "counts once" in found.after_credits and sum(d.amount_minor for d in found.differences) == found.change_minor
     assert december("B97", "fifth", given["credit"])["bills"].written == 1, "once more is the biller's own"
     assert ledger.balance(line.account_id) == owed + 6500 + 6500 - given["total"]
+
+
+def test_a_line_as_much_as_a_credit_that_it_does_not_name_is_counted_and_shown(house, fernline):
+    bring_in(fernline)
+    account = Account.objects.get(source_key="A010")
+    entry = post_credit(act=carrier_act(), account_id=account.pk, amount_minor=540, reference="CR-0000009-9", label="Credit")
+    (fernline / "bills.csv").write_text("id,account,no,from,to,issued,due,total,replaces\nB99,A010,B99,2026-12-01,2026-12-31,2026-12-01,2026-12-21,49.20,\n")
+    (fernline / "bill_lines.csv").write_text(
+        "id,bill,type,text,subscriber,from,to,unit,amount,rate_ppm,on_line\n"
+        "1,B99,plan,Unlimited,,2026-12-01,2026-12-31,65.00,65.00,0,\n"
+        "2,B99,other,Adjustment,,,,0.00,-5.00,0,\n"
+        "3,B99,tax,Tax on the adjustment,,,,0.00,-0.40,0,2\n"
+        "4,B99,other,Adjustment,,,,0.00,-5.40,0,\n"
+        "5,B99,plan,Less,,,,0.00,-5.00,0,\n"
+    )
+    tallies = bring_in(fernline, "second")
+    assert tallies["bills"].written == 1 and tallies["bill_lines"].doubts == 1
+    [doubt] = csv.DictReader((fernline / "second" / "doubts-bill_lines.csv").read_text().splitlines())
+    assert (doubt["row"], doubt["field"]) == ("3", "credit") and entry.reference in doubt["reason"]
+    assert bring_in(fernline, "third")["bill_lines"].doubts == 0
 
 
 def test_a_contact_is_handled_on_what_was_imported(house, fernline):
@@ -377,6 +399,25 @@ def test_rows_that_cannot_be_read_are_kept_as_they_were_in_the_order_of_the_file
     assert kept[3] == "P2,B" and kept[4] == "P3,C,Caf\\xe9,5" and kept[7] == 'P5,E,"in two\nlines",5,6'
     assert kept[9].startswith("P7,G,") and "4111" not in kept[9]
     assert not [why for _, why, _ in found for word in PYTHONISH if word in why]
+
+
+def test_a_row_that_a_spreadsheet_would_run_is_harmless_among_the_rejected_and_can_be_read_back(house, tmp_path):
+    rows = ["=cmd|' /C calc'!A0,B", "@SUM(1),B", "'=already,B", '"\tx",B', "-2+3,B,C,5,6", "O'Neill,B", "'quoted',B"]
+    plans(tmp_path, ("k,c,n,p\n" + "\n".join(rows) + "\n").encode())
+    with open(tmp_path / "out" / "rejected-plans.csv", encoding="utf-8", newline="") as file:
+        found = [r["as_it_was"] for r in csv.DictReader(file)]
+    assert not [text for text in found if text[:1] in set("=+-@\t\r")] and found[:3] == ["'=cmd|' /C calc'!A0,B", "'@SUM(1),B", "''=already,B"]
+    assert [fields.unguarded(text) for text in found] == rows, "and the same by an import that is told `guarded = true`"
+    cell = fields.Cell("name", fields.Field("text"), guarded=True)
+    assert [cell[text] for text in found if "\t" not in text] == [row for row in rows if "\t" not in row]
+
+
+def test_a_reason_that_begins_with_a_key_of_the_file_runs_nothing(house, fernline):
+    bring_in(fernline)
+    (fernline / "bills.csv").write_text("id,account,no,from,to,issued,due,total,replaces\nB99,A010,B99,2026-12-01,2026-12-31,2026-12-01,2026-12-21,5.00,\n")
+    (fernline / "bill_lines.csv").write_text("id,bill,type,text,subscriber,from,to,unit,amount,rate_ppm,on_line\n=1+1,B99,plan,Plan,,,,5.00,5.00,0,nothing\n")
+    bring_in(fernline, "again")
+    assert rejected(fernline, "bills", "again")["2"][1].startswith("'=1+1 taxes nothing")
 
 
 def test_a_file_of_an_old_system_with_its_name_in_capitals_and_commas_at_the_end(house, tmp_path):

@@ -19,7 +19,7 @@ from careline.domain.journal import operations, queries, rules
 from careline.domain.journal.models import Chain, Line, Payload, RequestKey, Root
 from careline.domain.ledger import operations as ledger
 from careline.domain.ledger import queries as ledger_queries
-from careline.domain.ledger.models import PaperBytes, SettledCredit
+from careline.domain.ledger.models import PaperBytes, Recognised, SettledCredit
 from careline.domain.ledger.rules.books import File
 from careline.doors.jobs import guards, night
 from careline.foundation.act import Act, Basis
@@ -269,6 +269,7 @@ def full(house):
     Instalment.objects.create(terms=terms, number=1, due_on=TUESDAY.date(), amount_minor=4860)
     Covered.objects.create(terms=terms, bill=maria.bills.latest("issued_on"), open_minor=4860)
     SettledCredit.objects.create(bill_line=charge, entry=maria.entries.latest("pk"), amount_minor=-100)
+    Recognised.objects.create(source_key="Z1", payment=maria.payments.latest("pk"))
     PaperBytes.objects.create(digest="0" * 64, body=b"%PDF-1.7", at=TUESDAY)
     operations.anchor(at=TUESDAY)
     operations.begin_feed(most=1000)

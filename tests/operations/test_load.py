@@ -24,7 +24,7 @@ from careline.domain.journal.models import Line as JournalLine
 from careline.domain.journal.models import RequestKey
 from careline.domain.ledger import queries as ledger
 from careline.domain.ledger.models import Allocation, Entry, Payment
-from careline.domain.ledger.operations import post_payment
+from careline.domain.ledger.operations import begin_refund, post_payment, return_payment, settle_refund
 from careline.doors.jobs.exporting import files
 from careline.doors.jobs.exporting import run as exporting
 from careline.doors.jobs.importing import mapping, run
@@ -210,26 +210,35 @@ def test_the_prices_of_calls_and_messages_and_other_allowances_come_in_with_the_
     assert "what a plan includes of data, voice and text stands with the plan" in reasons
 
 
-@pytest.mark.parametrize("end", ["csv", "jsonl"])
-def test_a_line_of_hundreds_of_megabytes_is_rejected_without_being_held(house, tmp_path, end):
-    good = {"csv": b"k,c,n,p\nP1,A,One,5\n", "jsonl": b'{"k":"P1","c":"A","n":"One","p":5}\n'}[end]
-    more = {"csv": b"P2,B,Two,6\n", "jsonl": b'{"k":"P2","c":"B","n":"Two","p":6}\n'}[end]
-    with open(tmp_path / f"p.{end}", "wb") as file:
+def long_line(folder: Path, end: str, size: int) -> None:
+    """Two plans with a line of so many characters between them: a hole in the file, which takes no room on the disk."""
+    good, more = {"csv": (b"k,c,n,p\nP1,A,One,5\n", b"P2,B,Two,6\n"), "jsonl": (b'{"k":"P1","c":"A","n":"One","p":5}\n', b'{"k":"P2","c":"B","n":"Two","p":6}\n')}[end]
+    with open(folder / f"p.{end}", "wb") as file:
         file.write(good)
-        for _ in range(60):
-            file.write(b"x" * 1_000_000)
+        file.seek(size)
         file.write(b"\n" + more)
-    (tmp_path / "m.toml").write_text(PLAN.format(end=end))
+    assert (folder / f"p.{end}").stat().st_blocks * 512 < 10_000_000, "this file system knows no holes"
+    (folder / "m.toml").write_text(PLAN.format(end=end))
     tracemalloc.start()
     try:
-        tally = run.run(mapping.load(tmp_path / "m.toml", None), out=tmp_path / "out", at=TUESDAY)["plans"]
+        tally = run.run(mapping.load(folder / "m.toml", None), out=folder / "out", at=TUESDAY)["plans"]
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert most < 25_000_000
     assert tally.holds and (tally.written, tally.rejected) == (2, 1) and Plan.objects.get(code="B").price_minor == 600
-    (row,) = table(tmp_path / "out" / "rejected-plans.csv")
+    (row,) = table(folder / "out" / "rejected-plans.csv")
     assert row["reason"].startswith("longer than 1,000,000 characters") and len(row["as_it_was"]) == mapping.KEPT
+
+
+@pytest.mark.parametrize("end", ["csv", "jsonl"])
+def test_a_line_of_many_megabytes_is_rejected_without_being_held(house, tmp_path, end):
+    long_line(tmp_path, end, 60_000_000)
+
+
+@pytest.mark.once
+def test_a_line_of_more_than_four_gigabytes_takes_no_more_memory_than_one_of_sixty_megabytes(house, tmp_path):
+    long_line(tmp_path, "jsonl", (1 << 32) + 4_000_000)
 
 
 @pytest.mark.once
@@ -361,6 +370,83 @@ def test_a_payment_taken_here_that_comes_back_from_billing_is_counted_once(house
     assert "was taken here" in table(fernline / "theirs" / "rejected-payments.csv")[0]["reason"]
     tally = their_payments(fernline, f"Z4,A003,THEIRS-11,20.00,Visa,2026-11-25T16:00:00Z,{mine.number},")
     assert tally.written == 1 and ledger.balance(account.pk) == owed
+
+
+def give_back(account, amount, *parts, done=True):
+    """A payment taken here of which these parts went back the way it came."""
+    post_payment(act=carrier_act(), account_id=account.pk, amount_minor=amount, method="Visa", provider_reference=f"psp-{amount}")
+    payment = Payment.objects.get(account=account, amount_minor=amount, source_key=None, returns=None)
+    refunds = []
+    for part in parts:
+        row = begin_refund(act=carrier_act(), payment=payment, amount_minor=part, key=f"{amount}/{part}")
+        refunds.append(settle_refund(act=carrier_act(), key=row.key, done=done, reason="", provider_reference=f"re-{amount}-{part}"))
+    return payment, refunds
+
+
+def test_a_refund_made_here_that_billing_sends_back_as_a_return_is_counted_once(house, fernline):
+    """Ana gave $20.00 back whole, $5.00 and $3.00 of another payment, and a third whole in two parts. Their billing heard of all of them, and
+    calls our payments by keys of its own."""
+    bring_in(fernline)
+    account = Account.objects.get(source_key="A003")
+    whole, [all_of_it] = give_back(account, 2000, 2000)
+    _, [five, three] = give_back(account, 3100, 500, 300)
+    split, _ = give_back(account, 4200, 4000, 200)
+    owed = ledger.balance(account.pk)
+    theirs = [f"Z1,A003,{whole.number},20.00,Visa,2026-11-24T15:00:00Z,,", "Z2,A003,THEIRS-2,31.00,Visa,2026-11-24T15:00:00Z,,psp-3100",
+              f"Z3,A003,{split.number},42.00,Visa,2026-11-24T15:00:00Z,,"]  # fmt: skip
+    assert their_payments(fernline, *theirs).unchanged == 3
+    back = [f"R1,A003,{all_of_it.number},20.00,back,2026-11-24T16:00:00Z,Z1,", "R2,A003,THEIRS-R2,5.00,back,2026-11-25T16:00:00Z,Z2,",
+            "R3,A003,THEIRS-R3,3.00,back,2026-11-25T16:00:00Z,Z2,re-3100-300", "R4,A003,THEIRS-R4,42.00,back,2026-11-26T16:00:00Z,Z3,"]  # fmt: skip
+    for _ in range(2):
+        tally = their_payments(fernline, *back)
+        assert (tally.unchanged, tally.doubts) == (4, 0) and ledger.balance(account.pk) == owed
+    assert five.recognised.source_key == "R2" and three.recognised.source_key == "R3"
+    tally = their_payments(fernline, back[0].replace("20.00", "19.00"), "R5,A003,RF-9,7.00,back,2026-11-26T16:00:00Z,Z1,", "R6,A003,THEIRS-R6,5.00,back,2026-11-26T16:00:00Z,Z2,")
+    assert tally.rejected == 3 and ledger.balance(account.pk) == owed, "another amount, and a part that no refund is, once more"
+    assert not list(journal.verify())
+
+
+def test_a_return_that_is_no_refund_of_ours_is_counted_and_what_may_be_one_is_shown(house, fernline):
+    """The bank took a payment back the day before it was given back here in part; another came back whole of which a part was given back."""
+    bring_in(fernline)
+    account = Account.objects.get(source_key="A003")
+    first, [refund] = give_back(account, 2000, 2000)
+    second, _ = give_back(account, 3100, 500)
+    refused, [no] = give_back(account, 900, 900, done=False)
+    owed = ledger.balance(account.pk)
+    tally = their_payments(fernline, f"R1,A003,T-1,20.00,bounced,2026-11-20T16:00:00Z,{first.number},", f"R2,A003,T-2,31.00,bounced,2026-11-25T16:00:00Z,{second.number},",
+                           f"R3,A003,{no.number},9.00,back,2026-11-25T16:00:00Z,{refused.number},")  # fmt: skip
+    assert (tally.written, tally.rejected, tally.doubts) == (2, 1, 2) and ledger.balance(account.pk) == owed + 2000 + 3100
+    assert "refused by the provider here" in table(fernline / "theirs" / "rejected-payments.csv")[0]["reason"]
+    doubts = table(fernline / "theirs" / "doubts-payments.csv")
+    assert [(d["row"], d["field"]) for d in doubts] == [("2", "returns"), ("3", "returns")] and refund.number in doubts[0]["reason"]
+
+
+def test_a_return_that_the_desk_heard_of_first_is_counted_once(house, fernline):
+    bring_in(fernline)
+    account = Account.objects.get(source_key="A003")
+    payment, _ = give_back(account, 2000)
+    back = return_payment(act=carrier_act(), payment=payment, label="no funds")
+    owed = ledger.balance(account.pk)
+    tally = their_payments(fernline, f"R1,A003,{back.number},20.00,no funds,2026-11-24T16:00:00Z,{payment.number},")
+    assert tally.unchanged == 1
+    for _ in range(2):
+        tally = their_payments(fernline, f"R2,A003,T-2,20.00,no funds,2026-11-24T16:00:00Z,{payment.number},")
+        assert tally.unchanged == 1 and ledger.balance(account.pk) == owed
+    assert their_payments(fernline, f"R3,A003,{back.number},21.00,no funds,2026-11-24T16:00:00Z,{payment.number},").rejected == 1
+
+
+def test_a_payment_as_much_as_one_taken_here_that_names_nothing_is_counted_and_shown(house, fernline):
+    bring_in(fernline)
+    account = Account.objects.get(source_key="A003")
+    mine, _ = give_back(account, 2017)
+    tally = their_payments(fernline, "Z1,A003,T-1,20.17,Visa,2026-11-26T15:00:00Z,,", "Z2,A003,T-2,20.17,Visa,2026-11-26T15:00:00Z,,", "Z3,A003,T-3,20.16,Visa,2026-11-26T15:00:00Z,,")
+    assert (tally.written, tally.doubts) == (3, 1)
+    [doubt] = table(fernline / "theirs" / "doubts-payments.csv")
+    assert mine.number in doubt["reason"] and "T-1" in doubt["as_it_was"]
+    assert their_payments(fernline, "Z1,A003,T-1,20.17,Visa,2026-11-26T15:00:00Z,,").doubts == 0, "said once, when it is written"
+    many = [f"Z9{n},A003,T-9{n},20.17,Visa,{day}T15:00:00Z,," for n, day in enumerate(("2026-10-20", "2027-03-01"))]
+    assert their_payments(fernline, *many).doubts == 0, "long before, and long after"
 
 
 def test_what_careline_is_the_system_of_record_of_is_added_to_and_not_changed(house, fernline, monkeypatch):

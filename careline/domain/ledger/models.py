@@ -210,6 +210,21 @@ class SettledCredit(models.Model):
         return f"{self.amount_minor} of {self.entry_id} on {self.bill_line_id}"
 
 
+class Recognised(models.Model):
+    """A row of another system's payments that is a payment or a refund made here: found by its key from then on, and never counted.
+    A refund is recognised once; a row that stands for several refunds names each."""
+
+    append_only = True
+    unique_keys = (("refund_id",),)
+
+    source_key = models.CharField(max_length=80, db_index=True)
+    payment = models.ForeignKey("ledger.Payment", models.PROTECT, null=True, related_name="recognised")
+    refund = models.OneToOneField("ledger.Refund", models.PROTECT, null=True, related_name="recognised")
+
+    def __str__(self) -> str:
+        return self.source_key
+
+
 class UnbilledCharge(models.Model):
     """A charge that waits for the next bill: agreed now, owed once a bill carries it, so it is in no balance yet.
 

@@ -44,7 +44,7 @@ from careline.domain.journal import rules as journal_rules
 from careline.domain.ledger import queries as ledger_queries
 from careline.domain.rulebook import queries as rulebooks
 from careline.doors.jobs import charging, promises
-from careline.doors.jobs.exporting.files import guarded
+from careline.doors.jobs.importing.fields import guarded
 from careline.doors.jobs.pace import Pace
 from careline.doors.jobs.stop import Stop
 from careline.foundation import phone
@@ -470,7 +470,7 @@ def _agency(folder: Path, again: str | None) -> int:
             on = civil_date(row.placed_at, settings.CARRIER_ZONE)
             for what, in_this in (("place", row.file == number), ("recall", row.recall_file == number)):
                 if in_this:
-                    out.writerow([number, what, row.account.reference, guarded(row.account.customer.name), row.amount_minor, row.account.currency, row.climb.since, on])
+                    out.writerow([number, what, guarded(row.account.reference), guarded(row.account.customer.name), row.amount_minor, row.account.currency, row.climb.since, on])
     part.replace(path)  # nobody takes half a file
     print(f"{path}: {len(rows)} accounts. Customer data: keep it as carefully as the desk does.")
     return 0

@@ -14,6 +14,7 @@ from django.utils import timezone
 from careline.domain.collections.queries.whatif import side_of, what_if
 from careline.domain.collections.rules.whatif import ASSUMED, MOVES, Study, figures, places
 from careline.domain.rulebook import queries as rulebooks
+from careline.doors.jobs.importing.fields import guarded
 from careline.doors.jobs.stop import Stop
 from careline.foundation.calendar import civil_date
 from careline.foundation.money import shown
@@ -82,5 +83,5 @@ def _list(study: Study, path: Path) -> None:
         out = csv.writer(file, lineterminator="\n")
         out.writerow(["account", "how", "rung_in_force", "on", "rung_changed", "on", "notices_more", "fees_more_minor", "barred_line_days_more"])
         for m in sorted(study.moved, key=lambda m: (MOVES.index(m.how), m.account_id)):
-            out.writerow([m.reference, m.how, *(m.before or ("", "")), *(m.after or ("", "")), m.notices, m.fees, m.line_days])
+            out.writerow([guarded(m.reference), m.how, *(m.before or ("", "")), *(m.after or ("", "")), m.notices, m.fees, m.line_days])
     print(f"{path}: {len(study.moved)} accounts. Customer data: delete it when you are done.")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 from careline.domain.customers import operations as customers
-from careline.domain.ledger import queries
+from careline.domain.ledger import queries, rules
 from careline.domain.ledger.models import (
     Bill,
     BillLine,
@@ -23,6 +24,7 @@ from careline.domain.ledger.operations.bulk import (
     return_payments_many,
     reverse_bills_many,
 )
+from careline.domain.ledger.operations.recognised import MadeHere
 from careline.foundation.act import Act
 from careline.prepared import write_rows
 
@@ -57,18 +59,48 @@ def import_methods_many(*, act: Act, rows: Sequence[Mapping[str, Any]]) -> list[
     return fates
 
 
-def import_bills_many(*, act: Act, rows: Sequence[tuple[Mapping[str, Any], Sequence[Mapping[str, Any]]]]) -> list[str]:
+def import_bills_many(
+    *, act: Act, rows: Sequence[tuple[Mapping[str, Any], Sequence[Mapping[str, Any]]]], doubts: dict[tuple[str, str], str] | None = None
+) -> list[str]:
     """Bills with their lines, by source keys. The same again is unchanged; a bill that differs from before is rejected,
     unless it comes under a key of its own that names the one it `corrects`: then the old one is reversed, whole.
 
-    A line that carries a credit given here names it (`credit`, its number), and with its taxes counts once (`SettledCredit`)."""
+    A line that carries a credit given here names it (`credit`, its number), and with its taxes counts once (`SettledCredit`).
+    `doubts` gets those lines, by the keys of bill and line, that were written and name none, and may carry one all the same."""
     accounts = customers.ids_by_key("accounts", (bill["account"] for bill, _ in rows))
     line_ids = customers.ids_by_key("lines", (n["line"] for _, lines in rows for n in lines if n["line"]))
     customers.lock_accounts(accounts.values())
     fates: list[str] = []
     for part in _apart([(bill["source_key"], bill["corrects"]) for bill, _ in rows]):
         fates += _import_bills(act, rows[part], accounts, line_ids)
+    if doubts is not None:
+        written = [(accounts[bill["account"]], bill, lines) for (bill, lines), fate in zip(rows, fates, strict=True) if fate == "written"]
+        doubts |= _doubted(written)
     return fates
+
+
+def _doubted(bills: Sequence[tuple[int, Mapping[str, Any], Sequence[Mapping[str, Any]]]]) -> dict[tuple[str, str], str]:
+    """Lines that name no credit and are of the amount of one, with their taxes or without, that was given or taken back on the account
+    lately and that no bill carries yet."""
+    asked = [(account_id, bill, n, lines) for account_id, bill, lines in bills for n in lines if not n.get("credit") and rules.may_carry(n["kind"], n["amount_minor"])]
+    if not asked:
+        return {}
+    first = min(bill["issued_on"] for _, bill, _, _ in asked) - timedelta(days=rules.DOUBT_DAYS)
+    free: dict[int, list[tuple[Entry, int]]] = defaultdict(list)
+    for entry, left in queries.credits_free({account_id for account_id, _, _, _ in asked}, first):
+        free[entry.account_id].append((entry, left))
+    found = {}
+    for account_id, bill, n, lines in asked if free else ():
+        amounts = {n["amount_minor"], n["amount_minor"] + sum(t["amount_minor"] for t in lines if t["taxes"] == n["source_key"])}
+        for entry, left in free[account_id]:
+            if left in amounts and rules.may_be_one(entry.day, bill["issued_on"]):
+                found[bill["source_key"], n["source_key"]] = (
+                    f"names no credit, and is as much as {entry.reference} of {entry.day}, which no bill carries. If it is that one, it counts twice: "
+                    "let a correction of the bill name it, or take it back at the desk"
+                )
+                free[account_id].remove((entry, left))
+                break
+    return found
 
 
 def _apart(keys: Sequence[tuple[str, str | None]]) -> Iterator[slice]:
@@ -244,49 +276,47 @@ def _same_line(was: BillLine | None, item: Mapping[str, Any], line_ids: Mapping[
     return all(getattr(was, k) == v for k, v in given.items())
 
 
-def import_payments_many(*, act: Act, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def import_payments_many(*, act: Act, rows: Sequence[Mapping[str, Any]], doubts: dict[int, str] | None = None) -> list[str]:
     """Payments by source keys; one with `returns` takes another back (a returned debit). A payment is never edited.
 
-    A payment that was taken here and comes back from the system that heard of it is recognised by our number, or by the
-    provider's reference, on the same account with the same amount: it is unchanged, and never counted twice.
+    What was taken, given back or taken back here, and comes back from the system that heard of it, is recognised (`MadeHere`): it is
+    unchanged, and never counted twice. `doubts` gets those rows, by their place, that were written and may be such a one all the same.
     """
     accounts = customers.ids_by_key("accounts", (r["account"] for r in rows))
     customers.lock_accounts(accounts.values())
     fates: list[str] = []
     for part in _apart([(r["source_key"], r["returns"]) for r in rows]):
-        fates += _import_payments(act, rows[part], accounts)
+        found: dict[int, str] = {}
+        fates += _import_payments(act, rows[part], accounts, found)
+        if doubts is not None:
+            doubts |= {part.start + n: why for n, why in found.items()}
     return fates
 
 
-def _import_payments(act: Act, rows: Sequence[Mapping[str, Any]], accounts: Mapping[str, int]) -> list[str]:
+def _import_payments(act: Act, rows: Sequence[Mapping[str, Any]], accounts: Mapping[str, int], doubts: dict[int, str]) -> list[str]:
     wanted = [r["source_key"] for r in rows] + [r["returns"] for r in rows if r["returns"]]
+    here = MadeHere(rows, accounts, wanted)
     held = {p.source_key: p for p in Payment.objects.filter(source_key__in=wanted)}
     named = [*(r["number"] for r in rows), *(r["returns"] for r in rows if r["returns"])]
     by_number = {p.number: p for p in Payment.objects.filter(number__in=named)}
     numbers = set(by_number)
-    ours = {p.number: p for p in by_number.values() if p.source_key is None}
-    references = [r["provider_reference"] for r in rows if r["provider_reference"]]
-    by_reference: dict[str, Payment] = {}
-    if references:
-        found = Payment.objects.filter(account_id__in=set(accounts.values()), source_key=None, provider_reference__in=references)
-        by_reference = {p.provider_reference: p for p in found}
-    held |= {number: p for number, p in ours.items() if number not in held}
+    held = {number: p for number, p in by_number.items() if p.source_key is None} | here.payments | held
     there = [p.pk for p in held.values()]
-    returned = set(Payment.objects.filter(returns__in=there).values_list("returns_id", flat=True)) if there else set()
+    returned = {p.returns_id: p for p in Payment.objects.filter(returns__in=there)} if there else {}
     fates, received, taken_back = [], [], []
-    for row in rows:
+    for n, row in enumerate(rows):
         account_id = accounts.get(row["account"])
         old = held.get(row["source_key"])
         target = held.get(row["returns"]) if row["returns"] else None
-        own = (ours.get(row["number"]) or by_reference.get(row["provider_reference"])) if not row["returns"] and (old is None or old.source_key is None) else None
         if account_id is None:
             fate = f"account: there is no account with the key {row['account']}"
-        elif own is not None:
-            same = own.account_id == account_id and own.amount_minor == row["amount_minor"]
-            fate = "unchanged" if same else f"number: {own.number} was taken here, on another account or of another amount"
-        elif old is not None:
+        elif old is not None and old.source_key is not None:
             same = all(getattr(old, k) == v for k, v in row.items() if k not in ("account", "returns")) and old.account_id == account_id
             fate = "unchanged" if same else "key: this payment differs from what was imported before; a payment is never edited"
+        elif (known := here.recognised(row, account_id, by_number, target, returned.get(target.pk) if target else None)) is not None:
+            fate = known
+        elif old is not None:
+            fate = f"key: {old.number} was taken here, and this row says something else of it"
         elif row["number"] in numbers:
             fate = f"number: there is a payment {row['number']} already"
         elif row["returns"] and (target is None or target.account_id != account_id):
@@ -299,13 +329,17 @@ def _import_payments(act: Act, rows: Sequence[Mapping[str, Any]], accounts: Mapp
             fate = "written"
             numbers.add(row["number"])
             payment = {k: v for k, v in row.items() if k not in ("account", "returns")} | {"account_id": account_id}
+            if why := here.doubt(row, account_id, target):
+                doubts[n] = why
             if target is None:
                 received.append(payment)
             else:
-                returned.add(target.pk)
-                taken_back.append(Payment(**payment, returns=target))
+                back = Payment(**payment, returns=target)
+                returned[target.pk] = back
+                taken_back.append(back)
         fates.append(fate)
     receive_payments_many(received, act.at)
     if taken_back:
         return_payments_many(taken_back, act.at)
+    here.keep()
     return fates

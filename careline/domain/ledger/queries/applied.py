@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,7 +15,7 @@ from django.db.models.expressions import Combinable
 from django.db.models.functions import Coalesce
 
 from careline.domain.ledger import rules
-from careline.domain.ledger.models import Allocation, Bill, Entry, Payment, Refund, SettledCredit
+from careline.domain.ledger.models import Allocation, Bill, Entry, Payment, Recognised, Refund, SettledCredit
 from careline.domain.ledger.rules.doubts import Paid
 from careline.foundation.calendar import civil_date
 from careline.prepared import day as given_day
@@ -213,6 +213,16 @@ def settled_of(entry_ids: Iterable[int]) -> list[tuple[int, int]]:
     return list(rows.values_list("entry_id", "amount_minor"))
 
 
+def credits_free(account_ids: Iterable[int], first: date) -> list[tuple[Entry, int]]:
+    """The credits, and reversals of credits, of accounts since a day, of which no standing bill carries all: each with what is left."""
+    kinds = (rules.EntryKind.CREDIT, rules.EntryKind.CREDIT_REVERSED)
+    found = list(Entry.objects.filter(account_id__in=set(account_ids), kind__in=kinds, day__gte=first).order_by("pk"))
+    left = {e.pk: e.amount_minor for e in found}
+    for entry_id, amount in settled_of(left) if left else ():
+        left[entry_id] -= amount
+    return [(e, left[e.pk]) for e in found if left[e.pk]]
+
+
 def settled_on(bill_id: int) -> list[tuple[int, int]]:
     """What lines of one bill carry: entry, amount."""
     return list(SettledCredit.objects.filter(bill_line__bill=bill_id).order_by("pk").values_list("entry_id", "amount_minor"))
@@ -310,3 +320,24 @@ def _refund_rooms(account_id: int, payments: Sequence[Payment]) -> list[int]:
 
 def refund(key: str) -> Refund | None:
     return Refund.objects.select_related("payment").filter(key=key).first()
+
+
+def recognised(keys: Iterable[str]) -> list[Recognised]:
+    """Rows of another system's payments that were recognised by these keys, with what they are here."""
+    return list(Recognised.objects.filter(source_key__in=list(keys)).select_related("payment", "refund").order_by("pk"))
+
+
+def recognised_of(payment_ids: Iterable[int]) -> set[int]:
+    """Those of the payments taken here that came back in another system's rows under a key of its own."""
+    return set(Recognised.objects.filter(payment_id__in=list(payment_ids)).values_list("payment_id", flat=True))  # type: ignore[arg-type]
+
+
+def refunds_named(account_ids: Iterable[int], numbers: Iterable[str]) -> list[Refund]:
+    """The refunds of accounts, and those of these numbers, the oldest first, each with the row that it was, if any."""
+    return list(Refund.objects.filter(Q(account_id__in=set(account_ids)) | Q(number__in=set(numbers))).select_related("payment", "recognised").order_by("pk"))
+
+
+def taken_here(account_ids: Iterable[int], since: datetime, references: Iterable[str]) -> list[Payment]:
+    """The payments of accounts that were taken here since a moment, or that the provider knows by these references, the oldest first."""
+    rows = Payment.objects.filter(account_id__in=set(account_ids), source_key=None, returns=None)
+    return list(rows.filter(Q(received_at__gte=since) | Q(provider_reference__in=set(references))).order_by("pk"))

@@ -148,3 +148,29 @@ def aging(items: Sequence[OpenItem], today: date) -> list[Bucket]:
 def booked_on(day: date, closed_through: date | None) -> date:
     """The day on which an entry stands in the books: its own, or the first day after the last closed period."""
     return day if closed_through is None or day > closed_through else closed_through + timedelta(days=1)
+
+
+# Our choice. Two cycles: by then a biller has put on a bill, or in its payments, what it heard of.
+DOUBT_DAYS = 62
+
+
+def may_be_one(here: date, there: date) -> bool:
+    """May something done here on one day be what another system says of another? Billers post late, and a day early by their clock."""
+    return -1 <= (there - here).days <= DOUBT_DAYS
+
+
+def may_carry(kind: str, amount_minor: int) -> bool:
+    """May a line of another system's bill carry a credit given here (below zero), or the reversal of one?"""
+    return kind in (LineKind.OTHER, LineKind.ONE_OFF, LineKind.FEE) or (kind == LineKind.DISCOUNT and amount_minor < 0)
+
+
+def refunds_meant(refunds: Sequence[int], amount_minor: int) -> list[int]:
+    """Which of a payment's refunds (of these amounts, by their places) a row means that takes so much of the payment back and names none: the
+    first one of this amount, or all of them if they are so much together; else none.
+
+    >>> refunds_meant([500, 1500], 1500), refunds_meant([500, 1500], 2000), refunds_meant([500], 2000)
+    ([1], [0, 1], [])
+    """
+    if amount_minor in refunds:
+        return [refunds.index(amount_minor)]
+    return list(range(len(refunds))) if refunds and sum(refunds) == amount_minor else []

@@ -9,25 +9,18 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol
 
-from careline.doors.jobs.importing.fields import ENTITIES
+from careline.doors.jobs.importing.fields import ENTITIES, guarded
 from careline.doors.jobs.importing.mapping import pyarrow
 
 FORMATS = ("csv", "jsonl", "parquet")
-GUARDED = re.compile(r"'*[=+\-@\t\r]")
 TEXTS = {"text", "key"}  # kinds whose cells say what somebody typed
 MANY = 10_000  # rows in one batch of a Parquet file
-
-
-def guarded(text: str) -> str:
-    """A text that no spreadsheet runs as a formula: with an apostrophe before what would be one."""
-    return f"'{text}" if GUARDED.match(text) else text
 
 
 class Sheet(Protocol):

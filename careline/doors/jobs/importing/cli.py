@@ -51,6 +51,8 @@ def main(options: argparse.Namespace) -> int:
             print(f"Rejected rows, each with its field and reason: {options.out}/rejected-*.csv (customer data: delete them when you are done)")
         if kept := sum(t.kept for t in tallies.values()):
             print(f"{kept} row{'s' if kept > 1 else ''} not taken over whole, with the reason: {options.out}/kept-*.csv")
+        if doubts := sum(t.doubts for t in tallies.values()):
+            print(f"{doubts} row{'s' if doubts > 1 else ''} may count twice what was done at the desk, for a person to decide: {options.out}/doubts-*.csv")
     wrong = [e for e, t in tallies.items() if not t.holds]
     if wrong:
         print(f"The totals do not reconcile for {', '.join(wrong)}: tell whoever looks after Careline.", file=sys.stderr)

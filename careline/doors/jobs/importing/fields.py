@@ -290,8 +290,8 @@ class Cell(dict[str, Any]):
             if field.needed:
                 raise Fault(self._name, "this is needed and is empty")
             return field.default
-        if self._guarded and value[0] == "'" and GUARD.match(value):
-            value = value[1:]
+        if self._guarded:
+            value = unguarded(value)
         try:
             found = self._reader(value, self._form)
         except ValueError as fault:
@@ -304,7 +304,17 @@ class Cell(dict[str, Any]):
 
 
 REMEMBERED = 10_000  # values of a field
-GUARD = re.compile(r"'+[=+\-@\t\r]")  # what an export puts an apostrophe in front of
+FORMULA = re.compile(r"'*[=+\-@\t\r]")
+
+
+def guarded(text: str) -> str:
+    """A text that no spreadsheet runs as a formula: with an apostrophe before what would be one, or has one there already."""
+    return f"'{text}" if FORMULA.match(text) else text
+
+
+def unguarded(text: str) -> str:
+    """The text that was guarded."""
+    return text[1:] if text[:1] == "'" and FORMULA.match(text) else text
 
 
 def cells(entity: str, forms: Mapping[str, str], words: Mapping[str, Mapping[str, str]] = {}, empty: Collection[str] = EMPTY, guarded: bool = False) -> dict[str, Cell]:

@@ -36,7 +36,7 @@ from careline.domain.journal import queries as journal_queries
 from careline.domain.journal import rules as journal_rules
 from careline.domain.ledger import operations as ledger
 from careline.domain.rulebook import queries as rulebooks
-from careline.doors.jobs.importing.fields import IDENTITY, Fault, column
+from careline.doors.jobs.importing.fields import IDENTITY, Fault, column, guarded
 from careline.doors.jobs.importing.mapping import Reader, Row, Source
 from careline.doors.jobs.pace import Pace
 from careline.doors.jobs.stop import Stop
@@ -48,6 +48,7 @@ from careline.foundation.outbound import COUNTED
 from careline.foundation.rulebook import Rulebook
 
 IMPORTER = Who("Job", "import", "Import", "job")
+NOTES = {"reject": "rejected", "kept": "kept", "doubt": "doubts"}  # what is noted of rows, and how its file is called
 SMALLEST, LARGEST = 200, 5000  # rows in a write transaction
 
 
@@ -58,6 +59,7 @@ class Tally:
     unchanged: int = 0
     rejected: int = 0
     kept: int = 0  # of those written or unchanged: something of the row was not taken over
+    doubts: int = 0  # of those written: it may be what was done here already
 
     @property
     def holds(self) -> bool:
@@ -95,12 +97,13 @@ class Work:
         self.link.execute("CREATE TABLE IF NOT EXISTS seen (entity TEXT, key TEXT, n INTEGER, during TEXT, until INTEGER, PRIMARY KEY (entity, key)) WITHOUT ROWID")
         self.link.execute("CREATE TABLE IF NOT EXISTS reject (entity TEXT, n INTEGER, field TEXT, reason TEXT, row TEXT, during TEXT, until INTEGER)")
         self.link.execute("CREATE TABLE IF NOT EXISTS kept (entity TEXT, n INTEGER, field TEXT, reason TEXT, row TEXT, during TEXT, until INTEGER)")
+        self.link.execute("CREATE TABLE IF NOT EXISTS doubt (entity TEXT, n INTEGER, field TEXT, reason TEXT, row TEXT, during TEXT, until INTEGER)")
         self.link.execute("CREATE TABLE IF NOT EXISTS line (bill TEXT, n INTEGER, cells BLOB)")
 
     def back_to(self, during: str, until: int) -> None:
         """Forget what was noted in later parts: it was never settled."""
         self.link.execute("DELETE FROM seen WHERE during = ? AND until > ?", (during, until))
-        for notes in ("reject", "kept"):
+        for notes in NOTES:
             self.link.execute(f"DELETE FROM {notes} WHERE during = ? AND until > ?", (during, until))
 
     def twice(self, entity: str, rows: Sequence[tuple[str, int]]) -> dict[int, int]:
@@ -113,7 +116,7 @@ class Work:
         return {n: first for n, first in found.items() if first != n}
 
     def note(self, notes: str, entity: str, n: int, name: str, reason: str, text: str) -> None:
-        """Note a row as `reject` or `kept`."""
+        """Note a row as `reject`, `kept` or `doubt`."""
         self.link.execute(f"INSERT INTO {notes} VALUES (?, ?, ?, ?, ?, ?, ?)", (entity, n, name, _masked(reason), _masked(text), self.during, self.until))
 
     def noted(self, notes: str) -> Iterator[tuple[str, Iterator[tuple[int, str, str, str]]]]:
@@ -184,6 +187,11 @@ class Run:
         self.place.tally(source.entity).kept += 1
         self.work.note("kept", source.entity, n, name, reason, json.dumps(source.named(raw), ensure_ascii=False))
 
+    def doubt(self, source: Source, n: int, name: str, reason: str, raw: Any) -> None:
+        """Keep a row that was written and may be what was done here already: a person decides."""
+        self.place.tally(source.entity).doubts += 1
+        self.work.note("doubt", source.entity, n, name, reason, json.dumps(source.named(raw), ensure_ascii=False))
+
     def keep_place(self) -> None:
         """Write how far the import came; in the transaction that writes the rows."""
         journal.keep_place(act=self.act, code="imports.run", digest=self.files, place=self.place.said())
@@ -226,8 +234,9 @@ def _alone(out: Path) -> Iterator[None]:
 
 
 def _run(sources: Sequence[Source], out: Path, at: datetime, check: bool, say: Callable[[str], None]) -> dict[str, Tally]:
-    for old in (*out.glob("rejected-*.csv"), *out.glob("kept-*.csv")):
-        old.unlink()
+    for name in NOTES.values():
+        for old in out.glob(f"{name}-*.csv"):
+            old.unlink()
     rulebook = rulebooks.current()
     verdict = rulebook.authority.decide(Question(IMPORTER, "imports.run", ("House", "house"), {"basis": bare_facts(kind="job", level=3)}))
     if not verdict.allowed:
@@ -274,12 +283,12 @@ def _files(sources: Sequence[Source], forms: dict[str, dict[str, str]]) -> str:
 
 
 def _write_notes(work: Work, out: Path) -> None:
-    for notes, name in (("reject", "rejected"), ("kept", "kept")):
+    for notes, name in NOTES.items():
         for entity, rows in work.noted(notes):
             with open(out / f"{name}-{entity}.csv", "w", encoding="utf-8", newline="") as file:
                 to = csv.writer(file)
                 to.writerow(["row", "field", "reason", "as_it_was"])
-                to.writerows(rows)
+                to.writerows([n, where, guarded(why), guarded(text)] for n, where, why, text in rows)
 
 
 def _line(act: Act, say: str, data: dict[str, Any]) -> None:
@@ -335,7 +344,10 @@ def _plain(now: Run, source: Source) -> None:
             if entity == "methods":
                 fates = ledger.import_methods_many(act=now.act, rows=rows)
             elif entity == "payments":
-                fates = ledger.import_payments_many(act=now.act, rows=rows)
+                doubts: dict[int, str] = {}
+                fates = ledger.import_payments_many(act=now.act, rows=rows, doubts=doubts)
+                for place, why in doubts.items():
+                    now.doubt(source, found[place][0], "returns" if rows[place]["returns"] else "number", why, found[place][1])
                 _journal(now.act, [r["account"] for r, fate in zip(rows, fates, strict=True) if fate == "written"], "payments")
             elif entity in AGREED:
                 write, what = AGREED[entity]
@@ -489,7 +501,11 @@ def _bills(now: Run, bills: Source, lines: Source | None) -> None:
             continue
         rows = [(row, [line for _, _, line in theirs.get(row["source_key"], ())]) for _, _, row in found]
         with now.pace.transaction(), transaction.atomic():
-            fates = ledger.import_bills_many(act=now.act, rows=rows)
+            doubts: dict[tuple[str, str], str] = {}
+            fates = ledger.import_bills_many(act=now.act, rows=rows, doubts=doubts)
+            for n, raw, line in (one for some in theirs.values() for one in some) if lines is not None and doubts else ():
+                if why := doubts.get((line["bill"], line["source_key"])):
+                    now.doubt(lines, n, "credit", why, raw)
             _journal(now.act, [row["account"] for (row, _), fate in zip(rows, fates, strict=True) if fate == "written"], "bills")
             _count_bills(now, bills, lines, found, theirs, fates)
             _settle(now, "bills", part[-1][0])
