@@ -101,7 +101,7 @@ from careline.domain.ledger.queries.cycle import (
     unbilled_of_many,
     with_charge,
 )
-from careline.domain.ledger.queries.exported import exported
+from careline.domain.ledger.queries.exported import EXPORTED, exported
 from careline.domain.ledger.queries.papers import (
     bill_paper,
     explanation_paper,
@@ -138,6 +138,7 @@ from careline.domain.ledger.queries.why import (
 __all__ = [
     "BILLED_ACTS",
     "ESTIMATE",
+    "EXPORTED",
     "Applied",
     "Extract",
     "Month",
