@@ -4,7 +4,7 @@ take that back, and close the books."""
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from typing import Annotated, Any
 
 from django.conf import settings
@@ -14,15 +14,19 @@ from careline.acts import texts
 from careline.acts.arrangements import after_money
 from careline.acts.declare import ActType, Day, Done, Id, Input, Locks, Minor, Scene, ShortWords
 from careline.carriers import PRINTER, need
+from careline.domain.billing import queries as billing
 from careline.domain.collections import queries as collections
 from careline.domain.collections import rules as collection_rules
 from careline.domain.customers import queries as customers
 from careline.domain.journal.operations import tell
 from careline.domain.ledger import operations, queries
+from careline.domain.ledger.rules import estimate, explain
+from careline.foundation import phone
 from careline.foundation.act import Act
-from careline.foundation.calendar import civil_date
+from careline.foundation.calendar import bill_period, civil_date
 from careline.foundation.money import shown
 from careline.foundation.refusal import refuse
+from careline.foundation.rulebook import Rulebook
 
 MESSAGE = 640  # four texts
 
@@ -99,6 +103,22 @@ def _mail(account_id: int) -> str:
     if account is None or not account.customer.email:
         raise refuse("CONFLICT", "There is no e-mail address of record for this customer. Print it for a letter, or tell it on the call.", rule="no-email")
     return account.customer.email
+
+
+def foreseen(account_id: int, today: date, rulebook: Rulebook) -> explain.Explanation | None:
+    """The next bill against the last, as the bill run would make it today; where that cannot (another system bills, say), as the last bill and the
+    plans let expect. None without a last bill."""
+    coming = billing.coming(account_id, today, rulebook.billing) if "billing.toml" in rulebook.files else None
+    if coming is not None:
+        return queries.explained_against_last(account_id, coming)
+    account = customers.account(account_id)
+    if account is None:
+        return None
+    plans = [
+        estimate.Plan(n.pk, f"ending {phone.last_four(n.msisdn)}", n.plan.name, n.plan.price_minor, n.status != "cancelled")
+        for n in customers.lines_of(account_id) if n.status != "pending"
+    ]  # fmt: skip
+    return queries.next_bill(account_id, plans, bill_period(account.bill_day, today)[1] + timedelta(days=1))
 
 
 def print_bill(act: Act, given: OneBill, scene: Scene) -> Done:

@@ -532,6 +532,7 @@ OTHERWISE = {
     **{("tom", f"lines.{verb}"): (MISMATCH, VERIFY, LIVE, NO_ROLE, NO_ROLE) for verb in ("suspend", "restore", "add_data", "change_plan", "change_device")},
     **{("tom", f"lines.{verb}"): (MISMATCH, VERIFY, LIVE, STRONG, NO_ROLE) for verb in ("change_sim", "make_transfer_pin")},
     ("tom", "billing.add_promotion"): (MISMATCH, VERIFY, LIVE, "promotion-worth", "promotion-worth"),
+    ("tom", "billing.sell_in_instalments"): (MISMATCH, VERIFY, LIVE, "sale-room", "sale-room"),
     **{("tom", f"billing.{verb}"): (MISMATCH, VERIFY, LIVE, NO_ROLE, NO_ROLE) for verb in ("end_agreed", "add_extra", "pay_off")},
     **{(name, "ledger.allocate"): (MISMATCH, VERIFY, LIVE, DONE, DONE) for name in ("eva", "lena", "sam")},
     **{(name, "ledger.write_off"): (MISMATCH, VERIFY, LIVE, DONE, DONE) for name in ("lena", "sam")},

@@ -60,6 +60,23 @@ def test_a_period_begins_with_what_was_owed_before_it(ana, maria):
     assert "Owed before $48.60" in page and page.count("Payment, Visa") >= 1
 
 
+def test_a_long_book_is_turned_page_by_page_and_each_begins_where_the_one_before_ended(ana, maria, monkeypatch):
+    from careline.doors.web import money
+
+    monkeypatch.setattr(money, "ON_PAGE", 2)
+    first = f"{ana.here}money/?months=0"
+    pages = [words(ana.get(first))]
+    while found := re.search(r'href="([^"]+)">Later entries', text_of(ana.get(first))):
+        first = unescape(found[1])
+        pages.append(words(ana.get(first)))
+    assert [re.search(r"Entries \d+ to \d+ of these days", p)[0] for p in pages] == [f"Entries {n} to {min(n + 1, maria.entries.count())} of these days" for n in range(1, maria.entries.count() + 1, 2)]
+    after = [re.search(r"Owed after(?: these)? (\S+)", p)[1] for p in pages]
+    before = [re.search(r"Owed before(?: these)? (\S+)", p)[1] for p in pages]
+    assert before[0] == "$0.00" and before[1:] == after[:-1] and after[-1] == "$48.60"
+    assert "Owed after $48.60" in pages[-1] and "Earlier entries" in pages[-1] and "Later entries" not in pages[-1]
+    assert "Nothing was booked" in words(ana.get(f"{ana.here}money/?months=0&page=99999999999"))
+
+
 @pytest.mark.parametrize(("asked", "says"), [
     ("from=2026-13-01", "Give each day as a date"), ("from=2026-12-01&to=2026-01-01", "changed places"), ("to=x", "Give each day"),
 ])  # fmt: skip
@@ -146,7 +163,7 @@ def test_a_bill_that_was_replaced_is_opened_printed_and_says_so(ana, maria):
 
 def test_the_page_bears_whatever_stands_in_its_address(ana):
     for bit in NASTY.values():
-        for query in ("from={}", "to={}", "months={}"):
+        for query in ("from={}", "to={}", "months={}", "page={}"):
             bears(ana.get(f"{ana.here}money/?{query.format(bit)}"), query)
         for query in ("act=ledger.allocate&entry={}", "act=ledger.allocate&entry=1&from_bill={}", "act=ledger.write_off&amount={}",
                       "act=payments.refund&payment={}", "act=ledger.recover&write_off={}"):  # fmt: skip

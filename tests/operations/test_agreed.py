@@ -15,7 +15,10 @@ from careline.domain.journal.models import Line as JournalLine
 from careline.domain.ledger import operations as posting
 from careline.domain.ledger import queries as ledger
 from careline.domain.ledger.models import Bill, BillLine, UnbilledCharge
+from careline.domain.rulebook import queries as rulebooks
 from careline.doors.jobs import billing as bill_run
+from careline.doors.jobs.importing import mapping
+from careline.doors.jobs.importing import run as importing
 from tests.people import TUESDAY, Desk, carrier_act, default_rulebook, key, open_account
 
 TARIFF = default_rulebook().billing
@@ -229,3 +232,73 @@ def test_a_credit_on_an_extra_that_nobody_wanted_leads_to_ending_it(house, otto,
     later.must("billing.end_agreed", account=otto.pk, agreed=added, words="He never asked for it")
     assert "ends" not in later.must("credits.grant", account=otto.pk, amount=100, reason="billing_error", bill_line=plan.pk).show
     assert ("Device protection", 900) not in charged(bill_cycle(date(2027, 1, 4)), "fee")
+
+
+# ---------------------------------------------------------------- what holds for everybody since a day
+
+
+def changed_rules(house, was: str, now: str, title: str, file: str = "billing.toml") -> int:
+    """Sam proposes a change of the rulebook on November 26 and Ada says yes; its number."""
+    text = rulebooks.current().files[file]
+    assert text.count(was) == 1
+    sam, ada = (Desk(house[name], TUESDAY.replace(day=26)) for name in ("sam", "ada"))
+    made = sam.must("rulebook.draft", title=title, changes={file: text.replace(was, now)}).show["proposal"]
+    sam.must("rulebook.propose", proposal=made, words="As the state says")
+    ada.must("rulebook.second", proposal=made, yes=True)
+    rulebooks.forget()
+    return int(made)
+
+
+WASHINGTON = '''name = "State and local tax, WA"
+from = 2020-01-01
+rates = { plan = 96000, usage = 96000, fee = 96000, one_off = 96000, other = 96000 }'''
+DEARER = WASHINGTON.replace("96000", "98000")
+LATER = f'''{WASHINGTON}
+cite = "example rate of the demo carrier, not law"
+
+[[tax]]
+state = "WA"
+{DEARER.replace("2020-01-01", "2026-12-01")}'''
+
+
+def test_another_tax_rate_names_the_change_of_the_rules_since_which_it_holds(house, otto, monkeypatch):
+    number = changed_rules(house, WASHINGTON, DEARER, "Washington's rate")
+    monkeypatch.setattr(rulebooks, "current", lambda: rulebooks.opened(rulebooks.digest_at(TUESDAY.replace(day=27))))
+    rate = cause(bill_cycle(date(2026, 12, 4)), "tax_rate")
+    assert (rate.event.day, rate.event.who, rate.event.page) == (date(2026, 11, 26), "Sam Osei", f"change:{number}")
+    assert rate.event.what == "Rulebook: Washington's rate" and rate.say.endswith("It is so since Nov 26.") and "Sam" not in rate.say
+
+
+def test_a_rate_that_the_rules_have_from_a_later_day_on_holds_since_that_day(house, otto, monkeypatch):
+    changed_rules(house, WASHINGTON, LATER, "Washington in December")
+    monkeypatch.setattr(rulebooks, "current", lambda: rulebooks.opened(rulebooks.digest_at(TUESDAY.replace(day=27))))
+    december = bill_cycle(date(2026, 12, 4))
+    assert cause(december, "tax_rate").event.day == date(2026, 12, 1)
+    paper = ledger.explanation_paper(otto.pk, december.pk, Bill.objects.get(issued_on=date(2026, 11, 4)).pk, lambda _: ())
+    assert paper is not None
+    (told,) = [d for d in paper[1].differences if d.cause == "tax_rate"]
+    assert told.event.who == "" and "It is so since Dec 1." in told.say, "the customer's paper says since when, and names nobody"
+
+
+def test_another_fee_names_the_change_of_the_rules_and_more_lines_do_not(house, otto, monkeypatch):
+    changed_rules(house, "amount = 199\n", "amount = 249\n", "Recovery of costs")
+    monkeypatch.setattr(rulebooks, "current", lambda: rulebooks.opened(rulebooks.digest_at(TUESDAY.replace(day=27))))
+    assert cause(bill_cycle(date(2026, 12, 4)), "fee_changed").event.what == "Rulebook: Recovery of costs"
+    Line.objects.create(account=otto, msisdn="+12065550177", plan=otto.lines.get().plan, activated_on=date(2026, 12, 10), number_since=TUESDAY)
+    assert cause(bill_cycle(date(2027, 1, 4)), "fee_changed").event is None
+
+
+def test_another_tax_because_the_customer_moved_is_no_change_of_the_rules(house, otto):
+    type(otto).objects.filter(pk=otto.pk).update(state="NY")
+    assert cause(bill_cycle(date(2026, 12, 4)), "tax_rate").event is None
+
+
+def test_another_price_of_a_plan_names_the_import_that_brought_it(house, otto, tmp_path):
+    Plan.objects.filter(code="PLUS15").update(source_key="P1")
+    (tmp_path / "plans.csv").write_text("k,c,n,p,d\nP1,PLUS15,Plus 15 GB,49.00,15360\n")
+    (tmp_path / "mapping.toml").write_text("[plans.columns]\nkey = 'k'\ncode = 'c'\nname = 'n'\nprice = 'p'\ndata_mb = 'd'\n")
+    for day in (26, 27):
+        importing.run(mapping.load(tmp_path / "mapping.toml", None), out=tmp_path / "out", at=TUESDAY.replace(day=day))
+    dearer = cause(bill_cycle(date(2026, 12, 4)), "price_change")
+    assert (dearer.event.day, dearer.event.who, dearer.event.what) == (date(2026, 11, 26), "Import", "Plan Plus 15 GB costs $49.00 a month by import, no longer $45.00")
+    assert dearer.say.endswith("It is so since Nov 26.")

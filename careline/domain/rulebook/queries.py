@@ -62,6 +62,7 @@ class InForce:
     why: str
     proposal_id: int | None
     coming: bool
+    who: str = ""  # who proposed it, by name
 
 
 def activations(at: datetime, most: int = 200) -> list[InForce]:
@@ -70,9 +71,14 @@ def activations(at: datetime, most: int = 200) -> list[InForce]:
     until = None
     for row in _standing().select_related("bundle", "proposal").order_by("-from_at", "-pk")[:most]:
         if row.from_at != until:  # of two from one moment on, the later said is the one
-            found.append(InForce(row.bundle.digest, row.from_at, until, row.activated_by, row.seconded_by, row.proposal.title if row.proposal else "", row.proposal_id, row.from_at > at))
+            found.append(InForce(row.bundle.digest, row.from_at, until, row.activated_by, row.seconded_by, row.proposal.title if row.proposal else "", row.proposal_id, row.from_at > at, row.proposal.by_name if row.proposal else ""))
         until = row.from_at
     return found
+
+
+def until(at: datetime, most: int = 40) -> list[InForce]:
+    """What had come into force by a moment, the latest first: the newest so many. One question."""
+    return [row for row in activations(at, most) if not row.coming]
 
 
 def since(digest: str, at: datetime) -> datetime | None:

@@ -32,7 +32,7 @@ def html_of(paper: Any) -> str:
         return prints.bill(found, settings.CARRIER_NAME, words)
     on = civil_date(paper.at, settings.CARRIER_ZONE)
     if paper.kind == PaperKind.STATEMENT:
-        book = queries.extract(paper.account_id, paper.first, paper.last, most=prints.STATEMENT_ROWS)
+        book = queries.extract(paper.account_id, paper.first, paper.last)
         return prints.statement(queries.holder(paper.account_id), book, settings.CARRIER_NAME, words, on)
     both = queries.explanation_paper(paper.account_id, paper.bill_id, paper.against_id, credits.on_bills)
     if both is None:

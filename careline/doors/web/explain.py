@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
+from django.urls import reverse
 from django.utils.http import urlencode
 
-from careline.acts.ledger import MESSAGE
+from careline.acts.ledger import MESSAGE, foreseen
 from careline.acts.look import look
 from careline.carriers import PRINTER, lacking
-from careline.domain.billing import queries as billing
 from careline.domain.credits import queries as credits
 from careline.domain.customers import queries as customers
 from careline.domain.customers.rules.care import LANGUAGES
@@ -34,17 +33,14 @@ def asked(code: str, given: Mapping[str, Any]) -> tuple[str, str]:
     return str(given.get("explain") or ""), str(given.get("against") or "")
 
 
+# What an estimate rests on, and what it leaves out.
+BY_THE_RUN = "An estimate: the bill as our bill run would make it today, with use beyond the plan as far as it is known by now. What is used, agreed or late from now on comes to it."
+BY_THE_LAST = "An estimate from the last bill, the plans as they are now and the charges that wait. Use beyond the plan, late fees and what is agreed from now on are not in it."
+
+
 def _found(desk: ContactPage, bill: str, against: str) -> explain.Explanation | None:
     if bill == NEXT:
-        rulebook = desk.scene.rulebook
-        coming = billing.coming(desk.account_id, desk.today, rulebook.billing) if "billing.toml" in rulebook.files else None
-        if coming is not None:  # what the bill run itself would make of it now
-            return ledger.explained_against_last(desk.account_id, coming)
-        plans = [
-            estimate.Plan(n.pk, f"ending {phone.last_four(n.msisdn)}", n.plan.name, n.plan.price_minor, n.status != "cancelled")
-            for n in desk.lines if n.status != "pending"
-        ]  # fmt: skip
-        return ledger.next_bill(desk.account_id, plans, desk.cycle[1] + timedelta(days=1))
+        return foreseen(desk.account_id, desk.today, desk.scene.rulebook)
     newest = desk.bills[0].id if desk.bills else None
     bill_id, against_id = forms.whole(bill), forms.whole(against)
     found = ledger.explained(desk.account_id, bill_id, against_id, credits.on_bills) if bill_id else None
@@ -78,13 +74,14 @@ def panel(desk: ContactPage, code: str, given: Mapping[str, Any]) -> dict[str, A
     return {
         "found": found,
         "estimated": found.now.estimated,
+        "rests_on": (BY_THE_RUN if found.now.by_run else BY_THE_LAST) if found.now.estimated else None,
         "title": "What the next bill will be" if found.now.estimated else "Why the bill differs",
         "was": {"label": "Last bill" if found.now.estimated else "Bill", "on": found.was.issued_on, "total": found.was.total_minor},
         "told": None if found.now.estimated else ledger.told_of(desk.account_id, found.now, found.was.issued_on),
         "now": {"label": "Next bill" if found.now.estimated else "Bill", "on": found.now.issued_on, "total": found.now.total_minor},
         "rows": [
             {
-                "title": d.title, "say": d.say, "amount": d.amount_minor, "parts": d.parts, "unsure": d.unsure, "event": d.event, "cause": d.cause.value,
+                "title": d.title, "say": d.say, "amount": d.amount_minor, "parts": d.parts, "unsure": d.unsure, "event": d.event, "event_href": _behind(desk, d.event), "cause": d.cause.value,
                 "credits": [grant(charges[n], d.title) for n in d.charges] if not found.now.estimated else [],
             }
             for d in found.differences
@@ -97,6 +94,14 @@ def panel(desk: ContactPage, code: str, given: Mapping[str, Any]) -> dict[str, A
         "send_href": None if found.now.estimated else desk.url("?" + urlencode({**here, "act": SEND})),
         "close_href": close,
     }  # fmt: skip
+
+
+def _behind(desk: ContactPage, event: explain.Event | None) -> str | None:
+    """Where the change of the rulebook behind a difference stands: its own page for whoever may open changes, else the rulebook as it was made."""
+    kind, _, which = event.page.partition(":") if event is not None else ("", "", "")
+    if kind == "change" and desk.who.role in desk.scene.rulebook.authority.roles_with("view.proposal"):
+        return reverse("change", args=[int(which)])
+    return f"{reverse('rulebook')}?{urlencode({'of': which, 'part': 'billing.toml'})}" if kind == "rulebook" else f"{reverse('rulebook')}?part=billing.toml" if kind else None
 
 
 def send_form(desk: ContactPage, given: Mapping[str, Any]) -> dict[str, Any]:

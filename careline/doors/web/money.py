@@ -44,6 +44,7 @@ KINDS: dict[str, dict[str, str]] = {
     SELL: {"account": "id", "equipment": "text", "count": "whole", "line": "id", "down": "money", "consent": "whole", "words": "text"},
     PAY_OFF: {"account": "id", "instalments": "text", "consent": "whole", "words": "text"},
 }
+ON_PAGE = 500  # entries of a statement that are shown at once
 PERIODS = (("3 months", 3), ("6 months", 6), ("13 months", 13), ("Everything", 0))
 
 
@@ -61,7 +62,8 @@ def show(request: HttpRequest, reference: str) -> HttpResponse:
     if looked.refusal is not None:
         return oops.refused(request, looked.refusal, [{"label": "Back to the contact", "href": desk.url()}])
     first, last, fault = period(request.GET, desk)
-    return page(request, "money.html", {"money": shape(desk, first, last), "fault": fault}, 422 if fault else 200)
+    skip = (min(forms.whole(request.GET.get("page")) or 1, 10**6) - 1) * ON_PAGE
+    return page(request, "money.html", {"money": shape(desk, first, last, skip), "fault": fault}, 422 if fault else 200)
 
 
 def period(asked: Mapping[str, Any], desk: ContactPage) -> tuple[date, date, str | None]:
@@ -81,10 +83,11 @@ def period(asked: Mapping[str, Any], desk: ContactPage) -> tuple[date, date, str
     return (first, last, None) if first <= last else (last, first, "The first day is after the last; they changed places.")
 
 
-def shape(desk: ContactPage, first: date, last: date) -> dict[str, Any]:
+def shape(desk: ContactPage, first: date, last: date, skip: int = 0) -> dict[str, Any]:
     pk, standing = desk.account_id, desk.standing
     items = ledger.open_items(desk.bills)
-    book = ledger.extract(pk, first, last)
+    book = ledger.extract(pk, first, last, ON_PAGE, skip)
+    turn = f"{address(desk.row.reference)}?from={first}&to={last}&page="
     paid = ledger.applied(pk, [r.entry.pk for r in book.rows], [b.id for b in desk.all_bills])
     by_entry: dict[int, list[ledger.Applied]] = defaultdict(list)
     by_bill: dict[int, list[ledger.Applied]] = defaultdict(list)
@@ -122,7 +125,9 @@ def shape(desk: ContactPage, first: date, last: date) -> dict[str, Any]:
         "papers": [papers.shape(desk.row.reference, s, f"Statement, {day(s.first)} to {day(s.last)}") for s in ledger.statements_of(pk)],
         "opening": book.opening_minor,
         "closing": book.closing_minor,
-        "more": book.more,
+        "skipped": book.skipped,
+        "earlier_href": f"{turn}{skip // ON_PAGE}#book-title" if skip else None,
+        "later_href": f"{turn}{skip // ON_PAGE + 2}#book-title" if book.more else None,
         "rows": [_entry(desk, r, by_entry[r.entry.pk], free.get(r.entry.pk, 0), given_up.get(r.entry.pk, 0), back, may) | {"replaced": r.entry.bill_id in replaced and r.entry.kind == rules.EntryKind.BILL}
                  for r in book.rows],
         "bills": [_bill(desk, b, by_bill[b.id], may) for b in desk.all_bills],

@@ -162,7 +162,7 @@ def coming(account_id: int, today: date, tariff: Tariff) -> charges.Billed | Non
     if account is None:
         return None
     start = bill_period(account.bill_day, today)[1] + timedelta(days=1)
-    (found,) = judged([account], start, tariff)
+    (found,) = judged([account], start, tariff, late_by=today - timedelta(days=1))
     if found.left is not None or not found.lines:
         return None
     lines = [
@@ -172,11 +172,12 @@ def coming(account_id: int, today: date, tariff: Tariff) -> charges.Billed | Non
         )
         for n, m in enumerate(found.lines)
     ]  # fmt: skip
-    return charges.Billed(0, "", start, rules.total(found.lines), tuple(lines), estimated=True)
+    return charges.Billed(0, "", start, rules.total(found.lines), tuple(lines), estimated=True, by_run=True)
 
 
-def judged(accounts: Sequence[InCycle], start: date, tariff: Tariff) -> list[Judged]:
-    """What the bills of these accounts would be. Some fifteen questions, however many accounts."""
+def judged(accounts: Sequence[InCycle], start: date, tariff: Tariff, late_by: date | None = None) -> list[Judged]:
+    """What the bills of these accounts would be. Some fifteen questions, however many accounts. `late_by`: nothing that fell due after this
+    day is late; for a bill that is only foreseen, what is due tomorrow may be paid still."""
     ids = [a.id for a in accounts]
     by_day = {day: rules.Cycle.of(day, start) for day in {a.bill_day for a in accounts}}
     cycles = {a.id: by_day[a.bill_day] for a in accounts}
@@ -197,7 +198,7 @@ def judged(accounts: Sequence[InCycle], start: date, tariff: Tariff) -> list[Jud
             taxes=tariff.taxes_of(account.state, account.postal_code, start),
         )
     chosen = [a for a in accounts if why[a.id] is None]
-    facts = _facts(chosen, cycles, first, ended, tariff) if chosen else {}
+    facts = _facts(chosen, cycles, first, ended, tariff, min(late_by or ended, ended)) if chosen else {}
     rated = {a.id: rules.rate(facts[a.id], tariff) for a in chosen}
     return [
         Judged(a, cycles[a.id], why[a.id], *((found.lines, found.measured) if (found := rated.get(a.id)) else ())) for a in accounts
@@ -234,7 +235,7 @@ def _measured() -> QuerySet[Draft, tuple[int, str]]:
     return rows.order_by("cycle_on").values_list("account_id", "measured")
 
 
-def _facts(accounts: Sequence[InCycle], cycles: dict[int, rules.Cycle], first: date, ended: date, tariff: Tariff) -> dict[int, rules.Facts]:
+def _facts(accounts: Sequence[InCycle], cycles: dict[int, rules.Cycle], first: date, ended: date, tariff: Tariff, late_by: date) -> dict[int, rules.Facts]:
     ids, start = [a.id for a in accounts], ended + timedelta(days=1)
     plans: dict[int, rules.Charged] = {}
     given: dict[tuple[int, int | None], list[rules.Charged]] = defaultdict(list)
@@ -259,7 +260,7 @@ def _facts(accounts: Sequence[InCycle], cycles: dict[int, rules.Cycle], first: d
     earlier = _earlier(accounts, start, tariff)
     late: dict[int, int] = defaultdict(int)
     # Where the ladder levies the late fee, its charges are among those that wait, and the bill makes none of its own.
-    for account_id, due_on, still_open in ledger.fell_due(ids, first, ended) if tariff.late_fee.by == "bill" else ():
+    for account_id, due_on, still_open in ledger.fell_due(ids, first, late_by) if tariff.late_fee.by == "bill" else ():
         if due_on >= cycles[account_id].before:
             late[account_id] += max(still_open, 0)
     back: dict[int, list[str]] = defaultdict(list)

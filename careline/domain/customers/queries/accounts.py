@@ -114,6 +114,11 @@ def line(line_id: int) -> Line | None:
     return _line.first(line=line_id)
 
 
+def plan_prices(keys: Sequence[str]) -> dict[str, int]:
+    """What the plans of these source keys cost a month (minor units)."""
+    return {key: price for key, price in Plan.objects.filter(source_key__in=keys).values_list("source_key", "price_minor") if key}
+
+
 def accounts_of_lines(line_ids: Sequence[int]) -> dict[int, int]:
     """The account that each of these lines is on."""
     return dict(Line.objects.filter(pk__in=line_ids).values_list("pk", "account_id"))

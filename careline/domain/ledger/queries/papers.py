@@ -11,7 +11,7 @@ from django.db.models.functions import Length
 
 from careline.domain.customers import queries as customers
 from careline.domain.ledger.models import Bill, Entry, Paper, PaperBytes
-from careline.domain.ledger.queries.why import billed, events_between
+from careline.domain.ledger.queries.why import billed, why
 from careline.domain.ledger.rules import EntryKind, PaperKind, explain
 from careline.domain.ledger.rules import paper as papers
 from careline.foundation import phone
@@ -45,17 +45,11 @@ def bill_paper(account_id: int, bill_id: int) -> papers.BillPaper | None:
     return papers.BillPaper(
         number=bill.number, holder=holder(account_id), issued_on=bill.issued_on, first=bill.period_start, last=bill.period_end, due_on=bill.due_on,
         before_minor=before, before_due_on=next((b.due_on for b in rows if b.pk == last), None), since=tuple(since), groups=papers.groups(now.lines, named), taxes=papers.taxes(now.lines),
-        change=papers.change(_change(account_id, now, earlier[0]) if earlier else None),
+        change=papers.change(why(account_id, now, earlier[0], for_customer=True) if earlier else None),
         replaces=papers.Named(of.number, of.issued_on) if of is not None else None,
         replaced_by=papers.Named(by.number, by.issued_on) if by is not None else None, taken_back=gone or by is not None,
         settled_minor=now.settled_minor, by_state_only=now.by_state_only,
     )  # fmt: skip
-
-
-def _change(account_id: int, now: explain.Billed, was: explain.Billed) -> explain.Explanation:
-    """Why the bill differs, in words for the customer: without the orders of the desk, which name who works there."""
-    events = events_between(account_id, now, was.issued_on, now.issued_on)
-    return explain.explain(now, was, [e for e in events if not e.who])
 
 
 def _replaced(bill: Bill, rows: Sequence[Bill]) -> set[int]:
@@ -95,7 +89,7 @@ def explanation_paper(
     if len(both) < 2:
         return None
     now, was = billed([both[bill_id], both[against_id]])
-    found = _change(account_id, now, was)
+    found = why(account_id, now, was, for_customer=True)
     return holder(account_id), replace(found, credits=tuple(replace(c, who="") for c in credits([now.id, was.id])))
 
 

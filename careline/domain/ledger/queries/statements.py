@@ -30,26 +30,30 @@ class Row:
 @dataclass(frozen=True)
 class Extract:
     """A part of the ledger between two days: what was owed before it, its entries in their order, what was owed after.
-    `more`: there are more entries in it than are shown."""
+    `skipped` entries of these days come before, `more` after them."""
 
     first: date
     last: date
     opening_minor: int
     rows: list[Row]
     closing_minor: int
+    skipped: int = 0
     more: bool = False
 
 
-def extract(account_id: int, first: date, last: date, most: int = 500) -> Extract:
-    """The statement of a period, both days in it. Two questions."""
+def extract(account_id: int, first: date, last: date, most: int | None = None, skip: int = 0) -> Extract:
+    """The statement of a period, both days in it: whole, or `most` of its entries after the first `skip`. Two questions, three after the first."""
     mine = Entry.objects.filter(account_id=account_id)
     opening = mine.filter(day__lt=first).aggregate(s=Sum("amount_minor"))["s"] or 0
-    entries = list(mine.filter(day__gte=first, day__lte=last).select_related("bill", "payment").order_by("day", "at", "pk")[: most + 1])
+    within = mine.filter(day__gte=first, day__lte=last).order_by("day", "at", "pk")
+    if skip:
+        opening += within[:skip].aggregate(s=Sum("amount_minor"))["s"] or 0
+    entries = list(within.select_related("bill", "payment")[skip : None if most is None else skip + most + 1])
     rows, running = [], opening
     for entry in entries[:most]:
         running += entry.amount_minor
         rows.append(Row(entry, running))
-    return Extract(first, last, opening, rows, running, len(entries) > most)
+    return Extract(first, last, opening, rows, running, skip, most is not None and len(entries) > most)
 
 
 @dataclass(frozen=True)

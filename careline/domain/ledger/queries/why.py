@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -13,14 +13,16 @@ from django.db.models import Exists, OuterRef, Subquery, Sum
 from django.db.models.functions import Coalesce
 
 from careline.domain.journal import queries as journal
-from careline.domain.journal.rules import account_chain
+from careline.domain.journal.rules import HOUSE, account_chain
 from careline.domain.ledger import rules
 from careline.domain.ledger.models import Allocation, Bill, BillLine, Payment, SettledCredit, UnbilledCharge
 from careline.domain.ledger.queries.account import unbilled_of
 from careline.domain.ledger.queries.applied import stands
 from careline.domain.ledger.rules import charges, estimate, explain
+from careline.domain.rulebook import queries as rulebook
 from careline.foundation import phone
 from careline.foundation.money import shown
+from careline.foundation.tariff import Tariff
 
 # What is done at the desk and shows on a bill.
 BILLED_ACTS = (
@@ -45,7 +47,19 @@ def explained(
     if now is None or was is None:
         return None
     new, old = billed([now, was])
-    return explain.explain(new, old, events_between(account_id, new, was.issued_on, now.issued_on), credits([now.pk, was.pk]))
+    return why(account_id, new, old, credits=credits([now.pk, was.pk]))
+
+
+def why(account_id: int, now: charges.Billed, was: charges.Billed, *, credits: Sequence[explain.Credited] = (), for_customer: bool = False) -> explain.Explanation:
+    """One bill explained against another. `for_customer`: without the orders of the desk, which name who works there."""
+    events = events_between(account_id, now, was.issued_on, now.issued_on)
+    if for_customer:
+        events = [e for e in events if not e.who]
+    found = explain.explain(now, was, events, credits)
+    ruled = ruled_between(found) if {d.cause for d in found.differences} & _RULED else []
+    if not ruled:
+        return found
+    return explain.explain(now, was, [*events, *(replace(e, who="") if for_customer else e for e in ruled)], credits)
 
 
 def next_bill(account_id: int, plans: Sequence[estimate.Plan], issued_on: date) -> explain.Explanation | None:
@@ -61,7 +75,7 @@ def next_bill(account_id: int, plans: Sequence[estimate.Plan], issued_on: date) 
     ]
     taxed = frozenset(c.number for c in rows if c.tax == rules.TaxAdded.AT_BILLING)
     coming = estimate.estimate(before, plans, waiting, issued_on, taxed)
-    return explain.explain(coming, before, events_between(account_id, coming, last.issued_on, issued_on))
+    return why(account_id, coming, before)
 
 
 def explained_against_last(account_id: int, coming: charges.Billed) -> explain.Explanation | None:
@@ -72,7 +86,7 @@ def explained_against_last(account_id: int, coming: charges.Billed) -> explain.E
     (before,) = billed([last])
     names = {n.line: n.name for n in before.lines if n.line is not None}
     named = replace(coming, lines=tuple(replace(n, name=names.get(n.line, n.name)) for n in coming.lines))
-    return explain.explain(named, before, events_between(account_id, named, last.issued_on, coming.issued_on))
+    return why(account_id, named, before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +172,78 @@ def events_between(account_id: int, now: charges.Billed, since: date, until: dat
     if any(n.kind == rules.LineKind.FEE and charges.RETURNED.search(n.label) for n in now.lines):
         events += _returned(account_id, begin, end)
     return events
+
+
+# Causes that the rulebook, or another price of a plan, may be behind.
+_RULED = {explain.Cause.TAX_RATE, explain.Cause.TAX_BEGAN, explain.Cause.TAX_ENDED, explain.Cause.FEE_BEGAN, explain.Cause.FEE_CHANGED, explain.Cause.FEE_ENDED,
+          explain.Cause.PRICE_CHANGE}  # fmt: skip
+
+
+def ruled_between(found: explain.Explanation) -> list[explain.Event]:
+    """What holds for everybody since a day and is behind a difference: the change of the rulebook with which a tax or a fee became what it is, and
+    the import that brought another price of a plan. Two questions, and a bundle is parsed once a process."""
+    zone = ZoneInfo(settings.CARRIER_ZONE)
+    end = datetime.combine(found.now.issued_on + timedelta(days=1), time(), tzinfo=zone)
+    books = [(row, rulebook.opened(row.digest)) for row in rulebook.until(end)]
+    tariffs = [(row, book.billing) for row, book in books if "billing.toml" in book.files]
+    events = [e for key in _wanted(found) if (e := _ruled(key, tariffs, found)) is not None]
+    if any(d.cause == explain.Cause.PRICE_CHANGE for d in found.differences):
+        events += _priced(datetime.combine(found.was.issued_on - timedelta(days=35), time(), tzinfo=zone), end)
+    return events
+
+
+def _wanted(found: explain.Explanation) -> set[tuple[str, str]]:
+    """The taxes (by label) and fees (by source) that are not what they were: on one of the bills only, or with another rate or price."""
+    now, was = ({("tax", n.label, n.rate_ppm) if n.is_tax else ("fee", n.source, n.unit_minor) for n in bill.lines if n.is_tax or n.source.startswith("fee.")}
+                for bill in (found.now, found.was))  # fmt: skip
+    return {(kind, name) for kind, name, _ in now ^ was}
+
+
+def _ruled(key: tuple[str, str], tariffs: Sequence[tuple[rulebook.InForce, Tariff]], found: explain.Explanation) -> explain.Event | None:
+    """The change of the rulebook since which a tax or a fee is what the newer bill has: the first of those without a break that say the same as
+    the last. None when it never was another, or the rulebook knows nothing of it (another system's tax)."""
+    kind, name = key
+    said = [(row, _tax_said(name, tariff, found.now.issued_on) if kind == "tax" else _fee_said(name, tariff)) for row, tariff in tariffs]
+    if not any(one.what for _, one in said):
+        return None
+    first, last = said[0][0], said[0][1]
+    for row, one in said:
+        if one.what != last.what:
+            break
+        first = row
+    day = max(first.from_at.astimezone(ZoneInfo(settings.CARRIER_ZONE)).date(), last.since or date.min)
+    if not found.was.issued_on <= day <= found.now.issued_on:  # it was the same all along: the address is another, say
+        return None
+    title = next(one.title for _, one in said if one.what)
+    page = f"change:{first.proposal_id}" if first.proposal_id else f"rulebook:{first.digest}"
+    return explain.Event(explain.RULED, day, f"Rulebook: {first.why or f'{title} as it is from then on'}", first.who, about=title, page=page)
+
+
+class _Said(NamedTuple):
+    """What a tariff says of a tax or a fee: the rates or the amount (nothing: it has none such), how a bill calls it, and its own first day."""
+
+    what: object
+    title: str = ""
+    since: date | None = None
+
+
+def _tax_said(label: str, tariff: Tariff, on: date) -> _Said:
+    tax = max((t for t in tariff.taxes if t.label == label and t.since <= on), key=lambda t: t.since, default=None)
+    return _Said(tuple(sorted(tax.rates.items())), label, tax.since) if tax is not None else _Said(())
+
+
+def _fee_said(source: str, tariff: Tariff) -> _Said:
+    fee = next((f for f in tariff.fees if f"fee.{f.code}" == source), None)
+    return _Said(fee.amount, fee.title) if fee is not None else _Said(0)
+
+
+def _priced(begin: datetime, end: datetime) -> list[explain.Event]:
+    """Plans that an import brought another price of."""
+    zone = ZoneInfo(settings.CARRIER_ZONE)
+    return [
+        explain.Event(explain.PRICED, e.at.astimezone(zone).date(), e.say, e.who_name, about=str(e.data["plan"]))
+        for e in journal.between(HOUSE, ("imports.run",), begin, end) if "plan" in e.data
+    ]  # fmt: skip
 
 
 def _given(account_id: int, bill_id: int) -> list[explain.Event]:

@@ -56,7 +56,7 @@ class Charged:
 
 @dataclass(frozen=True, slots=True)
 class Billed:
-    """One bill. `estimated`: it was not made yet; `settled_minor`: what of its lines is credit that the account has already, so that
+    """One bill. `estimated`: it was not made yet, `by_run`: and is foreseen as the bill run would make it; `settled_minor`: what of its lines is credit that the account has already, so that
     so much more than the total is paid for it."""
 
     id: int
@@ -65,6 +65,7 @@ class Billed:
     total_minor: int
     lines: tuple[Charged, ...]
     estimated: bool = False
+    by_run: bool = False
     settled_minor: int = 0
 
     @property

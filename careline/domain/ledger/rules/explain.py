@@ -94,6 +94,11 @@ class Event:
     charge: str = ""
     line: int | None = None
     about: str = ""
+    page: str = ""  # where more of it stands: `change:7` or `rulebook:<digest>`
+
+
+# Not a deed on the account: what holds for everybody since a day.
+RULED, PRICED = "rulebook.ruled", "plan.priced"
 
 
 @dataclass(frozen=True, slots=True)
@@ -461,7 +466,10 @@ def _difference(group: list[_Found], now: Billed, was: Billed, events: Sequence[
     taxed = any(f.tax for f in group) and any(not f.tax for f in group)
     so = f"That is {_more(amount)}" + (", tax included." if taxed else ".") if amount else "It evens out."
     if event is not None:
-        so += f" {event.who} did that on {spoken(event.day)}." if event.who else f" {event.what}."
+        if event.code in (RULED, PRICED):
+            so += f" It is so since {spoken(event.day)}."
+        else:
+            so += f" {event.who} did that on {spoken(event.day)}." if event.who else f" {event.what}."
     charges = tuple(dict.fromkeys(n.id for n in news if not n.is_tax and n.amount_minor > 0))
     return Difference(cause, title, f"{fact} {so}", parts, charges, event, _unsure(cause, group, olds, news))
 
@@ -487,9 +495,14 @@ _EVENTS: dict[Cause, tuple[str, ...]] = {
     Cause.DISCOUNT_ENDED: ("billing.end_agreed",),
     Cause.EQUIPMENT_BEGAN: ("billing.sell_in_instalments",),
     Cause.EQUIPMENT_LEFT: ("billing.pay_off",),
-    Cause.FEE_BEGAN: ("billing.add_extra",),
+    Cause.FEE_BEGAN: ("billing.add_extra", RULED),
     Cause.OTHER: ("billing.add_extra",),
-    Cause.FEE_ENDED: ("billing.end_agreed",),
+    Cause.FEE_ENDED: ("billing.end_agreed", RULED),
+    Cause.FEE_CHANGED: (RULED,),
+    Cause.TAX_RATE: (RULED,),
+    Cause.TAX_BEGAN: (RULED,),
+    Cause.TAX_ENDED: (RULED,),
+    Cause.PRICE_CHANGE: (PRICED,),
     Cause.OTHER_OVER: ("billing.end_agreed",),
     Cause.LATE_FEE: ("bill.late",),
     Cause.ONE_OFF: ("payment.returned",),

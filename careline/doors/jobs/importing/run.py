@@ -31,6 +31,7 @@ from careline.acts.perform import bare_facts
 from careline.domain.activations import queries as orders
 from careline.domain.billing import operations as billing
 from careline.domain.customers import operations as customers
+from careline.domain.customers import queries as customer_queries
 from careline.domain.journal import operations as journal
 from careline.domain.journal import queries as journal_queries
 from careline.domain.journal import rules as journal_rules
@@ -44,6 +45,7 @@ from careline.foundation import phone, pins
 from careline.foundation.act import NO_BASIS, Act, Who
 from careline.foundation.authority import Question
 from careline.foundation.cards import card_numbers
+from careline.foundation.money import shown
 from careline.foundation.outbound import COUNTED
 from careline.foundation.rulebook import Rulebook
 
@@ -357,6 +359,8 @@ def _plain(now: Run, source: Source) -> None:
                 fates = _pins(now, rows)
             elif entity == "lines":
                 fates = _lines(now, source, found)
+            elif entity == "plans":
+                fates = _plans(now, rows)
             else:
                 fates = customers.upsert_many(act=now.act, entity=entity, rows=rows, held_here=now.records.get(entity) == "careline")
             _count(now, source, [(n, raw) for n, raw, _ in found], fates)
@@ -396,6 +400,24 @@ def _pins(now: Run, rows: Sequence[dict[str, Any]]) -> list[str]:
     _journal(now.act, [row["account"] for row, fate in zip(held, found, strict=True) if fate == "written"], "PINs")
     fates = iter(found)
     return [next(fates) if row["hash"] else "unchanged" for row in rows]
+
+
+def _plans(now: Run, rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Plans; another price than before is a line of the house, so that a bill that has it can say since when."""
+    before = customer_queries.plan_prices([row["source_key"] for row in rows])
+    fates = customers.upsert_many(act=now.act, entity="plans", rows=rows, held_here=now.records.get("plans") == "careline")
+    dearer = [
+        (row["name"], before[row["source_key"]], row["price_minor"]) for row, fate in zip(rows, fates, strict=True)
+        if fate == "written" and before.get(row["source_key"], row["price_minor"]) != row["price_minor"]
+    ]  # fmt: skip
+    journal.record_many([
+        journal_rules.Entry(
+            journal_rules.HOUSE, now.act, "imports.run", "done", f"Plan {name} costs {shown(price)} a month by import, no longer {shown(was)}",
+            {"plan": name, "was": was, "now": price},
+        )
+        for name, was, price in dearer
+    ])  # fmt: skip
+    return fates
 
 
 def _lines(now: Run, source: Source, found: Sequence[Found]) -> list[str]:

@@ -19,7 +19,6 @@ from careline.foundation.stationery import Stationery
 
 FOLDER = Path(__file__).parent / "templates"
 LANGUAGE = "en-US"
-STATEMENT_ROWS = 2000  # entries on a statement; one that is longer says so
 
 
 def day(value: date) -> str:
