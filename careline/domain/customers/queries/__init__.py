@@ -1,6 +1,7 @@
 """Finding people, what an account has, what a bill run asks, and what an export says."""
 
 from careline.domain.customers.queries.accounts import (
+    OWED,
     Owing,
     Signal,
     account,
@@ -24,6 +25,7 @@ from careline.domain.customers.queries.accounts import (
     living_line,
     numbers_of_record,
     on_autopay,
+    ordered,
     owing,
     people_of,
     pin_hash,
@@ -67,6 +69,7 @@ from careline.domain.customers.queries.finding import Hit, by_caller_number, fin
 
 __all__ = [
     "EXPORTED",
+    "OWED",
     "Hit",
     "InCycle",
     "LineInCycle",
@@ -104,6 +107,7 @@ __all__ = [
     "numbers_of_record",
     "on_autopay",
     "one_in_cycle",
+    "ordered",
     "owing",
     "own_key",
     "people_of",
