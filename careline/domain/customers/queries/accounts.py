@@ -229,14 +229,20 @@ def called(account_ids: Sequence[int]) -> dict[int, tuple[int, str, str]]:
     return found
 
 
-def wishes(account_ids: Sequence[int]) -> dict[int, set[tuple[str, str]]]:
-    """What these accounts want to hear nothing of: topic and channel; the newest word of each holds."""
+class Wishes(NamedTuple):
+    """What a customer said of being reached, by topic and channel, the newest word of each: no, and yes."""
+
+    refused: set[tuple[str, str]]
+    granted: set[tuple[str, str]]
+
+
+def wishes(account_ids: Sequence[int]) -> dict[int, Wishes]:
+    """What these accounts' customers want to hear nothing of, and to what they said yes."""
     rows = Consent.objects.filter(account_id__in=account_ids).order_by("at", "pk")
     newest = {(a, t, c): yes for a, t, c, yes in rows.values_list("account_id", "topic", "channel", "granted")}
-    found: dict[int, set[tuple[str, str]]] = {pk: set() for pk in account_ids}
+    found = {pk: Wishes(set(), set()) for pk in account_ids}
     for (a, topic, channel), yes in newest.items():
-        if not yes:
-            found[a].add((topic, channel))
+        (found[a].granted if yes else found[a].refused).add((topic, channel))
     return found
 
 
