@@ -431,7 +431,7 @@ def consent_facts(scene: Scene, act: Act, given: SetConsent) -> dict[str, Any]:
     return {"consent": {"yes": given.yes}}
 
 
-CHANNELS = {"sms": "text", "email": "e-mail", "call": "call", "any": "any way"}
+CHANNELS = {"sms": "text", "email": "e-mail", "call": "call", "auto_call": "call by a machine", "any": "any way"}
 
 
 def set_consent(act: Act, given: SetConsent, scene: Scene) -> Done:

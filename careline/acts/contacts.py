@@ -185,12 +185,12 @@ def reply(act: Act, given: Reply, scene: Scene) -> Done:
     payload = {"text": given.text}
     if stops is None:
         return Done(f"A reply to {'a text' if given.number else 'an e-mail'}, neither STOP nor START", chain=chain, payload=payload)
-    refused = customers.wishes(accounts)
+    wishes = customers.wishes(accounts)
     if not stops:
         begun: set[int] = set()
         for account_id in accounts:
-            for topic, on in sorted(refused[account_id]):
-                if on == channel:
+            for topic, on in sorted(wishes[account_id].refused):
+                if on == channel and not policy.needs(topic, on):  # a yes that has to be asked for is not given by START
                     customer_operations.consent(act=act, account_id=account_id, topic=topic, channel=channel, granted=True, source="reply")
                     begun.add(account_id)
         return Done(say := f"START by reply: {what} again", chain=chain, payload=payload, also=_of_others(say, begun, accounts[0]))
@@ -199,7 +199,7 @@ def reply(act: Act, given: Reply, scene: Scene) -> Done:
     for account_id in accounts:
         told = [t for a, t, c, _ in sent if a == account_id and c == channel and policy.class_of(t) != "free"]
         topic = "all" if policy.scope_is_all(civil_date(act.at, settings.CARRIER_ZONE)) or not told else policy.stopped(told[-1])
-        if not {(topic, channel), ("all", channel)} & refused[account_id]:
+        if not {(topic, channel), ("all", channel)} & wishes[account_id].refused:
             ended[account_id] = topic
             customer_operations.consent(act=act, account_id=account_id, topic=topic, channel=channel, granted=False, source="reply")
     if not ended:

@@ -5,8 +5,9 @@ Amounts are minor units, times are days. Every fault names the line of the file 
 
 from __future__ import annotations
 
+import re
 import string
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
@@ -19,6 +20,12 @@ CHANNELS: Final = ("sms", "email", "letter")
 AGAIN_DAYS: Final = 30  # of a ladder from before it said so
 WORDS: Final = frozenset({"carrier", "amount", "due"})
 ARRANGEMENT: Final = "arrangement"
+# What a talking point may ask for (beside `hold.KIND`), and what its words may have filled in.
+POINTS: Final[Mapping[str, frozenset[str]]] = {
+    "suspended": frozenset({"back"}), "near_suspension": frozenset({"what", "day"}), "returned_payment": frozenset(), "broken_promise": frozenset(), "first_time": frozenset(),
+    "long_standing": frozenset(), "small": frozenset(),
+}  # fmt: skip
+SAID: Final = frozenset({"carrier", "amount", "since", "years"})  # in the words of every point
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +79,24 @@ class HoldKind:
 
 
 @dataclass(frozen=True, slots=True)
+class Talk:
+    """What an associate says about a debt. `words`: by occasion; `points`: what holds of a case and what to say then, in the order in which they are said.
+    `small` (minor units), `long_days`, `near_days` and `recent_days` say from where on a point holds."""
+
+    words: Mapping[str, str]
+    points: tuple[tuple[str, str], ...] = ()
+    small: int = 0
+    long_days: int = 0
+    near_days: int = 0
+    recent_days: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Ladder:
     """`restore_fee_from`: the bar from which on restoring a line costs the fee of its reason. `texts` are by rung and language; `again_after`: days after a declined autopay on which it is tried again.
     `notice_cost`: what one notice costs to send, by channel (minor units; empty: nobody said).
     `call_cost` (minor units) and `recovers` (until so many days past due, parts per million of what is owed) say what a call is
-    worth; `again_days`: how far ahead somebody may be put to be called again; `talk`: what an associate says, by occasion."""
+    worth; `again_days`: how far ahead somebody may be put to be called again; `talk`: what an associate says."""
 
     least: int
     reachable: tuple[str, ...]
@@ -88,7 +108,7 @@ class Ladder:
     again_after: tuple[int, ...]
     call_cost: int
     recovers: tuple[tuple[int, int], ...]
-    talk: Mapping[str, str]
+    talk: Talk
     notice_cost: Mapping[str, int]
     again_days: int
 
@@ -117,8 +137,8 @@ class _Reader(Lined):
     def ladder(self) -> Ladder:
         data = self.data
         for name in data:
-            if name not in ("ladder", "rung", "text", "hold", "autopay", "call", "talk", "notice_cost"):
-                raise self.fault(name, 1, "", "the ladder has no such table (ladder, rung, text, hold, autopay, call, talk, notice_cost)")
+            if name not in ("ladder", "rung", "text", "hold", "autopay", "call", "talk", "point", "notice_cost"):
+                raise self.fault(name, 1, "", "the ladder has no such table (ladder, rung, text, hold, autopay, call, talk, point, notice_cost)")
         top = self.table(data, "ladder")
         self.only(top, "ladder", 1, {"least", "reachable", "history_days", "restore_fee_from"})
         fee_from = top.get("restore_fee_from", "all")
@@ -152,8 +172,7 @@ class _Reader(Lined):
         call = self.table(data, "call")
         cost, recovers = self.calls(call)
         again_days = self.whole(call, "call", 1, "again_days", least=1, most=90) if "again_days" in call else AGAIN_DAYS
-        said = self.table(data, "talk")
-        talk = {name: self.text(said, "talk", 1, name, most=400) for name in ("inbound", "outbound", "hardship")}
+        talk = self.talk(self.table(data, "talk"), data.get("point", []), holds)
         postage = self.postage(self.table(data, "notice_cost")) if "notice_cost" in data else {}
         history = self.whole(top, "ladder", 1, "history_days", most=3650)
         return Ladder(least, reachable, history, fee_from, rungs, holds, texts, tuple(again), cost, recovers, talk, postage, again_days)
@@ -224,6 +243,44 @@ class _Reader(Lined):
             raise self.fault("call", 1, "recovers", "rising days with their share, such as [{ until = 15, ppm = 550000 }]")
         assert isinstance(found, list)
         return self.whole(row, "call", 1, "cost", most=100_000), tuple((r["until"], r["ppm"]) for r in found)
+
+    def talk(self, row: Mapping[str, Any], points: Any, holds: Mapping[str, HoldKind]) -> Talk:
+        """`trouble`, the numbers and the points are younger than the file: a ladder without them says the openings only."""
+        words = ("inbound", "trouble", "outbound", "hardship")
+        numbers = ("small", "long_days", "near_days", "recent_days")
+        self.only(row, "talk", 1, {*words, *numbers, "never"})
+        never = self.texts(row, "talk", 1, "never") if "never" in row else ()
+        said = {name: self.text(row, "talk", 1, name, most=400) for name in words if name in row or name != "trouble"}
+        for name, text in said.items():
+            self.calm("talk", 1, name, text, never)
+            self.filled("talk", 1, name, text, frozenset({"carrier"}))
+        if not isinstance(points, list) or not all(isinstance(one, Mapping) for one in points):
+            raise ValueError("the file: each talking point begins with [[point]]")
+        found = []
+        for n, one in enumerate(points, 1):
+            self.only(one, "point", n, {"when", "say"})
+            when, say = self.text(one, "point", n, "when"), self.text(one, "point", n, "say", most=300)
+            kind = when.removeprefix("hold.")
+            if when not in POINTS and (kind == when or kind not in holds):
+                raise self.fault("point", n, "when", f"one of {', '.join(POINTS)}, or hold. and a kind of hold of this file")
+            self.calm("point", n, "say", say, never)
+            self.filled("point", n, "say", say, SAID | POINTS.get(when, frozenset()))
+            found.append((when, say))
+        return Talk(said, tuple(found), *(self.whole(row, "talk", 1, name, most=10_000_000) if name in row else 0 for name in numbers))
+
+    def calm(self, table: str, n: int, name: str, text: str, never: Sequence[str]) -> None:
+        """Nobody presses anybody: the file itself says with which words one would."""
+        plain = f" {' '.join(re.sub(r'[^a-z ]', ' ', text.casefold()).split())} "
+        if (found := next((word for word in never if f" {word.casefold()} " in plain), None)) is not None:
+            raise self.fault(table, n, name, f"say it without “{found}” (talk, never): nobody is pressed or frightened")
+
+    def filled(self, table: str, n: int, name: str, text: str, known: frozenset[str]) -> None:
+        try:
+            fields = {field for _, field, _, _ in string.Formatter().parse(text) if field is not None}
+        except ValueError:
+            raise self.fault(table, n, name, "a text; braces only around names") from None
+        if fields - known:
+            raise self.fault(table, n, name, f"only {{{'}, {'.join(sorted(known))}}} are filled in")
 
     def postage(self, row: Mapping[str, Any]) -> dict[str, int]:
         self.only(row, "notice_cost", 1, {*CHANNELS, "cite"})

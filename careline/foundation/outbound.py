@@ -12,6 +12,8 @@ from careline.foundation.lined import Lined
 
 CLASSES: Final = ("free", "asked", "service", "collections")
 COUNTED: Final = ("call", "sms", "email")
+BY_MACHINE: Final = "auto_call"  # a call that is dialled or spoken by a machine
+EVERY: Final = "every"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,17 @@ class State:
 
 
 @dataclass(frozen=True, slots=True)
+class Yes:
+    """What goes only to whom said yes: messages of `topics` ("every": of every one that is not free) on `channels`. `consent`: under which topic the yes
+    stands on record, with the channel."""
+
+    consent: str
+    topics: tuple[str, ...]
+    channels: tuple[str, ...]
+    cite: str
+
+
+@dataclass(frozen=True, slots=True)
 class Outbound:
     """`topics`: the class of each. `caps` by channel, `states` by state (they hold beside the caps and hours). Texts are by language."""
 
@@ -53,6 +66,13 @@ class Outbound:
     stop_cite: str
     confirmation: Mapping[str, str]
     opt_out: Mapping[str, str]
+    yeses: tuple[Yes, ...] = ()
+
+    def needs(self, topic: str, channel: str) -> list[Yes]:
+        """The yeses without which nothing of a topic goes on a channel; what is free needs none."""
+        if self.class_of(topic) == "free":
+            return []
+        return [yes for yes in self.yeses if channel in yes.channels and (topic in yes.topics or EVERY in yes.topics)]
 
     def class_of(self, topic: str) -> str:
         """What is not named is about money until somebody says otherwise: it keeps to everything."""
@@ -89,8 +109,8 @@ class _Reader(Lined):
     def outbound(self) -> Outbound:
         data = self.data
         for name in data:
-            if name not in ("hours", "topic", "cap", "state", "stop", "opt_out"):
-                raise self.fault(name, 1, "", "there is no such table (hours, topic, cap, state, stop, opt_out)")
+            if name not in ("hours", "topic", "cap", "state", "stop", "opt_out", "needs_yes"):
+                raise self.fault(name, 1, "", "there is no such table (hours, topic, cap, state, stop, opt_out, needs_yes)")
         hours = self.table(data, "hours")
         self.only(hours, "hours", 1, {"from", "to", "cite"})
         first, last = self.clock(hours, "hours", "from"), self.clock(hours, "hours", "to")
@@ -121,7 +141,18 @@ class _Reader(Lined):
             first, last, self.text(hours, "hours", 1, "cite", most=240), dict(topics), caps, states, frozenset(words),
             frozenset(self.texts(stop, "stop", 1, "again")), stop["scope"] == "all", all_from, self.text(stop, "stop", 1, "cite"),
             self.languages(stop.get("confirmation"), "stop.confirmation"), self.languages(data.get("opt_out"), "opt_out"),
+            tuple(self.yes(consent, row, topics) for consent, row in data.get("needs_yes", {}).items()),
         )  # fmt: skip
+
+    def yes(self, consent: str, row: Mapping[str, Any], known: Mapping[str, str]) -> Yes:
+        table = f"needs_yes.{consent}"
+        self.only(row, table, 1, {"topics", "channels", "cite"})
+        topics, channels = self.texts(row, table, 1, "topics"), self.texts(row, table, 1, "channels")
+        if not topics or any(t != EVERY and known.get(t, "free") == "free" for t in topics):
+            raise self.fault(table, 1, "topics", f'topics of [topic] that are not free, or ["{EVERY}"]')
+        if not channels or not set(channels) <= {*COUNTED, BY_MACHINE}:
+            raise self.fault(table, 1, "channels", f"one or more of {', '.join((*COUNTED, BY_MACHINE))}")
+        return Yes(consent, topics, channels, self.text(row, table, 1, "cite", most=240))
 
     def clock(self, row: Mapping[str, Any], table: str, name: str) -> time:
         try:

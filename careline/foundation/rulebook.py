@@ -237,11 +237,23 @@ class Rulebook:
             _ = self.ladder, self.outbound
         self._one_late_fee()
         _ = self.stationery, self.records, self.care
+        self._asked_for()
         if "arrangements.toml" in self.files:
             _ = self.arrangements
         _ = self.sign_in
         _ = self.authority
         return True
+
+    def _asked_for(self) -> None:
+        """What goes only to whom said yes can be asked for: its consent is one of care.toml, on those channels, and not given until it was."""
+        if "contact_rules.toml" not in self.files or not self.care:
+            return
+        for yes in self.outbound.yeses:
+            row = self.care.get("consent", {}).get(yes.consent)
+            if row is None or not set(yes.channels) <= set(row["channels"]) or not row["opt_in"]:
+                raise RulebookFault(
+                    f"contact_rules.toml: [needs_yes.{yes.consent}] needs [consent.{yes.consent}] in care.toml, with opt_in = true and channels {', '.join(yes.channels)}: else nobody could say yes"
+                )
 
     def _one_late_fee(self) -> None:
         """The late fee is levied in one place: by the bill run, or by a rung."""

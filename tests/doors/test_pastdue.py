@@ -571,3 +571,62 @@ def test_the_page_asks_as_many_questions_for_two_as_for_twenty(client, house, la
     told_of_it()
     with django_assert_num_queries(len(few)):
         assert "Person 19" in queue(client)
+
+
+# ---------------------------------------------------------------- the trouble first, the money second, with tact
+
+
+def nights(first: int, last: int) -> None:
+    """The nights from one day to another, counted from NOON, their notices sent at once."""
+    for days in range(first, last + 1):
+        night.run_night(NOON + timedelta(days=days))
+        Outbox.objects.filter(state="queued").update(state="sent", sent_at=NOON + timedelta(days=days))
+
+
+def test_the_page_says_what_there_is_to_say_in_this_case(client, house, barred):
+    page = page_of(signed_in(client, house["ana"]), Desk(house["ana"], NOON).take_call(barred))
+    said = page.split('aria-label="To say aloud"')[1].split("</section>")[0]
+    assert "First let me look at why you called." in said
+    assert said.index("With $23.01 your lines are back within a minute.") < said.index("This has not happened before, so perhaps it only slipped by: $95.96 was due on Nov 8.")
+    assert "If it is hard" in said and "{" not in said and said.count("<q>") == 4
+
+
+def test_before_the_first_bar_its_day_is_said_and_after_an_arrangement_for_all_nothing_is(client, house, monkeypatch):
+    account = owing_since_october("Nora Near", "+12065550331", 8000)
+    nights(-47, -47)
+    monkeypatch.setattr("careline.doors.web.tocall.timezone.now", lambda: NOON - timedelta(days=42))
+    ana = Desk(house["ana"], NOON - timedelta(days=42)).take_call(account)
+    page = page_of(signed_in(client, house["ana"]), ana)
+    assert "With a payment, or a plan that fits you, before Oct 20 nothing changes." in page
+    ana.must("arrangements.agree", account=account.pk, parts=[{"due_on": "2026-10-23", "amount": 8000}])
+    said = page_of(client, ana).split('aria-label="To say aloud"')[1].split("</section>")[0]
+    assert "plan that fits" not in said and said.count("<q>") == 2
+
+
+def test_who_said_that_it_is_hard_has_a_hold_that_cuts_nothing_and_is_spoken_to_with_care(client, house, monkeypatch):
+    account = owing_since_october("Hana Hard", "+12065550332", 8000)
+    nights(-47, -47)
+    began = NOON - timedelta(days=42)
+    monkeypatch.setattr("careline.doors.web.tocall.timezone.now", lambda: began)
+    ana = Desk(house["ana"], began).take_call(account)
+    ana.must("collections.hold", account=account.pk, kind="hardship", until="2026-10-20", words="Lost her job")
+    assert "You told us that things are hard now." in page_of(signed_in(client, house["ana"]), ana)
+    nights(-42, -35)
+    assert {s.rung for s in queries.steps_of(account.pk)} == {"notice", "final"} and account.lines.get().status == "active", "it would have been barred today"
+    nights(-34, -34)
+    assert account.lines.get().bar == "outgoing"
+
+
+def test_an_outage_and_a_search_without_an_end_stand_before_the_money_of_who_calls_in(client, house, late):
+    wait = open_account("Ola Out", "+12065550341", "A-0200341", bills=0)
+    issue_bill(wait, wait.lines.get(), NOON.date() - timedelta(days=70), 8000)
+    ana = Desk(house["ana"], NOON).take_call(wait)
+    ana.must("diagnosis.start", account=wait.pk, line=wait.lines.get().pk, guide="mobile_data", words="No data since noon")
+    page = page_of(signed_in(client, house["ana"]), ana, "?section=money")
+    about = page.split('class="probably"')[1].split("</ul>")[0]
+    assert about.index("Not solved yet:") < about.index("$80.00 past due") and "It comes second: first what does not work." in about
+    assert 'class="is-bad"' not in about.split("$80.00 past due")[0].split("<li")[-1], "no alarm about money while something does not work"
+    assert "I see that something is not working for you" in page_of(client, ana)
+    Contact.objects.update(inbound=False)
+    about = page_of(client, ana, "?section=money").split('class="probably"')[1].split("</ul>")[0]
+    assert about.index("$80.00 past due") < about.index("Not solved yet:"), "our own call is about the money"

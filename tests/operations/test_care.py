@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import pytest
 
@@ -24,6 +24,7 @@ from careline.domain.customers.models import (
     StaffTie,
 )
 from careline.domain.customers.queries import care
+from careline.domain.journal import operations as journal_operations
 from careline.domain.journal import queries as journal
 from careline.domain.journal.models import Line as JournalLine
 from careline.domain.journal.models import Outbox, RequestKey
@@ -35,7 +36,7 @@ from careline.foundation import pins
 from careline.foundation.act import Who
 from careline.foundation.authority import Question
 from careline.foundation.rulebook import Rulebook, RulebookFault
-from tests.people import TUESDAY, Desk, default_rulebook, key, open_account
+from tests.people import TUESDAY, Desk, carrier_act, default_rulebook, key, open_account
 
 OLD, NEW = "maria@okafor.example", "okafor@post.example"
 PINE = {"street": "12 Pine St", "city": "Seattle", "state": "WA", "postal_code": "98101"}
@@ -396,6 +397,31 @@ def test_texts_about_debts_end_with_the_no_that_was_said(house, maria):
     ana = Desk(house["ana"]).take_call(maria)
     ana.must("customers.set_consent", account=maria.pk, topic="collections", channel="sms", yes=False)
     assert customers.refused([maria.pk], ["collections"]) == {(maria.pk, "sms")}
+
+
+def test_an_offer_goes_only_once_she_said_yes_to_that_channel_and_no_more_once_she_said_no(house, maria):
+    """The worker asks before it sends, whoever wrote the message: without a yes it is wiped, with a line in her journal."""
+    ana = Desk(house["ana"]).take_call(maria)
+    noon = ana.at.replace(hour=20)
+
+    def offered(at: datetime) -> tuple[str, str]:
+        journal_operations.tell(act=carrier_act(at), topic="marketing", channel="sms", to="+12065550188", body="Two for one.", account_id=maria.pk)
+        send_due(at=at)
+        return Outbox.objects.order_by("-pk").values_list("state", "why")[0]
+
+    assert offered(noon) == ("failed", "They never said yes to this.")
+    assert "Not sent, marketing by sms: They never said yes to this." in JournalLine.objects.get(code="messages.call_off").text
+    ana.must("customers.set_consent", account=maria.pk, topic="marketing", channel="email", yes=True)
+    assert offered(noon + timedelta(minutes=1))[0] == "failed", "a yes to mails"
+    ana.must("customers.set_consent", account=maria.pk, topic="marketing", channel="sms", yes=True)
+    assert offered(noon + timedelta(minutes=2))[0] == "sent"
+    ana.must("customers.set_consent", account=maria.pk, topic="marketing", channel="sms", yes=False)
+    assert offered(noon + timedelta(minutes=3)) == ("failed", "They said STOP to this.")
+    service = Who("Service", "gateway", "Gateway", "service")
+    perform("contacts.reply", {"number": "+12065550188", "text": "START"}, who=service, key="start-by-reply", at=noon + timedelta(minutes=4))
+    assert offered(noon + timedelta(minutes=5))[0] == "failed", "START begins again what was ended, and is no yes to offers"
+    journal_operations.tell(act=carrier_act(noon), topic="marketing", channel="sms", to="+12065550199", body="Two for one.", account_id=None)
+    assert send_due(at=noon + timedelta(minutes=6)) == 0, "of a number that is nobody's nobody said yes"
 
 
 # ---------------------------------------------------------------- the same for all of them

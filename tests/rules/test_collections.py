@@ -13,7 +13,17 @@ from hypothesis import settings as pace
 from hypothesis import strategies as st
 
 from careline.domain.collections import rules
-from careline.domain.collections.rules import Climb, Debt, Facts, Held, decide, fees_due, free_debts, target
+from careline.domain.collections.rules import (
+    Climb,
+    Debt,
+    Facts,
+    Held,
+    decide,
+    fees_due,
+    free_debts,
+    talking,
+    target,
+)
 from careline.foundation.ladder import read
 from careline.foundation.rulebook import Rulebook, RulebookFault
 
@@ -277,3 +287,53 @@ def test_the_late_fee_is_levied_in_one_place():
         Rulebook({**files, "billing.toml": bill}).check()
     with pytest.raises(RulebookFault, match="has the effect late_fee"):
         Rulebook({**files, "ladder.toml": TEXT.replace('"notice", "late_fee"', '"notice"')}).check()
+
+
+# ---------------------------------------------------------------- what there is to say
+
+OCTOBER, NOVEMBER = date(2026, 10, 5), date(2026, 11, 24)
+LATE_ONCE = talking.Case(owed=8000, since=OCTOBER, opened_on=date(2025, 3, 1))
+
+
+@pytest.mark.parametrize(
+    ("case", "said"),
+    [
+        (LATE_ONCE, ["first_time"]),
+        (replace(LATE_ONCE, climbs=2), []),
+        (replace(LATE_ONCE, owed=1800, opened_on=date(2019, 5, 2)), ["first_time", "long_standing", "small"]),
+        (replace(LATE_ONCE, broken_on=date(2026, 11, 12)), ["broken_promise"]),
+        (replace(LATE_ONCE, broken_on=date(2026, 6, 1)), []),  # long ago: nobody speaks of it, and it is not the first time either
+        (replace(LATE_ONCE, returned_on=date(2026, 11, 20), broken_on=date(2026, 11, 12)), ["returned_payment", "broken_promise"]),
+        (replace(LATE_ONCE, bar_on=date(2026, 12, 4)), ["near_suspension", "first_time"]),
+        (replace(LATE_ONCE, bar_on=date(2026, 12, 5)), ["first_time"]),
+        (replace(LATE_ONCE, barred=True, back=5501, bar_on=date(2026, 12, 4)), ["suspended", "first_time"]),
+        (replace(LATE_ONCE, holds=frozenset({"hardship"}), barred=True, back=5501, opened_on=date(2019, 5, 2)), ["hold.hardship", "suspended", "first_time"]),
+        (replace(LATE_ONCE, holds=frozenset({"complaint"}), climbs=1), []),
+    ],
+)
+def test_what_there_is_to_say_follows_from_the_case_at_most_three_in_the_rulebooks_order(case, said):
+    words = dict(LADDER.talk.points)
+    assert talking.points(LADDER.talk, case, NOVEMBER) == [words[when] for when in said]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('when = "small"', 'when = "rich"', "one of suspended, near_suspension"),
+        ('when = "hold.hardship"', 'when = "hold.whim"', "a kind of hold of this file"),
+        ("so we can settle it now", "or else we settle it now", "say it without “or else”"),
+        ("It is {amount}, so", "It is {amount}, with {back}, so", "only {amount}, {carrier}, {since}, {years} are filled in"),
+        ("The bill can wait until then.", "You must pay.", "say it without “you must”"),
+        ("near_days = 10 ", 'near_days = "ten" ', "a whole number"),
+    ],
+)
+def test_words_that_press_and_conditions_that_nobody_knows_are_no_talking_points(old, new, said):
+    assert old in TEXT
+    with pytest.raises(ValueError) as fault:
+        read(TEXT.replace(old, new, 1))
+    assert said in str(fault.value) and "line" in str(fault.value)
+
+
+def test_a_ladder_from_before_there_were_points_has_its_openings_only():
+    old = TEXT[: TEXT.index("[talk]")] + '[talk]\ninbound = "First why you called."\noutbound = "This is {carrier}."\nhardship = "That sounds hard."\n'
+    assert read(old).talk.points == () and talking.points(read(old).talk, LATE_ONCE, NOVEMBER) == []

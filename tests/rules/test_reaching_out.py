@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import settings as pace
 from hypothesis import strategies as st
 
-from careline.domain.contacts.rules import Reach, Touch, may_touch
+from careline.domain.contacts.rules import Reach, Touch, Way, may_touch, way
 from careline.foundation.outbound import read
+from careline.foundation.rulebook import Rulebook, RulebookFault
 
 pytestmark = pytest.mark.once
 TEXT = (Path(settings.ROOT) / "rulebook" / "default" / "contact_rules.toml").read_text(encoding="utf-8")
@@ -162,9 +163,52 @@ def test_when_it_says_later_that_moment_is_right_and_no_zone_is_woken(where, sta
         ("[cap.email]", "[cap.fax]", "[cap.…] for each of call, sms, email"),
         ('words = ["stop", ', 'words = [', '"stop" has to be one of them'),
         ('scope = "topic"', 'scope = "some"', 'scope: "topic" or "all"'),
+        ('topics = ["marketing"]', 'topics = ["one_time_code"]', 'topics: topics of [topic] that are not free, or ["every"]'),
+        ('channels = ["auto_call"]', 'channels = ["fax"]', "channels: one or more of call, sms, email, auto_call"),
     ],
 )  # fmt: skip
 def test_a_fault_of_the_file_names_its_line(old, new, said):
     with pytest.raises(ValueError) as fault:
         read(TEXT.replace(old, new, 1))
     assert said in str(fault.value) and ("line" in str(fault.value) or "the file" in str(fault.value))
+
+
+SMS = frozenset({("marketing", "sms")})
+
+
+@pytest.mark.parametrize(
+    ("topic", "channel", "reach", "why"),
+    [
+        ("marketing", "sms", MARIA, "consent"),  # she said nothing, which is no yes
+        ("marketing", "sms", replace(MARIA, granted=SMS), ""),
+        ("marketing", "email", replace(MARIA, granted=SMS), "consent"),  # a yes to texts is none to mails
+        ("marketing", "sms", replace(MARIA, granted=SMS, refused=frozenset({("all", "sms")})), "stop"),  # STOP to everything came later
+        ("marketing", "sms", replace(MARIA, granted=SMS, quiet=True), "quiet"),
+        ("collections", "sms", MARIA, ""),  # her own bill takes no yes
+        ("collections", "call", MARIA, ""),
+        ("collections", "auto_call", MARIA, "consent"),  # unless a machine calls
+        ("collections", "auto_call", replace(MARIA, granted=frozenset({("machine", "auto_call")})), ""),
+        ("marketing", "auto_call", replace(MARIA, granted=SMS | {("marketing", "call")}), "consent"),
+        ("one_time_code", "auto_call", MARIA, ""),  # a code that she waits for
+    ],
+)
+def test_what_takes_a_yes_goes_to_nobody_who_did_not_say_it(topic, channel, reach, why):
+    found = may_touch(POLICY, topic, channel, reach, NOON)
+    assert (found.ok, found.later, found.why) == (not why, None, why)
+    if why == "consent":
+        assert "64.1200" in found.cite
+
+
+def test_a_way_that_takes_a_yes_is_passed_over_and_a_letter_goes():
+    text, mail, letter = (Way(c, "x") for c in ("sms", "email", "letter"))
+    assert way(POLICY, "marketing", [text, mail, letter], set()) == letter
+    assert way(POLICY, "marketing", [text, mail, letter], set(), {("marketing", "email")}) == mail
+    assert way(POLICY, "collections", [text, mail, letter], set()) == text
+
+
+def test_a_rulebook_in_which_nobody_could_say_the_yes_is_refused():
+    files = dict(Rulebook.from_folder(Path(settings.ROOT) / "rulebook" / "default").files)
+    Rulebook(files).check()
+    for old, new in (("[consent.machine]", "[consent.robot]"), ('channels = ["auto_call"]\nopt_in = true', 'channels = ["auto_call"]\nopt_in = false')):
+        with pytest.raises(RulebookFault, match=r"needs_yes.machine.*else nobody could say yes"):
+            Rulebook({**files, "care.toml": files["care.toml"].replace(old, new, 1)}).check()

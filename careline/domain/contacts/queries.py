@@ -297,7 +297,7 @@ def reaches(wanted: Sequence[tuple[int, str]], policy: Outbound, at: datetime, q
         numbers[account_id] |= set(zones if len(zones) <= MOST_ZONES else ())
     wishes = customers.wishes(ids)
     return {
-        pk: rules.Reach(tuple(sorted({one.zone, *numbers[pk]})), one.state, frozenset(wishes[pk]), pk in quiet, tuple(touches[pk]))
+        pk: rules.Reach(tuple(sorted({one.zone, *numbers[pk]})), one.state, frozenset(wishes[pk].refused), pk in quiet, tuple(touches[pk]), frozenset(wishes[pk].granted))
         for pk, one in customers.owing(ids).items()
     }
 
@@ -313,7 +313,7 @@ def ways(account_ids: Sequence[int], topic: str, policy: Outbound | None, letter
     for pk, one in customers.owing(account_ids).items():
         number = (first or {}).get(pk) or numbers.get(pk, "")
         arrive = [rules.Way(c, to) for c, to in (("sms", number), ("email", one.email), ("letter", one.reference if letter else "")) if to]
-        if (chosen := rules.way(policy, topic, arrive, wishes[pk])) is not None:
+        if (chosen := rules.way(policy, topic, arrive, wishes[pk].refused, wishes[pk].granted)) is not None:
             found[pk] = chosen
     return found
 

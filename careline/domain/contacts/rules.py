@@ -9,7 +9,7 @@ from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from careline.foundation.act import Level
-from careline.foundation.outbound import Cap, Outbound
+from careline.foundation.outbound import Cap, Outbound, Yes
 
 
 class Channel(StrEnum):
@@ -213,14 +213,15 @@ class Touch:
 @dataclass(frozen=True, slots=True)
 class Reach:
     """What is known of a customer whom somebody wants to reach. `zones`: every one in which they may be. `refused`: topics ("all":
-    every one) and channels that they want to hear nothing on. `quiet`: the bereaved, and whom nobody may ask. `touches`: about the
-    debt, and conversations, of the last weeks."""
+    every one) and channels that they want to hear nothing on; `granted`: consents on record, by topic and channel. `quiet`: the bereaved, and whom nobody may ask.
+    `touches`: about the debt, and conversations, of the last weeks."""
 
     zones: tuple[str, ...]
     state: str = ""
     refused: frozenset[tuple[str, str]] = frozenset()
     quiet: bool = False
     touches: tuple[Touch, ...] = ()
+    granted: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +237,7 @@ class Why(StrEnum):
 
     QUIET = "quiet"
     STOP = "stop"
+    CONSENT = "consent"
     OFTEN = "often"
     HOURS = "hours"
     AGAIN = "again"
@@ -262,6 +264,8 @@ def may_touch(policy: Outbound, topic: str, channel: str, reach: Reach, at: date
         return MayTouch(False, None, "Nobody on this account is to be reached for now.", "ladder.toml: hold, quiet", Why.QUIET)
     if said_stop(policy, topic, channel, reach.refused):
         return MayTouch(False, None, "They said STOP to this.", policy.stop_cite, Why.STOP)
+    if (lacks := never_said_yes(policy, topic, channel, reach.granted)) is not None:
+        return MayTouch(False, None, "They never said yes to this.", lacks.cite, Why.CONSENT)
     if kind == "asked" or channel == "letter":
         return MayTouch(True)
     found = MayTouch(True)
@@ -288,9 +292,20 @@ def said_stop(policy: Outbound, topic: str, channel: str, refused: Collection[tu
     return policy.class_of(topic) != "free" and any((about, channel) in refused for about in (topic, policy.stopped(topic), "all"))
 
 
-def way(policy: Outbound | None, topic: str, ways: Iterable[Way], refused: Collection[tuple[str, str]]) -> Way | None:
-    """The first of the ways, each of which arrives, on which they did not say STOP to the topic; None: there is none. A letter always goes."""
-    return next((w for w in ways if w.channel == "letter" or policy is None or not said_stop(policy, topic, w.channel, refused)), None)
+def never_said_yes(policy: Outbound, topic: str, channel: str, granted: Collection[tuple[str, str]]) -> Yes | None:
+    """The yes that a topic needs on a channel and that is not on record; None: none is missing."""
+    return next((yes for yes in policy.needs(topic, channel) if (yes.consent, channel) not in granted), None)
+
+
+def way(
+    policy: Outbound | None, topic: str, ways: Iterable[Way], refused: Collection[tuple[str, str]], granted: Collection[tuple[str, str]] = ()
+) -> Way | None:
+    """The first of the ways, each of which arrives, on which they did not say STOP to the topic, and said yes where it takes one; None: there is none.
+    A letter always goes."""
+    return next((
+        w for w in ways
+        if w.channel == "letter" or policy is None or not (said_stop(policy, topic, w.channel, refused) or never_said_yes(policy, topic, w.channel, granted))
+    ), None)  # fmt: skip
 
 
 def _free_of(cap: Cap, touches: Sequence[Touch], at: datetime) -> datetime:

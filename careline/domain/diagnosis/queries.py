@@ -11,6 +11,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
+from careline.domain.customers.queries import Signal
 from careline.domain.diagnosis.models import Answer, Walk
 from careline.domain.diagnosis.rules import guide as rules
 from careline.domain.diagnosis.rules import walk as walks
@@ -20,6 +21,7 @@ from careline.domain.diagnosis.rules.hear import Ear
 from careline.domain.diagnosis.rules.learn import Seen, seen
 from careline.domain.diagnosis.rules.mislead import changes
 from careline.domain.rulebook import queries as rulebook
+from careline.foundation import phone
 from careline.prepared import prepared, whole
 
 REPEAT = timedelta(days=7)
@@ -146,6 +148,16 @@ def open_of(account_id: int) -> list[Walk]:
 @prepared
 def _open_of() -> QuerySet[Walk]:
     return Walk.objects.filter(account_id=whole("account"), state="open").select_related("line__device").order_by("-began")[:20]
+
+
+def signals(walks: Sequence[Walk]) -> list[Signal]:
+    """Searches for a cause that have no end yet: something does not work for this customer, whatever else there is."""
+    found = []
+    for row in walks[:2]:
+        guide = guides(row.rulebook).get(row.guide)
+        where = f"line {phone.last_four(row.line.msisdn)}" if row.line else "the account"
+        found.append(Signal("cause_open", f"Not solved yet: {guide.title if guide else row.guide}", f"A search for {where} has no end yet. Go on where it stopped.", 84, section="cause", line=row.line_id))
+    return found
 
 
 def closed_in(contact_id: int) -> list[Walk]:

@@ -27,6 +27,7 @@ from careline.domain.credits import queries as credits
 from careline.domain.customers import queries as customers
 from careline.domain.customers.queries import care
 from careline.domain.customers.rules.care import LANGUAGES, needs_of
+from careline.domain.diagnosis import queries as diagnosis
 from careline.domain.ledger import queries as ledger
 from careline.domain.ledger import rules as ledger_rules
 from careline.domain.network import queries as network
@@ -49,6 +50,7 @@ GROUPS = (
 FOLDED = {"Lines", "Account care"}  # long, and reached from their own sections and from the list of acts too
 # Of these the ones that need nobody proven: reached from the bottom bar before that.
 EARLY = ("contacts.reason", "contacts.hand_over", "contacts.drop")
+BROKEN = frozenset({"line_suspended", "data_used_up", "network_trouble", "device_blocked"})  # something does not work: the cause is found from here
 PAST_DUE = "past-due"  # the page of its own that a signal leads to
 # Letters of acts; they must not collide with the page's own (see the templates).
 KEYS = {"credits.grant": "c", "arrangements.agree": "a", "payments.take": "p", "payments.send_link": "k", "credits.reverse": "r",
@@ -324,9 +326,33 @@ class ContactPage:
 
     # -- the account --------------------------------------------------------------------------------------------
 
+    @cached_property
+    def walks(self) -> list[Any]:
+        """The searches for a cause that have no end yet."""
+        return diagnosis.open_of(self.account_id)
+
+    @cached_property
+    def _of_lines(self) -> list[customers.Signal]:
+        return customers.signals(lines=self.lines, at=self.at)
+
+    @cached_property
+    def _not_paid(self) -> set[int]:
+        return {line.pk for line in self.lines if line.status == "suspended" and line.suspended_for == "non_payment"}
+
+    @cached_property
+    def troubles(self) -> list[customers.Signal]:
+        """What does not work for them, whatever they owe: what is wrong where they live, a search without an end, a phone that no network lets in, data
+        that is used up, a line that is off for another reason."""
+        found = [s for s in self._of_lines if s.code in BROKEN and s.line not in self._not_paid]
+        found += diagnosis.signals(self.walks)
+        working = next((line.pk for line in self.lines if line.status == "active"), None)
+        if working is not None and self.row.troubled:
+            found += network.signals(self.row.account.postal_code, self.row.account.zone, working, self.at)
+        return found
+
     def probably(self) -> list[dict[str, Any]]:
         recent = self.recent
-        found = customers.signals(lines=self.lines, at=self.at)
+        found = [s for s in self._of_lines if s not in self.troubles] + self.troubles
         found += ledger.signals(
             bills=self.bills, standing=self.standing, charges=self.charges, entries=self.statement.entries, today=self.today, at=self.at
         )
@@ -334,23 +360,20 @@ class ContactPage:
         found += care.signals(self.row.account, self.row.pin_set_at, self.at, int(self.scene.rulebook.care.get("credentials", {}).get("unlock_hours", 24)), self.row.began)
         if self.scene.rulebook.care.get("port_out", {}).get("object_minutes"):
             found += activations.signals(activations.leaving(self.row.account.pk))
-        working = next((line.pk for line in self.lines if line.status == "active"), None)
-        if working is not None and self.row.troubled:
-            found += network.signals(self.row.account.postal_code, self.row.account.zone, working, self.at)
         if self.promised is not None and self.promised.progress.left_minor >= self.standing.past_due_minor:
             found = [s for s in found if s.code != "past_due"]  # it is arranged: nobody asks for it again
         found += arrangements.signals(self.arrangement, self.today)
-        states = {"arrangement_broken": "bad", "arrangement_due": "risk", "past_due": "bad", "line_suspended": "bad", "payment_failed": "bad", "payment_returned": "bad", "data_used_up": "risk", "repeat_contact": "risk", "sim_changed": "risk", "network_trouble": "risk", "care_changed": "risk", "number_leaving": "bad"}
+        states = {"arrangement_broken": "bad", "arrangement_due": "risk", "past_due": "bad", "line_suspended": "bad", "payment_failed": "bad", "payment_returned": "bad", "data_used_up": "risk", "repeat_contact": "risk", "sim_changed": "risk", "network_trouble": "risk", "care_changed": "risk", "number_leaving": "bad", "cause_open": "risk", "device_blocked": "bad"}
         links = {"payments.take": "take a payment"}
         sections = {"money": "look", "lines": "look", "time": "read"}
-        broken = {"line_suspended", "data_used_up", "network_trouble"}  # something does not work: the cause is found from here
-
-        not_paid = {line.pk for line in self.lines if line.status == "suspended" and line.suspended_for == "non_payment"}
+        second = bool(self.troubles) and self.row.inbound  # the money is
 
         def way(s: customers.Signal) -> tuple[str, str]:
-            if s.code == "past_due" or (s.code == "line_suspended" and s.line in not_paid):
+            if s.code == "past_due" or (s.code == "line_suspended" and s.line in self._not_paid):
                 return PAST_DUE, "why, and what to do"
-            if s.code in broken and s.line:
+            if s.code == "cause_open":
+                return f"?section=cause{f'&line={s.line}' if s.line else ''}", "go on"
+            if s.code in BROKEN and s.line:
                 return f"?section=cause&line={s.line}", "find the cause"
             if s.code == "bill_jumped":
                 return f"?section=money&explain={self.bills[0].id}", "explain"
@@ -365,13 +388,13 @@ class ContactPage:
         return [
             {
                 "title": s.title,
-                "text": s.say,
+                "text": f"{s.say} It comes second: first what does not work." if second and s.code == "past_due" else s.say,
                 "amount": None,
-                "state": states.get(s.code),
+                "state": None if second and s.code in customers.OWED else states.get(s.code),
                 "href": reverse("past-due", args=[self.row.reference]) if way(s)[0] == PAST_DUE else self.url(way(s)[0]),
                 "link": way(s)[1],
             }
-            for s in sorted(found, key=lambda s: -s.weight)[:6]
+            for s in customers.ordered(found, self.troubles if self.row.inbound else [])[:6]
         ]
 
     def balance(self) -> dict[str, Any]:

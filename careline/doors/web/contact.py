@@ -20,7 +20,6 @@ from careline.acts.verification import ways_there
 from careline.domain.contacts import queries as contacts
 from careline.domain.contacts.rules import DraftKind
 from careline.domain.customers import queries as customers
-from careline.domain.diagnosis import queries as diagnosis
 from careline.domain.rulebook import queries as rulebooks
 from careline.doors.web import (
     arrange,
@@ -158,7 +157,7 @@ def _account(
     given = data if data is not None else request.GET
     section = "cause" if code in cause.KINDS or (code and given.get("walk")) else "care" if wanted in care.FORMS or wanted in ("lines.change_sim", "lines.make_transfer_pin") else request.GET.get("section", "money")
     section = section if section in SHOWN else "money"
-    walks = diagnosis.open_of(desk.account_id)
+    walks = desk.walks
     lines, bill = line_forms.shapes(desk), forms.whole(request.GET.get("bill"))
     if any(r.seen_at is None and r.state != "waiting" for r in desk.requests):
         saw_answers(who=desk.who, at=desk.at, contact_id=desk.row.pk)

@@ -17,12 +17,14 @@ from careline.domain.activations import queries as orders
 from careline.domain.activations.rules import Kind, State
 from careline.domain.arrangements import queries as arrangements
 from careline.domain.collections import queries, rules
+from careline.domain.collections.rules import talking
 from careline.domain.journal import queries as journal
+from careline.domain.ledger import queries as ledger
 from careline.doors.web import forms, oops
 from careline.doors.web.account import ContactPage, opened
 from careline.doors.web.render import clock, day, page, zone
 from careline.foundation import phone
-from careline.foundation.calendar import hour_said
+from careline.foundation.calendar import civil_date, hour_said, start_of_day
 from careline.foundation.ladder import ARRANGEMENT, BARS, HoldKind, Ladder
 from careline.foundation.money import shown
 from careline.foundation.rulebook import Rulebook
@@ -107,7 +109,7 @@ def shape(desk: ContactPage, ladder: Ladder) -> dict[str, Any]:
         "again_href": desk.url(f"?act={AGAIN}") if past and desk.refused(AGAIN) is None else None,
         "agency": {"amount": placed.amount_minor, "on": placed.placed_at.astimezone(zone()).date()} if placed else None,
         "steps": _done(steps, moved, queries.fees_of(pk), titles, fates, ladder),
-        "talk": [said(ladder, "inbound" if desk.row.inbound else "outbound"), said(ladder, "hardship")] if past else [],
+        "talk": _talk(desk, ladder, known, decision, back if barred else 0, past, arranged) if past else None,
     }  # fmt: skip
 
 
@@ -171,7 +173,36 @@ def again_said(again: rules.Again | None) -> str | None:
 
 def said(ladder: Ladder, what: str) -> str:
     """A sentence to say aloud, in this carrier's name."""
-    return ladder.talk[what].replace("{carrier}", settings.CARRIER_NAME)
+    return ladder.talk.words[what].format(carrier=settings.CARRIER_NAME)
+
+
+def _talk(desk: ContactPage, ladder: Ladder, known: queries.Known, decision: rules.Decision, back: int, past: int, arranged: arrangements.Hold | None) -> dict[str, Any]:
+    """What to say aloud: how to begin, what there is to say in this case, and what if it is hard. While an arrangement holds all of it, there is nothing to say."""
+    today, account = desk.today, desk.account_id
+    words = {"open": said(ladder, opening(desk, ladder)), "points": [], "hardship": said(ladder, "hardship")}
+    since = decision.free.since
+    if since is None or (arranged is not None and decision.target.index < 0):
+        return words
+    barring = None if back else rules.next_bar(ladder, queries.ahead(known, today), known.climb, today, ladder.talk.near_days + 1)
+    gone = arrangements.history([account], today - timedelta(days=ladder.history_days)).get(account)
+    sent_back = ledger.came_back([account], start_of_day(today - timedelta(days=ladder.history_days), settings.CARRIER_ZONE), desk.at)
+    case = talking.Case(
+        owed=past, since=since, opened_on=known.facts.opened_on, climbs=known.facts.climbs, broken_on=gone.broken_on[-1] if gone and gone.broken_on else None,
+        returned_on=civil_date(sent_back[-1][2], settings.CARRIER_ZONE) if sent_back else None, holds=frozenset(h.kind for h in known.facts.holds), barred=back > 0, back=back,
+        bar_on=barring[1] if barring else None,
+    )  # fmt: skip
+    filled = {
+        "carrier": settings.CARRIER_NAME, "amount": shown(past), "since": day(since), "years": talking.years(case.opened_on, today), "back": shown(back),
+        "what": ladder.rungs[barring[0]].title.lower() if barring else "", "day": day(barring[1]) if barring else "",
+    }  # fmt: skip
+    return words | {"points": [point.format(**filled) for point in talking.points(ladder.talk, case, today)]}
+
+
+def opening(desk: ContactPage, ladder: Ladder) -> str:
+    """How to begin about money: who called in is helped with their trouble first."""
+    if not desk.row.inbound:
+        return "outbound"
+    return "trouble" if desk.troubles and "trouble" in ladder.talk.words else "inbound"
 
 
 def _why(line: Any, decision: rules.Decision, known: queries.Known, ladder: Ladder, past: int) -> dict[str, Any]:

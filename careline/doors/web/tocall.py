@@ -32,7 +32,7 @@ DEEDS: dict[str, tuple[str, dict[str, str]]] = {
 }  # fmt: skip
 # Why somebody is not called now, in the words of the page.
 NOT_NOW = {
-    Why.HOURS: "outside the hours where they may be", Why.OFTEN: "called, or spoken to, too lately", Why.STOP: "said STOP to calls", Why.QUIET: "nobody is to be reached",
+    Why.HOURS: "outside the hours where they may be", Why.OFTEN: "called, or spoken to, too lately", Why.STOP: "said STOP to calls", Why.CONSENT: "never said yes to calls", Why.QUIET: "nobody is to be reached",
     calling.HELD: "held, or paid since", calling.PAYING: "a payment is under way", calling.LITTLE: "a call would cost more than it brings", calling.NO_NUMBER: "no number that lives",
 }  # fmt: skip
 

@@ -1,8 +1,10 @@
 """Finding people, what an account has, what a bill run asks, and what an export says."""
 
 from careline.domain.customers.queries.accounts import (
+    OWED,
     Owing,
     Signal,
+    Wishes,
     account,
     account_by_reference,
     accounts_of_lines,
@@ -25,6 +27,7 @@ from careline.domain.customers.queries.accounts import (
     living_line,
     numbers_of_record,
     on_autopay,
+    ordered,
     owing,
     people_of,
     pin_hash,
@@ -69,12 +72,14 @@ from careline.domain.customers.queries.finding import Hit, by_caller_number, fin
 
 __all__ = [
     "EXPORTED",
+    "OWED",
     "Hit",
     "InCycle",
     "LineInCycle",
     "Owing",
     "Signal",
     "Used",
+    "Wishes",
     "account",
     "account_by_reference",
     "accounts_of_lines",
@@ -107,6 +112,7 @@ __all__ = [
     "numbers_of_record",
     "on_autopay",
     "one_in_cycle",
+    "ordered",
     "owing",
     "own_key",
     "people_of",

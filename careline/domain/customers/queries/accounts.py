@@ -239,14 +239,20 @@ def called(account_ids: Sequence[int]) -> dict[int, tuple[int, str, str]]:
     return found
 
 
-def wishes(account_ids: Sequence[int]) -> dict[int, set[tuple[str, str]]]:
-    """What these accounts want to hear nothing of: topic and channel; the newest word of each holds."""
+class Wishes(NamedTuple):
+    """What a customer said of being reached, by topic and channel, the newest word of each: no, and yes."""
+
+    refused: set[tuple[str, str]]
+    granted: set[tuple[str, str]]
+
+
+def wishes(account_ids: Sequence[int]) -> dict[int, Wishes]:
+    """What these accounts' customers want to hear nothing of, and to what they said yes."""
     rows = Consent.objects.filter(account_id__in=account_ids).order_by("at", "pk")
     newest = {(a, t, c): yes for a, t, c, yes in rows.values_list("account_id", "topic", "channel", "granted")}
-    found: dict[int, set[tuple[str, str]]] = {pk: set() for pk in account_ids}
+    found = {pk: Wishes(set(), set()) for pk in account_ids}
     for (a, topic, channel), yes in newest.items():
-        if not yes:
-            found[a].add((topic, channel))
+        (found[a].granted if yes else found[a].refused).add((topic, channel))
     return found
 
 
@@ -324,8 +330,18 @@ class Signal:
     line: int | None = None
 
 
+OWED = frozenset({"past_due", "payment_failed", "payment_returned", "arrangement_broken", "arrangement_due"})  # signals that are about money that is owed
+
+
+def ordered(found: Sequence[Signal], troubles: Sequence[Signal]) -> list[Signal]:
+    """What to notice, the weightiest first; but of who calls in, the trouble first and the money second: whatever of `troubles` is there stands before
+    all that is about money that is owed, and the line that is off for that."""
+    owed = max((s.weight for s in found if s.code in OWED or (s.code == "line_suspended" and s not in troubles)), default=0)
+    return sorted(found, key=lambda s: -(max(s.weight, owed + 1) if s in troubles else s.weight))
+
+
 def signals(*, lines: Sequence[Line], at: datetime) -> list[Signal]:
-    """Suspended lines, data nearly or all used, a SIM or number changed within two days."""
+    """Suspended lines, data nearly or all used, a phone on a block list, a SIM or number changed within two days."""
     found: list[Signal] = []
     for item in lines:
         last = phone.last_four(item.msisdn)
@@ -345,6 +361,8 @@ def signals(*, lines: Sequence[Line], at: datetime) -> list[Signal]:
                     line=item.pk,
                 )
             )
+        if item.device is not None and item.device.blocked and item.status == rules.LineStatus.ACTIVE:
+            found.append(Signal("device_blocked", f"Line {last}: the phone is on a block list", f"{item.device.blocked}. No network lets it in.", 84, section="cause", line=item.pk))
         if item.sim_since and (at - item.sim_since).days < 2 and item.sim_since.date() != item.activated_on:
             found.append(Signal("sim_changed", f"Line {last}: SIM changed lately", "Be careful: a changed SIM proves nothing yet.", 60, section="lines"))
     return found
