@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from careline.doors.jobs.commands import Main, parser
-from careline.doors.jobs.stop import Stop
+from careline.doors.jobs.stop import Stop, no_room
 
 
 def run(argv: Sequence[str]) -> int:
@@ -49,7 +49,7 @@ def _plain(fault: Exception) -> tuple[str, int]:
         return str(fault), 2
     if module == "careline.foundation.rulebook" or (isinstance(fault, LookupError) and "careline migrate" in str(fault)):
         return str(fault), 1
-    if "OperationalError" in name and any(words in str(fault) for words in ("disk is full", "No space left on device")):
+    if no_room(fault):
         return "The disk is full. Nothing was half done. Make room and run the same command again: it goes on where it stopped.", 1
     if module == "django.db.utils" and name in ("OperationalError", "ProgrammingError"):
         first = (str(fault).strip().splitlines() or [""])[0]

@@ -86,6 +86,36 @@ def test_two_imports_into_one_folder_do_not_meet(house, tmp_path):
     assert done.returncode == 1 and "Another import works in" in one_line(done)
 
 
+@pytest.mark.parametrize("whole", [False, True], ids=["entities", "all"])
+def test_an_export_killed_by_the_system_goes_on_with_the_same_command(migrated, tmp_path, whole):
+    """SIGKILL as soon as it noted the bills; then a payment more; the same command again is what one in one go is."""
+    given = ["--all"] if whole else []
+    note, noted = tmp_path / "killed" / ".export-under-way.json", '"ledger.Bill"' if whole else '"bills"'
+    with commands.furnished(tmp_path / "home", migrated) as house:
+        house.must("import", str(carrier(tmp_path / "files", 300)), "--out", str(tmp_path / "out"), "--quiet")
+        process = house.begin("export", *given, str(tmp_path / "killed"), "--quiet")
+        wait_for(lambda: note.is_file() and noted in note.read_text(), 60)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert note.is_file() and not (tmp_path / "killed" / ("house.json" if whole else "mapping.toml")).exists()
+        (tmp_path / "files" / "payments.csv").write_text("key,account,number,amount,method,received_at\nY,A1,Y-,50.00,Visa,2026-02-12T10:00:00Z\n")
+        house.must("import", str(tmp_path / "files" / "mapping.toml"), "--out", str(tmp_path / "out"), "--quiet")
+        house.must("export", *given, str(tmp_path / "killed"), "--quiet")
+        house.must("export", *given, str(tmp_path / "at-once"), "--quiet")
+        assert not note.exists()
+        gone_on, at_once = ({p.name: p.read_bytes() for p in (tmp_path / name).iterdir()} for name in ("killed", "at-once"))
+        assert gone_on.keys() == at_once.keys()
+        differ = {name for name in at_once if gone_on[name] != at_once[name]}
+        assert differ <= {"house.json", "journal_line.jsonl", "journal_chain.jsonl", "journal_head.jsonl"}, "but for what the exports write in the journal"
+        assert b"Y-" in gone_on["ledger_payment.jsonl" if whole else "payments.csv"]
+        assert (b"Export of the whole house resumed" if whole else b"") in gone_on.get("journal_line.jsonl", b"")
+        done = house.run("export", str(tmp_path / "killed"))
+        assert done.returncode == 2 and "holds files already" in one_line(done)
+        if whole:
+            shutil.copytree(house.home / "secrets", tmp_path / "new" / "secrets")
+            assert "the journal proves itself" in House(tmp_path / "new").must("import", "--all", str(tmp_path / "killed"), "--quiet")
+
+
 # ---------------------------------------------------------------- a whole house
 
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import csv
+import hashlib
+import itertools
+import json
 import shutil
 import sqlite3
 import tracemalloc
 import zipfile
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from django.apps import apps
 from django.conf import settings
 from django.db import OperationalError, connection, transaction
 
@@ -19,13 +24,15 @@ from careline.domain.activations import operations as activations
 from careline.domain.activations.ports import Answer
 from careline.domain.activations.rules import Kind
 from careline.domain.customers.models import Account, Customer, Line, Person, Plan
+from careline.domain.journal import operations as journal_operations
 from careline.domain.journal import queries as journal
+from careline.domain.journal.models import Head, RequestKey
 from careline.domain.journal.models import Line as JournalLine
-from careline.domain.journal.models import RequestKey
 from careline.domain.ledger import queries as ledger
 from careline.domain.ledger.models import Allocation, Entry, Payment
 from careline.domain.ledger.operations import begin_refund, post_payment, return_payment, settle_refund
-from careline.doors.jobs.exporting import files
+from careline.doors.jobs import wholes
+from careline.doors.jobs.exporting import files, underway
 from careline.doors.jobs.exporting import run as exporting
 from careline.doors.jobs.importing import mapping, run
 from careline.doors.jobs.stop import Stop
@@ -335,6 +342,153 @@ def test_an_export_that_was_killed_sent_nothing_and_looks_like_nothing(house, fe
             exporting.run(fernline / "one", at=TUESDAY, memory=fernline / "memory")
     told = exporting.run(fernline / "one", at=TUESDAY, memory=fernline / "memory")
     assert told.written == told.looked and told.written["payments"] == Payment.objects.count() > 100
+
+
+@contextmanager
+def killed_at(step: int):
+    """In this block an export dies at its n-th step: before or after it notes how far it came, puts a file in its place, or wrote some rows."""
+    left = [step]
+
+    def dying(real, before: bool):
+        def stands_in(*given, **more):
+            done = None if before else real(*given, **more)
+            left[0] -= 1
+            if left[0] == 0:
+                raise Undone
+            return real(*given, **more) if before else done
+
+        return stands_in
+
+    with pytest.MonkeyPatch.context() as patch:
+        for where, name in ((underway.UnderWay, "_write"), (Path, "replace"), (files.Csv, "write"), (wholes, "settled"), (journal_operations, "record")):
+            for before in (True, False):
+                patch.setattr(where, name, dying(getattr(where, name), before))
+        yield
+
+
+def in_folder(folder: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in folder.iterdir()}
+
+
+SOME = ("plans", "customers", "accounts", "bills", "payments")
+
+
+@pytest.mark.parametrize("grown", [False, True], ids=["nothing was done meanwhile", "the desk went on meanwhile"])
+def test_an_export_that_is_killed_at_every_step_goes_on_and_is_what_one_of_the_moment_is_at_which_it_went_on(house, fernline, monkeypatch, grown):
+    bring_in(fernline)
+    account = Account.objects.get(source_key="A003")
+    monkeypatch.setattr(exporting, "MANY", 60)
+    monkeypatch.setattr(underway, "EVERY", 0)
+    for step in itertools.count(1):
+        folder = fernline / f"killed-{step}"
+        try:
+            with killed_at(step):
+                exporting.run(folder, at=TUESDAY, entities=SOME)
+            break
+        except Undone:
+            pass
+        assert not (folder / "mapping.toml").exists() or (folder / underway.NAME).exists(), "what looks whole is"
+        if grown and step % 3 == 0:
+            post_payment(act=carrier_act(), account_id=account.pk, amount_minor=100 + step, method="Visa")
+            Customer.objects.filter(source_key="C003").update(name=f"Somebody {step}")
+        told = exporting.run(folder, at=TUESDAY, entities=SOME)
+        assert told.written["payments"] == Payment.objects.count() and told.written["bills"] == 181
+        if step % 7 == 0:
+            whole = fernline / f"whole-{step}"
+            exporting.run(whole, at=TUESDAY, entities=SOME)
+        elif not grown:
+            whole = fernline / "killed-1"
+        assert (grown and step % 7) or in_folder(folder) == in_folder(whole)
+    assert step > 40
+
+
+def test_an_export_that_goes_on_reads_no_bill_again(house, fernline, monkeypatch):
+    bring_in(fernline)
+    with monkeypatch.context() as patch:
+        patch.setattr(exporting, "mapping", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            exporting.run(fernline / "one", at=TUESDAY)
+    asked = []
+    real = files.Csv.write
+    monkeypatch.setattr(files.Csv, "write", lambda self, rows: (asked.append(self._file.name), real(self, rows)))
+    exporting.run(fernline / "one", at=TUESDAY)
+    written = {Path(name).name for name in asked}
+    assert ".part-lines.csv" in written and not written & {".part-bills.csv", ".part-bill_lines.csv", ".part-payments.csv"}
+    assert journal.timeline("house")[1].say == "Export resumed"
+
+
+def test_a_payment_that_was_committed_late_before_the_last_one_is_in_the_export_that_goes_on(house, fernline, monkeypatch):
+    """Its id was given before, and it was not there when the others were read."""
+    bring_in(fernline)
+    account = Account.objects.get(source_key="A003")
+    post_payment(act=carrier_act(), account_id=account.pk, amount_minor=100, method="Visa")
+    post_payment(act=carrier_act(), account_id=account.pk, amount_minor=200, method="Visa")
+    late = Payment.objects.get(amount_minor=100)
+    fields, rows = ledger.exported("payments")
+    with monkeypatch.context() as patch:
+        patch.setattr(exporting, "mapping", lambda *_: 1 / 0)
+        patch.setattr(ledger, "exported", lambda entity: (fields, rows.exclude(pk=late.pk)))
+        with pytest.raises(ZeroDivisionError):
+            exporting.run(fernline / "one", at=TUESDAY, entities=("payments",))
+    exporting.run(fernline / "one", at=TUESDAY, entities=("payments",))
+    found = [r["number"] for r in table(fernline / "one" / "payments.csv")]
+    assert late.number in found and len(found) == len(set(found)) == Payment.objects.count()
+
+
+@pytest.mark.once
+def test_an_export_that_was_asked_otherwise_is_not_gone_on_with(house, fernline):
+    bring_in(fernline)
+    with killed_at(12), pytest.raises(Undone):
+        exporting.run(fernline / "one", at=TUESDAY)
+    with pytest.raises(Stop, match="asked otherwise"):
+        exporting.run(fernline / "one", at=TUESDAY, form="jsonl")
+    with underway.alone(fernline / "one"), pytest.raises(Stop, match="Another export works in"):
+        exporting.run(fernline / "one", at=TUESDAY)
+
+
+@pytest.mark.once
+def test_a_parquet_export_that_goes_on_keeps_the_files_that_are_whole(house, fernline):
+    pytest.importorskip("pyarrow")
+    bring_in(fernline)
+    folder = fernline / "one"
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(ZeroDivisionError):
+        patch.setattr(exporting, "mapping", lambda *_: 1 / 0)
+        exporting.run(folder, at=TUESDAY, form="parquet", entities=SOME)
+    was = (folder / "bills.parquet").stat().st_mtime_ns
+    post_payment(act=carrier_act(), account_id=Account.objects.get(source_key="A003").pk, amount_minor=100, method="Visa")
+    exporting.run(folder, at=TUESDAY, form="parquet", entities=SOME)
+    assert (folder / "bills.parquet").stat().st_mtime_ns == was
+    assert mapping.parquet(folder / "payments.parquet").metadata.num_rows == Payment.objects.count()
+
+
+def test_a_whole_house_that_is_killed_at_every_step_of_its_way_out_is_of_the_moment_at_which_it_went_on(house, fernline, monkeypatch):
+    """Append-only tables are gone on with, what else there is is written anew: the digests are those of an export in one go, but for what the
+    exports themselves write in the journal."""
+    bring_in(fernline)
+    monkeypatch.setattr(wholes, "MANY_OUT", 150)
+    monkeypatch.setattr(underway, "EVERY", 0)
+    for step in itertools.count(1, 37):
+        folder = fernline / f"killed-{step}"
+        try:
+            with killed_at(step):
+                wholes.export_all(folder, at=TUESDAY, say=print)
+            break
+        except Undone:
+            pass
+        assert not (folder / wholes.NOTE).exists() or (folder / underway.NAME).exists()
+        Customer.objects.filter(source_key="C003").update(name=f"Somebody {step}")
+        rows = wholes.export_all(folder, at=TUESDAY, say=print)
+        assert not (folder / underway.NAME).exists() and not list(folder.glob(".part-*"))
+        told = json.loads((folder / wholes.NOTE).read_text())["tables"]
+        for label, said in told.items():
+            model = apps.get_model(label)
+            lines = (folder / said["file"]).read_bytes()
+            assert hashlib.sha256(lines).hexdigest() == said["sha256"] and lines.count(b"\n") == said["rows"] == rows[label]
+            ids = [json.loads(text)[0] for text in lines.splitlines()]
+            if model not in (JournalLine, Head):
+                assert ids == list(model._base_manager.order_by("pk").values_list("pk", flat=True)), label
+        assert f"Somebody {step}" in (folder / "customers_customer.jsonl").read_text()
+    assert step > 90
 
 
 def test_an_export_is_on_the_journal_before_its_first_row(house, fernline, monkeypatch):

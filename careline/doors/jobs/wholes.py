@@ -4,7 +4,7 @@ A folder of JSON Lines, one file a table, rows in the order of their ids, and `h
 the migrations it stands on, and which journal key it was written with. Ids stay what they are, so the journal is the same text on both
 ends and proves itself there with the same key and the same anchors. It holds every customer and no secret.
 
-An import that was killed goes on where it stopped: rows come in their order, a part a transaction, and what is there is counted. The
+An export that was killed goes on where it stopped, as of the moment at which it does (`exporting.underway`). An import that was killed too: rows come in their order, a part a transaction, and what is there is counted. The
 guards of the append-only tables are put in last; before that no desk opens on it.
 """
 
@@ -37,6 +37,8 @@ from careline.domain.journal import queries as journal_queries
 from careline.domain.journal import rules as journal_rules
 from careline.doors.jobs import guards, houses, journals, setup
 from careline.doors.jobs.exporting import run as exporting
+from careline.doors.jobs.exporting.files import settled
+from careline.doors.jobs.exporting.underway import UnderWay, alone, waits
 from careline.doors.jobs.importing.run import IMPORTER
 from careline.doors.jobs.stop import Stop
 from careline.foundation.act import NO_BASIS, Act
@@ -44,6 +46,7 @@ from careline.prepared import copy_rows
 
 NOTE, ANCHORS = "house.json", "anchors.txt"
 MANY = 5000  # rows in a transaction
+MANY_OUT = 2000  # rows that are read and written at once
 # Tables of others that hold something of ours. What `migrate` makes by itself, and sessions, stay where they are.
 THEIRS = {"account", "mfa", "socialaccount"}
 Say = Callable[[str], None]
@@ -91,38 +94,57 @@ def export_all(folder: Path, *, at: datetime, say: Say) -> dict[str, int]:
     """Write the whole house to an empty folder; rows by table. The note is written last: a folder without it is no export."""
     act = exporting.start(at)
     folder.mkdir(parents=True, exist_ok=True)
-    if any(folder.iterdir()):
-        raise Stop(f"{folder} is not empty. Name a new folder for a whole house.", 2)
-    exporting.line(act, "Export of the whole house started", {})
-    if journals.anchor_file().is_file():  # before the moment: every anchor of it is in the database that goes
-        shutil.copyfile(journals.anchor_file(), folder / ANCHORS)
-    files: dict[str, dict[str, Any]] = {}
-    with journals.snapshot():
-        for model in tables():
-            files[model._meta.label] = _write(folder, model, say)
-        note = {"at": journal_rules.moment(at), "from": connection.vendor, "migrations": _migrations(), "key": _key_mark(), "tables": files}
-    (folder / NOTE).write_text(json.dumps(note, indent=1) + "\n")
-    rows = {label: int(f["rows"]) for label, f in files.items()}
-    exporting.line(act, "Export of the whole house done", {"rows": sum(rows.values())})
+    with alone(folder):
+        if any(folder.iterdir()) and not waits(folder):
+            raise Stop(f"{folder} is not empty. Name a new folder for a whole house.", 2)
+        way = UnderWay(folder, {"all": True, "key": _key_mark(), "migrations": _migrations()})
+        exporting.line(act, f"Export of the whole house {'resumed' if way.resumed else 'started'}", {})
+        if journals.anchor_file().is_file():  # before the moment: every anchor of it is in the database that goes
+            shutil.copyfile(journals.anchor_file(), folder / ANCHORS)
+        files: dict[str, dict[str, Any]] = {}
+        with journals.snapshot():
+            for model in tables():
+                files[model._meta.label] = _write(folder, model, way, say)
+            note = {"at": journal_rules.moment(at), "from": connection.vendor, "migrations": _migrations(), "key": _key_mark(), "tables": files}
+        part = folder / f".part-{NOTE}"
+        part.write_text(json.dumps(note, indent=1) + "\n")
+        part.replace(folder / NOTE)
+        rows = {label: int(f["rows"]) for label, f in files.items()}
+        exporting.line(act, "Export of the whole house done", {"rows": sum(rows.values())})
+        way.over()
     return rows
 
 
-def _write(folder: Path, model: Any, say: Say) -> dict[str, Any]:
-    fields = model._meta.concrete_fields
+def _write(folder: Path, model: Any, way: UnderWay, say: Say) -> dict[str, Any]:
+    fields, label = model._meta.concrete_fields, model._meta.label
     digest, rows, shown = hashlib.sha256(), 0, time.monotonic()
-    name = f"{model._meta.db_table}.jsonl"
+    path = folder / f"{model._meta.db_table}.jsonl"
+    part_path = path.with_name(f".part-{path.name}")
     encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_plain).encode
-    with open(folder / name, "wb") as file:
-        found = model._base_manager.order_by("pk").values_list(*(f.attname for f in fields)).iterator(chunk_size=2000)
-        while part := list(islice(found, 2000)):
+    asked = model._base_manager.order_by("pk").values_list(*(f.attname for f in fields))
+    if before := way.place(label, asked, path, part_path):
+        rows, asked = before.rows, asked.filter(pk__gt=before.last)
+        with open(part_path, "rb") as there:
+            while some := there.read(1 << 20):
+                digest.update(some)
+    last = None
+    with open(part_path, "ab" if before else "wb") as file:
+        found = asked.iterator(chunk_size=MANY_OUT)
+        while part := list(islice(found, MANY_OUT)):
             text = "".join(f"{encode(row)}\n" for row in part).encode()
             file.write(text)
             digest.update(text)
-            rows += len(part)
+            rows, last = rows + len(part), part[-1]
+            if way.due():
+                way.note(label, rows, settled(file), last)
             if time.monotonic() - shown > 2:
                 shown = time.monotonic()
-                say(f"  {model._meta.label}: {rows:,} …")
-    return {"file": name, "rows": rows, "sha256": digest.hexdigest(), "columns": [f.attname for f in fields]}
+                say(f"  {label}: {rows:,} …")
+        size = settled(file)
+    part_path.replace(path)
+    if last is not None:
+        way.note(label, rows, size, last)
+    return {"file": path.name, "rows": rows, "sha256": digest.hexdigest(), "columns": [f.attname for f in fields]}
 
 
 def _plain(value: Any) -> Any:

@@ -272,7 +272,7 @@ def _careful(deed: Callable[[], object]) -> object:
         with telemetry.chore(deed.__name__):
             return deed()
     except Exception as fault:
-        log.error("%s failed (%s); it is tried again", deed.__name__, type(fault).__name__)
+        log.error("%s failed (%s); it is tried again", deed.__name__, "the disk of the database is full" if no_room(fault) else type(fault).__name__)
         connection.close()
         return None
     finally:

@@ -9,7 +9,7 @@ import time
 from django.utils import timezone
 
 from careline.doors.jobs import wholes
-from careline.doors.jobs.exporting import run
+from careline.doors.jobs.exporting import run, underway
 from careline.doors.jobs.stop import Stop
 
 
@@ -27,7 +27,9 @@ def main(options: argparse.Namespace) -> int:
             print(text, file=sys.stderr, flush=True)
 
     # A memory of what was sent goes with one folder that is emptied or read between two exports: that is the carrier's own routine.
-    if not options.replace and not options.changes and options.folder.is_dir() and any(options.folder.iterdir()):
+    if options.replace and not options.all:
+        underway.forget(options.folder)
+    elif not options.changes and options.folder.is_dir() and any(options.folder.iterdir()) and not underway.waits(options.folder):
         raise Stop(f"{options.folder} holds files already. Name a new folder, or add --replace to write over those of the same name.", 2)
     began = time.monotonic()
     if options.all:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 from careline.doors.jobs.importing.fields import ENTITIES, guarded
 from careline.doors.jobs.importing.mapping import pyarrow
@@ -28,15 +29,25 @@ class Sheet(Protocol):
 
     def write(self, rows: Sequence[Sequence[Any]]) -> None: ...
 
+    def size(self) -> int | None:
+        """The bytes that are safe on the disk by now; None of a format that cannot be continued."""
+
     def close(self) -> None: ...
 
 
-def sheet(path: Path, entity: str, fields: Sequence[str]) -> Sheet:
-    """A file of its suffix's format. Raises Stop for Parquet where pyarrow is not installed."""
+def sheet(path: Path, entity: str, fields: Sequence[str], further: bool = False) -> Sheet:
+    """A file of its suffix's format; `further`: rows are added to what is there. Raises Stop for Parquet where pyarrow is not installed."""
     kinds = [ENTITIES[entity][name].kind for name in fields]
     if path.suffix == ".parquet":
         return Parquet(path, fields, kinds)
-    return (Csv if path.suffix == ".csv" else JsonLines)(path, fields, kinds)
+    return (Csv if path.suffix == ".csv" else JsonLines)(path, fields, kinds, further)
+
+
+def settled(file: IO[Any]) -> int:
+    """The bytes of a file that are on the disk, once all that was written to it is."""
+    file.flush()
+    os.fsync(file.fileno())
+    return os.fstat(file.fileno()).st_size
 
 
 def _finishers(kinds: Sequence[str]) -> list[tuple[int, Mapping[Any, str]]]:
@@ -75,11 +86,12 @@ def finished(rows: Iterable[Sequence[Any]], touch: Sequence[tuple[int, Mapping[A
 
 
 class Csv:
-    def __init__(self, path: Path, fields: Sequence[str], kinds: Sequence[str]) -> None:
+    def __init__(self, path: Path, fields: Sequence[str], kinds: Sequence[str], further: bool = False) -> None:
         self._touch, self._texts = _finishers(kinds), [n for n, kind in enumerate(kinds) if kind in TEXTS]
-        self._file = open(path, "w", encoding="utf-8", newline="")  # noqa: SIM115
+        self._file = open(path, "a" if further else "w", encoding="utf-8", newline="")  # noqa: SIM115
         self._out = csv.writer(self._file)
-        self._out.writerow(fields)
+        if not further:
+            self._out.writerow(fields)
 
     def write(self, rows: Sequence[Sequence[Any]]) -> None:
         ready = finished(rows, self._touch)
@@ -89,18 +101,24 @@ class Csv:
                     row[place] = guarded(row[place])
         self._out.writerows(ready)
 
+    def size(self) -> int:
+        return settled(self._file)
+
     def close(self) -> None:
         self._file.close()
 
 
 class JsonLines:
-    def __init__(self, path: Path, fields: Sequence[str], kinds: Sequence[str]) -> None:
+    def __init__(self, path: Path, fields: Sequence[str], kinds: Sequence[str], further: bool = False) -> None:
         self._touch, self._fields = _finishers(kinds), fields
-        self._file = open(path, "w", encoding="utf-8")  # noqa: SIM115
+        self._file = open(path, "a" if further else "w", encoding="utf-8")  # noqa: SIM115
 
     def write(self, rows: Sequence[Sequence[Any]]) -> None:
         say, fields = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode, self._fields
         self._file.writelines(f"{say(dict(zip(fields, row, strict=True)))}\n" for row in finished(rows, self._touch))
+
+    def size(self) -> int:
+        return settled(self._file)
 
     def close(self) -> None:
         self._file.close()
@@ -125,6 +143,9 @@ class Parquet:
         self._held += rows
         if len(self._held) >= MANY:
             self._flush()
+
+    def size(self) -> None:
+        return None
 
     def _flush(self) -> None:
         columns = []

@@ -1,7 +1,7 @@
 """Running an export: one moment of the database, every entity in a file of its own, and the mapping that imports them again.
 
-Each file is written beside its place and put there when it is whole, so that a killed export leaves nothing that looks complete; run it
-again. With a memory of what was sent before, only rows that are new or differ are written.
+Each file is written beside its place and put there when it is whole, so that a killed export leaves nothing that looks complete; the same again
+goes on where it stopped (`underway`). With a memory of what was sent before, only rows that are new or differ are written.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from careline.domain.journal import rules as journal_rules
 from careline.domain.ledger import queries as ledger
 from careline.domain.rulebook import queries as rulebooks
 from careline.doors.jobs.exporting import files
+from careline.doors.jobs.exporting.underway import UnderWay, alone
 from careline.doors.jobs.importing.fields import ENTITIES, IDENTITY
 from careline.doors.jobs.journals import snapshot
 from careline.doors.jobs.stop import Stop
@@ -71,36 +72,50 @@ def run(
     """
     act = start(at)
     folder.mkdir(parents=True, exist_ok=True)
-    line(act, f"Export started{', changes only' if memory else ''}", {"entities": list(entities), "form": form})
-    told = Told()
-    with closing(Memory(memory)) as known:
-        with snapshot():
-            for entity in entities:
-                _one(folder, entity, form, known, told, say)
-        (folder / "mapping.toml").write_text(mapping(entities, form), encoding="utf-8")
-        known.keep()  # what a killed export wrote was not sent
-    line(act, "Export done: " + ", ".join(f"{n} {e}" for e, n in told.written.items() if n), {"written": told.written})
+    with alone(folder):
+        way = UnderWay(folder, {"entities": list(entities), "form": form, "changes": memory is not None})
+        line(act, f"Export {'resumed' if way.resumed else 'started'}{', changes only' if memory else ''}", {"entities": list(entities), "form": form})
+        told = Told()
+        with closing(Memory(memory)) as known:
+            with snapshot():
+                for entity in entities:
+                    _one(folder, entity, form, known, way, told, say)
+            (folder / "mapping.toml").write_text(mapping(entities, form), encoding="utf-8")
+            known.keep()  # what a killed export wrote was not sent
+        line(act, "Export done: " + ", ".join(f"{n} {e}" for e, n in told.written.items() if n), {"written": told.written})
+        way.over()
     return told
 
 
-def _one(folder: Path, entity: str, form: str, known: Memory, told: Told, say: Callable[[str], None]) -> None:
+def _one(folder: Path, entity: str, form: str, known: Memory, way: UnderWay, told: Told, say: Callable[[str], None]) -> None:
     fields, rows = _exported(entity)
     path = folder / f"{entity}.{form}"
     part = path.with_name(f".part-{path.name}")
-    out = files.sheet(part, entity, fields)
-    looked = written = 0
-    shown = time.monotonic()
-    for found in _batches(rows.iterator(chunk_size=MANY)):
+    # Of changes, what is new is not known before the export came to its end: they are few, and written anew.
+    before = None if known.remembers else way.place(entity, rows, path, part)
+    looked = written = before.rows if before else 0
+    told.looked[entity], told.written[entity] = looked, written
+    if before and before.bytes is None:
+        return
+    out = files.sheet(part, entity, fields, further=before is not None)
+    shown, last = time.monotonic(), None
+    for found in _batches((rows.filter(pk__gt=before.last) if before else rows).iterator(chunk_size=MANY)):
         looked += len(found)
         fresh = known.new(entity, fields, found)
         written += len(fresh)
         if fresh:
             out.write(fresh)
+        last = found[-1]
+        if not known.remembers and way.due() and (size := out.size()) is not None:
+            way.note(entity, looked, size, last)
         if time.monotonic() - shown > 2:
             shown = time.monotonic()
             say(f"  {entity}: {looked:,} …")
+    size = out.size()
     out.close()
     part.replace(path)
+    if last is not None and not known.remembers:
+        way.note(entity, looked, size, last)
     told.looked[entity], told.written[entity] = looked, written
 
 
@@ -129,6 +144,10 @@ class Memory:
                 self._link.execute("CREATE TEMPORARY TABLE bill (key TEXT PRIMARY KEY) WITHOUT ROWID")
             except sqlite3.DatabaseError:
                 raise Stop(f"{path} is no memory of an export. Name the file that an earlier export made, or a new one.", 2) from None
+
+    @property
+    def remembers(self) -> bool:
+        return self._link is not None
 
     def new(self, entity: str, fields: Sequence[str], rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
         """Of these rows those that are new or differ from what was sent; they count as sent once `keep` is called."""
