@@ -361,7 +361,7 @@ def test_who_paid_a_moment_ago_is_sent_no_notice(house):
 
 def test_a_write_off_closes_what_is_disputed_last(house):
     account = owing()
-    issue_bill(account, account.lines.get(), date(2026, 10, 15), 5000)
+    issue_bill(account, account.lines.get(), date(2026, 10, 15), 6000)
     old, new = account.bills.order_by("due_on")
     ana = Desk(house["ana"], at(16)).take_call(account)
     ana.must("collections.hold", account=account.pk, kind="dispute", bill=old.pk, amount=6000, words="Roaming that was not hers")

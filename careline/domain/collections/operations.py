@@ -237,9 +237,8 @@ def _move(act: Act, works: list[_Work], ladder: Ladder, policy: Policy, taken_ba
         account_id, decision, climb = work.known.account.id, work.decision, work.climb
         if climb is not None:
             if decision.bar is not None:
-                held = decision.target.index < decision.free.index
-                dear = BARS.index(climb.bar) >= BARS.index(ladder.restore_fee_from)
-                climb.unbar_fee_minor = policy.restore_fee if dear and not held and decision.bar == "" else 0
+                dear = BARS.index(climb.bar) >= BARS.index(ladder.restore_fee_from) and rules.costs_restoring(ladder, work.known.facts, decision)
+                climb.unbar_fee_minor = policy.restore_fee if dear and decision.bar == "" else 0
                 climb.bar, climb.settled = decision.bar, False
                 work.said.append("lines come back" if decision.bar == "" else "lines come back in part")
                 done.add(account_id, "restore")

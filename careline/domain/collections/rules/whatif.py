@@ -23,6 +23,7 @@ from careline.domain.collections.rules import (
     Ended,
     Facts,
     Held,
+    costs_restoring,
     decide,
     fees_due,
 )
@@ -219,7 +220,7 @@ class _Player:
         if not facts.debts and self.climb is None:
             return []
         decision = decide(self.ladder, facts, self.climb, day)
-        again = self._move(decision, day)
+        again = self._move(decision, facts, day)
         for debt in fees_due(self.ladder, facts, self.levied, day) if self.prices.imported or not self.life.imported else ():
             self.levied.add(debt.bill)
             fee, rung = self.prices.late_fee(facts.state, debt.open), self.ladder.levies()
@@ -233,13 +234,12 @@ class _Player:
             again.append(decision.waits.until or day + timedelta(days=1))
         return again
 
-    def _move(self, decision: Decision, day: date) -> list[date]:
+    def _move(self, decision: Decision, facts: Facts, day: date) -> list[date]:
         """Ends, falls and beginnings, as `operations` writes them."""
         climb, again = self.climb, []
         if climb is not None:
             if decision.bar is not None:
-                held = decision.target.index < decision.free.index
-                dear = BARS.index(climb.bar) >= BARS.index(self.ladder.restore_fee_from) and not held and decision.bar == ""
+                dear = BARS.index(climb.bar) >= BARS.index(self.ladder.restore_fee_from) and costs_restoring(self.ladder, facts, decision) and decision.bar == ""
                 self._did(Deed(day, climb.rung, "restore", self.prices.restore_fee * self.life.lines if dear else 0, self.life.lines))
                 self._bar(day, decision.bar)
                 climb = replace(climb, bar=decision.bar)
