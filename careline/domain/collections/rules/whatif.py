@@ -81,7 +81,7 @@ class Span:
 @dataclass(frozen=True, slots=True)
 class Life:
     """One account over the months. `channels`: those that reach the customer; a letter always does. `lines`: how many there are to bar;
-    `imported`: it came by import, or bills of it did."""
+    `imported`: it came by import, or bills of it did, which are `theirs`."""
 
     bills: tuple[Billed, ...] = ()
     holds: tuple[Span, ...] = ()
@@ -92,16 +92,18 @@ class Life:
     channels: frozenset[str] = frozenset(CHANNELS)
     lines: int = 1
     imported: bool = False
+    theirs: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Prices:
     """What a ladder brings: the late fee on so much of a late bill in a state, and what a line costs that comes back (minor units, before tax).
-    `imported`: are accounts that came by import billed here, and so charged a late fee?"""
+    `imported`: are accounts that came by import billed here, and so charged a late fee? `spares`: an imported bill of this due day has none."""
 
     late_fee: Callable[[str, int], int]
     restore_fee: int
     imported: bool = True
+    spares: Callable[[date], bool] = lambda due_on: True
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +167,7 @@ class _Player:
         self.noticed = False
         self.over: list[date] = []  # the days on which climbs with a notice ended
         self.given_up: Counter[int] = Counter()
-        self.levied: set[int] = set()
+        self.levied = {b.bill for b in life.bills if b.bill in life.theirs and prices.spares(b.due_on)}
         self.deeds: list[Deed] = []
         self.line_days = 0
         self.barred_on: date | None = None

@@ -93,6 +93,7 @@ from careline.domain.ledger.queries.cycle import (
     charged_in_advance,
     covered_to,
     fell_due,
+    imported_bills,
     unbilled_of_many,
     with_charge,
 )
@@ -188,6 +189,7 @@ __all__ = [
     "first_booked",
     "history_between",
     "holder",
+    "imported_bills",
     "issued_on",
     "last_bills",
     "last_brought",
