@@ -15,6 +15,7 @@ from careline.acts.declare import ActType, Done, Id, Input, Locks, Minor, Price,
 from careline.domain.arrangements import operations, queries, rules
 from careline.domain.arrangements.rules import BY_EMAIL
 from careline.domain.collections import queries as collections
+from careline.domain.collections.rules import NON_PAYMENT
 from careline.domain.contacts import queries as contacts
 from careline.domain.contacts.rules import Way
 from careline.domain.customers import queries as customers
@@ -30,6 +31,7 @@ from careline.foundation.money import shown
 from careline.foundation.refusal import refuse
 from careline.foundation.rulebook import Rulebook
 
+Stopped = tuple[int, int]  # what has lines back that stay barred under an arrangement, and what that costs (minor units)
 # Which facts rest on which number of the rulebook. The first part and the wait follow from more than one number.
 NUMBERS = {"arrangement.owedLeast": "arrangements.toml:eligibility.least_owed"} | {
     f"arrangement.{fact}": f"arrangements.toml:role.{{role}}.{name}"
@@ -192,16 +194,19 @@ def in_words(parts: Sequence[rules.Part], today: date) -> str:
     return " and ".join([", ".join(said[:-1]), said[-1]] if len(said) > 1 else said)
 
 
-def read_out(policy: Policy, parts: Sequence[rules.Part], today: date, fee: int, method: Any = None, autopay: bool = False, back: int = 0) -> str:
-    said = in_words(parts, today), shown(sum(p.amount_minor for p in parts)), shown(fee)
-    return policy.read_out(*said, method_said(method) if method else "", autopay, shown(back) if back else "")
+def read_out(policy: Policy, parts: Sequence[rules.Part], today: date, fee: int, method: Any = None, autopay: bool = False, stopped: Stopped = (0, 0)) -> str:
+    said, (back, cost) = (in_words(parts, today), shown(sum(p.amount_minor for p in parts)), shown(fee)), stopped
+    return policy.read_out(*said, method_said(method) if method else "", autopay, shown(back) if back else "", shown(cost) if cost else "")
 
 
-def stopped_until(rulebook: Rulebook, account_id: int, parts: Sequence[rules.Part], today: date) -> int:
-    """What has to be paid until lines come back that are barred now and stay so under an arrangement (minor units); 0: none does."""
+def stopped_until(rulebook: Rulebook, account_id: int, parts: Sequence[rules.Part], today: date) -> Stopped:
+    """What has to be paid until lines come back that are barred now and stay so under an arrangement (minor units; 0: none does), and
+    what that costs."""
     if "ladder.toml" not in rulebook.files:
-        return 0
-    return collections.stopped_until(account_id, today, rulebook.ladder, sum(p.amount_minor for p in parts))
+        return 0, 0
+    back = collections.stopped_until(account_id, today, rulebook.ladder, sum(p.amount_minor for p in parts))
+    fee = int(rulebook.reasons["suspension"][NON_PAYMENT]["fee"])
+    return back, collections.restoring_costs(account_id, rulebook.ladder, fee) if back else 0
 
 
 def method_said(method: Any) -> str:
@@ -238,12 +243,12 @@ def _promised(
 ) -> operations.Promise:
     """What is agreed beside the parts; the written confirmation is queued."""
     method = _charged_to(given, scene.rulebook, parts, today)
-    back = stopped_until(scene.rulebook, given.account, parts, today)
-    told, told_to = _confirm(act, scene, given.account, number, parts, method, back)
+    stopped = stopped_until(scene.rulebook, given.account, parts, today)
+    told, told_to = _confirm(act, scene, given.account, number, parts, method, stopped)
     row = customers.account(given.account)
     autopay = row is not None and row.autopay
     return operations.Promise(
-        policy.grace_days + (policy.charge_grace if method else 0), _person(scene), read_out(policy, parts, today, fee, method, autopay, back), told, told_to,
+        policy.grace_days + (policy.charge_grace if method else 0), _person(scene), read_out(policy, parts, today, fee, method, autopay, stopped), told, told_to,
         method.pk if method else None, autopay and policy.autopay_off,
     )  # fmt: skip
 
@@ -252,7 +257,7 @@ def _shortly(parts: Sequence[rules.Part]) -> str:
     return ", ".join(f"{shown(p.amount_minor)} on {p.due_on:%b} {p.due_on.day}" for p in parts)
 
 
-def _confirm(act: Act, scene: Scene, account_id: int, number: str, parts: Sequence[rules.Part], method: Any, back: int) -> tuple[str, str]:
+def _confirm(act: Act, scene: Scene, account_id: int, number: str, parts: Sequence[rules.Part], method: Any, stopped: Stopped) -> tuple[str, str]:
     """Queue the written confirmation. Returns its words and where it goes, as terms keep it; nothing where neither a text nor an e-mail arrives."""
     way = _written(scene.rulebook, account_id)
     if way is None:
@@ -260,8 +265,11 @@ def _confirm(act: Act, scene: Scene, account_id: int, number: str, parts: Sequen
     language = texts.language_of(account_id)
     plan = ", ".join(f"{shown(p.amount_minor)} {texts.day_said(scene.rulebook, language, p.due_on)}" for p in parts)
     body = texts.said(scene.rulebook, "arranged", language, plan=plan, number=number)
+    back, cost = stopped
     if back:
         body += " " + texts.said(scene.rulebook, "arranged_stopped", language, back=shown(back))
+    if cost:
+        body += " " + texts.said(scene.rulebook, "arranged_restoring", language, cost=shown(cost))
     if method is not None:
         body += " " + texts.said(scene.rulebook, "arranged_charged", language, method=method_said(method))
     tell(act=act, topic="arrangement", channel=way.channel, to=way.to, body=body, about=f"arrangement:{number}", account_id=account_id,

@@ -39,6 +39,7 @@ ENGLISH = {
     "arranged": "{carrier}: you agreed to pay {plan}. Until then we do not collect this amount. New bills are due as always. Call us before a day "
     "if it does not work out. {number}",
     "arranged_stopped": "What is stopped on your lines now stays stopped until {back} of it is paid.",
+    "arranged_restoring": "Having it back costs {cost} before tax, on the next bill.",
     "arranged_charged": "Each later part is charged to {method} on its day; call us before that day to stop it.",
     "part_charged": "{carrier}: as agreed, {amount} was charged to {method}. Thank you. Receipt {number}.",
     "part_declined": "{carrier}: {amount} for your arrangement was declined by {method}. Please pay it another way today, or call us: we will find "

@@ -7,13 +7,14 @@ from dataclasses import dataclass, fields
 from typing import Any, Final
 
 WORDS: Final = {
-    "charge": ("method",), "autopay": (), "autopay_off": (), "ask": (), "read_out": ("plan", "amount"), "not_held": (), "stopped": ("back",), "late_fee": (), "fee": ("fee",), "broken": (), "agree": (), "hardship": (),
+    "charge": ("method",), "autopay": (), "autopay_off": (), "ask": (), "read_out": ("plan", "amount"), "not_held": (), "stopped": ("back",), "restoring": ("cost",), "late_fee": (), "fee": ("fee",), "broken": (), "agree": (), "hardship": (),
 }  # fmt: skip
 
 
 # Of sentences that came later, what is said where a bundle of before does not have them.
 LATER: Final = {
     "stopped": "What is stopped on your lines now stays stopped until {back} of it is paid.",
+    "restoring": "Having it back costs {cost} before tax, on the next bill.",
     "charge": "Each later part is charged to your {method} on its day. Tell us before that day if we shall not.",
     "autopay": "Autopay waits meanwhile.",
     "autopay_off": "Autopay waits meanwhile, and is switched off if a part does not come.",
@@ -65,13 +66,16 @@ class Policy:
     def of(self, role: str) -> Limits:
         return self.roles.get(role, NOTHING)
 
-    def read_out(self, plan: str, amount: str, fee: str, method: str = "", autopay: bool = False, back: str = "") -> str:
+    def read_out(self, plan: str, amount: str, fee: str, method: str = "", autopay: bool = False, back: str = "", cost: str = "") -> str:
         """What is read to the caller before they agree: what they pay, what is held, what is not, and what ends it. `method`: what later
-        parts are charged to; `autopay`: they have it; `back`: what has to be paid for lines to come back that are barred now and stay so."""
+        parts are charged to; `autopay`: they have it; `back`: what has to be paid for lines to come back that are barred now and stay so, and
+        `cost` the fee for that."""
         known = self.words
         said = [known["read_out"].format(plan=plan, amount=amount)]
         if back:
             said.append(known["stopped"].format(back=back))
+            if cost:
+                said.append(known["restoring"].format(cost=cost))
         if method:
             said.append(known["charge"].format(method=method))
         said.append(known["not_held"])

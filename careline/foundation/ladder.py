@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Final
 
@@ -43,7 +43,8 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """One rung. It is reached when `least` (minor units) has been past due for `days`, later by what of `later` holds."""
+    """One rung. It is reached when `least` (minor units) has been past due for `days`, later by what of `later` holds. `asks`: what
+    rungs below it ask for that is more, and of whom: the way here leads over them, and nobody is put on one by the way."""
 
     code: str
     title: str
@@ -56,11 +57,13 @@ class Rung:
     only: Condition
     later: tuple[tuple[int, Condition], ...]
     cite: str
+    asks: tuple[tuple[int, Condition], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class HoldKind:
-    """What a kind of hold does. `most`: the rung up to which the ladder may still go (empty: none)."""
+    """What a kind of hold does. `most`: the rung up to which the ladder may still go (empty: none); `restore_fee`: what comes back while
+    it holds costs as without it."""
 
     code: str
     title: str
@@ -68,6 +71,7 @@ class HoldKind:
     most: str
     part: bool
     restores: bool
+    restore_fee: bool
     afresh: bool
     placed: bool
     specialist: bool
@@ -159,6 +163,7 @@ class _Reader(Lined):
                 raise self.fault("rung", n, "bar", "a rung never bars less than one below it")
             if after.code in [r.code for r in rungs[: n - 1]]:
                 raise self.fault("rung", n, "code", f"there are two rungs called {after.code}")
+        rungs = tuple(replace(r, asks=tuple((b.least, b.only) for b in rungs[:n] if b.least > r.least)) for n, r in enumerate(rungs))
         texts = self.notices(data.get("text", {}), rungs)
         holds = {code: self.hold(code, row, rungs) for code, row in self.table(data, "hold").items()}
         if ARRANGEMENT not in holds:
@@ -308,7 +313,7 @@ class _Reader(Lined):
 
     def hold(self, code: str, row: Mapping[str, Any], rungs: tuple[Rung, ...]) -> HoldKind:
         table = f"hold.{code}"
-        flags = ("part", "restores", "afresh", "placed", "specialist", "quiet", "ends")
+        flags = ("part", "restores", "restore_fee", "afresh", "placed", "specialist", "quiet", "ends")
         self.only(row, table, 1, {"title", "say", "most", "days", "review", "cite", *flags})
         most = row.get("most", "")
         if most and most not in {r.code for r in rungs}:
@@ -325,6 +330,7 @@ class _Reader(Lined):
             most=most,
             part=row.get("part", False),
             restores=row.get("restores", False),
+            restore_fee=row.get("restore_fee", False),
             afresh=row.get("afresh", False),
             placed=row.get("placed", True),
             specialist=row.get("specialist", False),

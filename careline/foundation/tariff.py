@@ -41,7 +41,8 @@ class Cap:
 
 @dataclass(frozen=True, slots=True)
 class LateFee:
-    """`by`: who levies it, "bill" (the bill run) or "ladder" (collections; the bill only prints it). Never both."""
+    """`by`: who levies it, "bill" (the bill run) or "ladder" (collections; the bill only prints it). Never both. `imported_from`: the due
+    day from which on imported bills have one too (None: they never do)."""
 
     title: str
     by: str
@@ -50,6 +51,11 @@ class LateFee:
     forgiven_below: int
     cite: str
     caps: Mapping[str, Cap]
+    imported_from: date | None = None
+
+    def spares_imported(self, due_on: date) -> bool:
+        """Whether an imported bill of this due day has no late fee here: who made it levied its own."""
+        return self.imported_from is None or due_on < self.imported_from
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +221,7 @@ def read(data: Mapping[str, Any]) -> Tariff:
             forgiven_below=_whole(late, "late_fee", "forgiven_below"),
             cite=_text(late, "late_fee", "cite"),
             caps=_caps(late, "late_fee", "ppm", MILLION),
+            imported_from=_imported_from(late),
         ),
         return_fee=ReturnFee(
             title=_text(back, "return_fee", "title"),
@@ -236,6 +243,13 @@ def _levied_by(table: Mapping[str, Any]) -> str:
     if found not in ("bill", "ladder"):
         raise ValueError('[late_fee] by: "bill" (the bill run levies it) or "ladder" (a rung of ladder.toml does)')
     return str(found)
+
+
+def _imported_from(table: Mapping[str, Any]) -> date | None:
+    found = table.get("imported_from")
+    if found is not None and type(found) is not date:
+        raise ValueError("[late_fee] imported_from: a day, such as 2026-12-01; left out, imported bills have no late fee")
+    return found
 
 
 def _late_use(data: Mapping[str, Any]) -> LateUse:

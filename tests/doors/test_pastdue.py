@@ -11,6 +11,7 @@ from django.conf import settings
 from django.urls import reverse
 from django.utils import timezone
 
+from careline.domain.activations.models import Order
 from careline.domain.arrangements.models import Terms
 from careline.domain.collections import queries
 from careline.domain.collections.models import CallAgain, Climb, Hold
@@ -23,9 +24,11 @@ from careline.domain.journal import queries as journal
 from careline.domain.journal.models import Line as JournalLine
 from careline.domain.journal.models import Outbox
 from careline.domain.journal.rules import account_chain
+from careline.domain.rulebook import operations as rulebook_operations
 from careline.domain.rulebook import queries as rulebooks
 from careline.doors.jobs import night, worker
-from tests.people import Desk, carrier_act, issue_bill, open_account, pay
+from careline.foundation.rulebook import Rulebook
+from tests.people import Desk, carrier_act, default_rulebook, issue_bill, open_account, pay
 
 
 @pytest.fixture
@@ -450,6 +453,31 @@ def test_an_arrangement_gives_no_line_back_and_the_script_the_message_and_the_pa
     assert barred.lines.get().status == "active"
     page = page_of(client, lena)
     assert "To have the lines back" not in page and "What is suspended" in page and "Why is this line suspended?" not in page and "barred stay so" not in page
+
+
+@pytest.mark.parametrize("costs", [True, False])
+def test_what_comes_back_under_an_arrangement_costs_what_the_rulebook_says_the_script_the_message_and_the_page_say(client, house, maria, costs):
+    if not costs:
+        files = default_rulebook().files
+        free = Rulebook({**files, "ladder.toml": files["ladder.toml"].replace("restore_fee = true ", "restore_fee = false")})
+        rulebook_operations.activate(act=carrier_act(timezone.now()), rulebook=free, from_at=timezone.now() - timedelta(days=1), seconded_by="Job:tests")
+    now = timezone.now()
+    Customer.objects.filter(pk=maria.customer_id).update(email="maria@okafor.example")  # no text reaches a suspended line
+    lena = Desk(house["lena"], now).take_call(maria)
+    day_ = now.date() + timedelta(days=10)
+    signed_in(client, house["lena"])
+    script = page_of(client, lena, f"?act=arrangements.agree&plan=own&due_1={day_}&amount_1=80")
+    said = "What is stopped on your lines now stays stopped until $55.01 of it is paid." + " Having it back costs $20.00 before tax, on the next bill." * costs
+    assert said in script and ("Having it back" in script) == costs
+    lena.must("arrangements.agree", account=maria.pk, parts=[{"due_on": str(day_), "amount": 8000}])
+    terms = Terms.objects.get()
+    assert said in terms.read_out and said in terms.told
+    page = page_of(client, lena)
+    assert ("Restoring costs" in page) and ("before tax, on the next bill" if costs else "under what is held here") in page
+    pay(maria, 5501, now + timedelta(minutes=1))
+    night.relieve(at=now + timedelta(minutes=2))
+    assert maria.lines.get().status == "active"
+    assert Order.objects.get(line=maria.lines.get(), kind="restore").price_minor == 2000 * costs
 
 
 def test_who_has_nothing_stopped_hears_nothing_of_it_when_they_arrange(client, house, late):

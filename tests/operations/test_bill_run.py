@@ -198,7 +198,8 @@ def test_a_cycle_to_come_and_a_rulebook_without_tariff_are_refused(house, monkey
         run()
 
 
-def test_imported_bills_are_the_past_of_a_carrier_that_took_over(house, monkeypatch):
+@pytest.mark.parametrize(("imported_from", "late_fees"), [("", []), ("2026-10-26", []), ("2026-10-25", [700])])
+def test_imported_bills_are_the_past_of_a_carrier_that_took_over(house, monkeypatch, imported_from, late_fees):
     account = accounts(1, source_key="K-1", opened=date(2025, 3, 4))[0]
     line = account.lines.get()
     old = Bill(source_key="B-1", number="F-1", account=account, period_start=date(2026, 10, 4), period_end=date(2026, 11, 3),
@@ -211,11 +212,13 @@ def test_imported_bills_are_the_past_of_a_carrier_that_took_over(house, monkeypa
 
     files = dict(rulebooks.current().files)
     files["billing.toml"] = files["billing.toml"].replace('imported = "outside"', 'imported = "ours"').replace('by = "ladder"', 'by = "bill"')
+    if imported_from:
+        files["billing.toml"] = files["billing.toml"].replace("forgiven_below", f"imported_from = {imported_from}\nforgiven_below")
     monkeypatch.setattr(rulebooks, "current", lambda: Rulebook(files))
     done, _ = run()
     assert done.issued == 1
-    late = BillLine.objects.get(bill__account=account, source_key="late_fee")  # due October 25 and open
-    assert late.amount_minor == 700
+    made = BillLine.objects.filter(bill__account=account, source_key="late_fee")  # due October 25 and open
+    assert [n.amount_minor for n in made] == late_fees
 
 
 # ---------------------------------------------------------------- months that follow each other

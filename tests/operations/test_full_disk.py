@@ -179,7 +179,7 @@ def test_the_worker_on_a_full_disk_says_so_loses_no_message_and_sends_them_when_
         caplog.clear()
         with monkeypatch.context() as patch:
             patch.setattr(worker.connection, "close", lambda: None)  # on SQLite the bound is the connection's
-            done = worker._careful(lambda: worker.send_due(at=moment))
+            done = worker._careful(lambda at=moment: worker.send_due(at=at))
         refused += done is None
         said = said or "the disk of the database is full" in caplog.text
         moment += timedelta(minutes=2)

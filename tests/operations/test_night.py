@@ -24,6 +24,8 @@ from careline.carriers.sandbox import SandboxMessenger, SandboxNetwork, SandboxP
 from careline.domain.activations.models import Order
 from careline.domain.collections import queries
 from careline.domain.collections.models import Climb, Hold, LateFee, Placement, Step
+from careline.domain.collections.queries import whatif
+from careline.domain.collections.rules import whatif as whatif_rules
 from careline.domain.contacts.models import Contact
 from careline.domain.customers import operations as customers
 from careline.domain.customers.models import Account, Consent, Customer, Line
@@ -124,7 +126,7 @@ def test_the_late_fee_of_whom_another_system_bills_is_left_to_it(house, monkeypa
     assert [f.account for f in LateFee.objects.all()] == [ines] and "notice notice" in told(maria) and told(omar) == told(maria)
     assert run.did.effects["late_fee"] == 1
     night._print(night.report(run), 0.1)
-    assert "no late fee for 2 accounts with late bills: another system bills them (imported in billing.toml" in capsys.readouterr().out
+    assert "no late fee for 2 accounts with late bills of another system (imported, and imported_from of [late_fee], in billing.toml" in capsys.readouterr().out
     written = JournalLine.objects.count()
     again = night.run_night(at(4))
     assert again.elsewhere == 2 and JournalLine.objects.count() == written, "who is due a fee of another system is not locked each night for it"
@@ -132,6 +134,33 @@ def test_the_late_fee_of_whom_another_system_bills_is_left_to_it(house, monkeypa
     book = rulebooks.current()
     monkeypatch.setattr(rulebooks, "current", lambda: Rulebook({**book.files, "billing.toml": book.files["billing.toml"].replace('imported = "outside"', 'imported = "ours"')}))
     assert night.run_night(at(5)).elsewhere == 0 and LateFee.objects.count() == 3
+
+
+@pytest.mark.parametrize(("imported_from", "charged"), [("", ["ours"]), ("2026-10-05", ["due Oct 5", "ours"]), ("2026-10-06", ["ours"]), ("2020-01-01", ["due Aug 5", "due Oct 5", "ours"])])
+def test_who_takes_billing_over_levies_no_late_fee_on_the_bills_of_the_other_biller(house, monkeypatch, capsys, imported_from, charged):
+    """Omar's bills of before came by import and are collected here; what their late fees were the other system said."""
+    omar = owing()
+    for number, due in (("due Aug 5", DUE - timedelta(days=61)), ("due Oct 5", DUE)):
+        old = Bill(source_key=f"inv {number}", number=number, account=omar, period_start=due - timedelta(days=50), period_end=due - timedelta(days=21), issued_on=due - timedelta(days=20),
+                   due_on=due, total_minor=5000)  # fmt: skip
+        ledger.post_bills_many([old], [(old, BillLine(kind="fee", label="Service", amount_minor=5000))], at(-5))
+    own = Bill.objects.get(source_key=None)
+    book = rulebooks.current()
+    ours = book.files["billing.toml"].replace('imported = "outside"', 'imported = "ours"')
+    if imported_from:
+        ours = ours.replace("forgiven_below", f"imported_from = {imported_from}\nforgiven_below")
+    monkeypatch.setattr(rulebooks, "current", lambda: Rulebook({**book.files, "billing.toml": ours}))
+    run = night.run_night(at(3))
+    assert sorted("ours" if f.bill == own else f.bill.number for f in LateFee.objects.all()) == charged
+    night._print(night.report(run), 0.1)
+    assert ("no late fee for 1 accounts" in capsys.readouterr().out) == (len(charged) < 3)
+    written = JournalLine.objects.count()
+    night.run_night(at(4))
+    assert JournalLine.objects.count() == written, "whose fee is left to another is not locked each night for it"
+    for _, life in whatif.lives(0, omar.pk, DUE - timedelta(days=100), DUE + timedelta(days=4), (rulebooks.current().ladder,)):
+        side = whatif.side_of(rulebooks.current())
+        deeds = whatif_rules.lived(side.ladder, life, side.prices(), DUE - timedelta(days=100), DUE + timedelta(days=4)).deeds
+        assert sum(d.effect == "late_fee" for d in deeds) == len(charged), "what is tried beforehand says the same"
 
 
 def test_between_two_nights_a_payment_brings_the_line_back_and_the_fee_goes_on_the_next_bill(house):
@@ -361,7 +390,7 @@ def test_who_paid_a_moment_ago_is_sent_no_notice(house):
 
 def test_a_write_off_closes_what_is_disputed_last(house):
     account = owing()
-    issue_bill(account, account.lines.get(), date(2026, 10, 15), 5000)
+    issue_bill(account, account.lines.get(), date(2026, 10, 15), 6000)
     old, new = account.bills.order_by("due_on")
     ana = Desk(house["ana"], at(16)).take_call(account)
     ana.must("collections.hold", account=account.pk, kind="dispute", bill=old.pk, amount=6000, words="Roaming that was not hers")

@@ -84,9 +84,9 @@ def test_an_amount_is_held_of_the_oldest_debts_and_never_more_than_there_is():
     assert free_debts(debts, [Held("dispute", 10, 77)]) == [Debt(1, DUE, 3000), Debt(2, after(30), 4000)]
 
 
-def step(facts: Facts, climb: Climb | None, days: int):
+def step(facts: Facts, climb: Climb | None, days: int, ladder=LADDER):
     """One night: what is decided, and the climb after it. Its notices are sent the same day."""
-    found = decide(LADDER, facts, climb, after(days))
+    found = decide(ladder, facts, climb, after(days))
     now = None if found.end else climb
     if found.begins and found.free.since:
         now = Climb(found.free.since, bar=climb.bar if climb else "")
@@ -99,7 +99,7 @@ def step(facts: Facts, climb: Climb | None, days: int):
     if found.bar is not None:
         now = replace(now, bar=found.bar)
     for n in found.rungs:
-        one = LADDER.rungs[n]
+        one = ladder.rungs[n]
         now = replace(now, rung=one.code, bar=one.bar or now.bar)
         if "notice" in one.effects:
             now = replace(now, notice_on=after(days))
@@ -116,11 +116,62 @@ def test_a_ladder_begun_late_goes_rung_by_rung_with_its_gaps():
     assert told == [(40, "notice"), (45, "final"), (50, "soft"), (60, "hard"), (74, "disconnect")]
 
 
+@pytest.mark.parametrize(
+    ("debts", "holds", "told"),
+    [
+        ([(DUE, 1200)], (), ["notice", "final"]),  # too little to cut anybody off, however long
+        ([(DUE, 2499)], (), ["notice", "final"]),
+        ([(DUE, 2500)], (), ["notice", "final", "soft", "hard"]),  # enough to be stopped, not to be ended or placed
+        ([(DUE, 4999)], (), ["notice", "final", "soft", "hard"]),
+        ([(DUE, 5000)], (), ["notice", "final", "soft", "hard", "disconnect", "place", "write_off"]),
+        ([(DUE, 1200), (after(30), 1300)], (), ["notice", "final", "soft", "hard"]),  # together, once both are late enough
+        ([(DUE, 8000)], (Held("dispute", 6000, 1),), ["notice", "final"]),  # what is disputed cuts nobody off either
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("nights", [(3, 1), (121, 1), (3, 9)], ids=["every night", "after four months", "every ninth night"])
+@pytest.mark.parametrize("least", ["least = 5000  ", "", "least = 1100  "], ids=["as it is", "of the ladder", "less than on the way"])
+def test_nobody_is_put_on_a_rung_by_the_way_for_less_than_it_asks(debts, holds, told, nights, least):
+    ladder = read(TEXT.replace("days = 120\nleast = 5000  ", f"days = 120\n{least}"))
+    facts = replace(MARIA, debts=tuple(Debt(n, due, open_) for n, (due, open_) in enumerate(debts, 1)), holds=holds)
+    climb, done = None, []
+    for days in range(nights[0], 260, nights[1]):
+        found, climb = step(facts, climb, days, ladder)
+        done += [CODES[n] for n in found.rungs]
+        if "write_off" in done:
+            break
+    assert done == told
+
+
+def test_what_only_businesses_are_asked_for_on_the_way_is_asked_of_nobody_else():
+    ladder = read(TEXT.replace('least = 2500\ngap = 5', 'least = 9000\nonly = { segments = ["business"] }\ngap = 5'))
+    assert CODES[target(ladder, MARIA, after(40)).index] == "hard"
+    assert CODES[target(ladder, replace(MARIA, segment="business"), after(45)).index] == "final"
+    assert CODES[target(ladder, replace(MARIA, segment="business", debts=(Debt(1, DUE, 9000),)), after(45)).index] == "hard"
+
+
 def test_a_notice_that_was_not_sent_holds_the_next_rung():
     found = decide(LADDER, MARIA, Climb(DUE, "notice", 3, notice_waits=True), after(20))
     assert found.rungs == () and found.waits == rules.Wait(CODES.index("final"), None)
     found = decide(LADDER, MARIA, Climb(DUE, "notice", 3, notice_on=after(18)), after(20))
     assert found.waits == rules.Wait(CODES.index("final"), after(23))
+
+
+@pytest.mark.parametrize(
+    ("holds", "open_", "costs"),
+    [
+        ((), 0, True),
+        ((Held("arrangement", 2000),), 2000, True),  # a payment had them back
+        ((Held("complaint"),), 2000, False),
+        ((Held("military"),), 8000, False),
+        ((Held("arrangement", 1000), Held("complaint")), 2000, False),  # what one hold spares another does not charge
+        ((Held("arrangement", 1000), Held("dispute", 1000, 1)), 2000, False),
+    ],
+)  # fmt: skip
+def test_what_comes_back_costs_the_fee_unless_a_hold_spares_it(holds, open_, costs):
+    facts = replace(MARIA, debts=(Debt(1, DUE, open_),) if open_ else (), holds=holds)
+    found = decide(LADDER, facts, Climb(DUE, "hard", 30, "all", notice_on=after(30)), after(40))
+    assert found.bar == ""
+    assert rules.costs_restoring(LADDER, facts, found) == costs
 
 
 def test_paid_partly_paid_credited_and_held_come_down():

@@ -38,6 +38,7 @@ from careline.prepared import rewrite_many, write_many, write_rows
 RUN = "collections.run"
 TOPIC = "collections"
 NON_PAYMENT = rules.NON_PAYMENT
+Elsewhere = Mapping[int, Collection[int]]  # by account, the bills whose late fee is another system's to levy
 
 
 # ---------------------------------------------------------------- holds
@@ -114,7 +115,7 @@ class Applied:
     minor: Counter[str] = field(default_factory=Counter)
     accounts: set[int] = field(default_factory=set)
     judged: list[tuple[Known, rules.Decision]] = field(default_factory=list)
-    elsewhere: set[int] = field(default_factory=set)
+    elsewhere: Elsewhere = field(default_factory=dict)
 
     def add(self, account_id: int, effect: str, minor: int = 0) -> None:
         self.effects[effect] += 1
@@ -138,16 +139,16 @@ class _Work:
     data: dict[str, Any] = field(default_factory=dict)
 
 
-def billed_elsewhere(found: Iterable[Known], policy: Policy, day: date) -> set[int]:
-    """Those of the accounts with a bill that is due a late fee that another system bills. The fee is that system's to levy: here it would
-    wait for a next bill that nobody makes, and be charged a second time beside the other system's."""
-    due = [known.account.id for known in found if rules.fees_due(policy.ladder, known.facts, known.levied, day)]
-    return billing_queries.outside(due, policy.tariff)
+def billed_elsewhere(found: Iterable[Known], policy: Policy, day: date) -> Elsewhere:
+    """Those of the accounts with bills that are due a late fee that another system bills, or billed before we took over. The fee is that
+    system's to levy: here it would wait for a next bill that nobody makes, or be charged a second time beside the other system's."""
+    due = {known.account.id: rules.fees_due(policy.ladder, known.facts, known.levied, day) for known in found}
+    return billing_queries.spared({pk: {d.bill: d.due_on for d in debts} for pk, debts in due.items() if debts}, policy.tariff)
 
 
-def to_do(found: Known, decision: rules.Decision, policy: Policy, day: date, elsewhere: Collection[int]) -> bool:
-    """Is there anything to write for an account? Also told outside the lock, to find out whom to lock. `elsewhere`: the accounts whose late
-    fee is another system's."""
+def to_do(found: Known, decision: rules.Decision, policy: Policy, day: date, elsewhere: Elsewhere) -> bool:
+    """Is there anything to write for an account? Also told outside the lock, to find out whom to lock. `elsewhere`: the bills whose late
+    fee is another system's, by account."""
     if found.paying and not decision.end:
         return False
     return (
@@ -155,7 +156,7 @@ def to_do(found: Known, decision: rules.Decision, policy: Policy, day: date, els
         or found.to_tell_again(decision.target, policy.ladder)
         or (_held_back(found, decision, policy.ladder) and found.notice is not None and found.notice.state == "queued")
         or (found.row is not None and found.row.settled is False)
-        or (found.account.id not in elsewhere and bool(rules.fees_due(policy.ladder, found.facts, found.levied, day)))
+        or any(d.bill not in elsewhere.get(found.account.id, ()) for d in rules.fees_due(policy.ladder, found.facts, found.levied, day))
         or (found.row is not None and decision.free.since is not None and decision.free.since < found.row.since)
         or (found.row is not None and decision.target.owed != found.row.owed_minor)
     )
@@ -241,9 +242,8 @@ def _move(act: Act, works: list[_Work], ladder: Ladder, policy: Policy, taken_ba
         account_id, decision, climb = work.known.account.id, work.decision, work.climb
         if climb is not None:
             if decision.bar is not None:
-                held = decision.target.index < decision.free.index
-                dear = BARS.index(climb.bar) >= BARS.index(ladder.restore_fee_from)
-                climb.unbar_fee_minor = policy.restore_fee if dear and not held and decision.bar == "" else 0
+                dear = BARS.index(climb.bar) >= BARS.index(ladder.restore_fee_from) and rules.costs_restoring(ladder, work.known.facts, decision)
+                climb.unbar_fee_minor = policy.restore_fee if dear and decision.bar == "" else 0
                 climb.bar, climb.settled = decision.bar, False
                 work.said.append("lines come back" if decision.bar == "" else "lines come back in part")
                 done.add(account_id, "restore")
@@ -324,9 +324,8 @@ def _fees(act: Act, works: list[_Work], policy: Policy, day: date, done: Applied
     it did so, gets none here."""
     found: list[tuple[_Work, rules.Debt]] = []
     for work in works:
-        if work.known.account.id in done.elsewhere:
-            continue
-        found += [(work, debt) for debt in rules.fees_due(policy.ladder, work.known.facts, work.known.levied, day)]
+        theirs = done.elsewhere.get(work.known.account.id, ())
+        found += [(work, debt) for debt in rules.fees_due(policy.ladder, work.known.facts, work.known.levied, day) if debt.bill not in theirs]
     if not found:
         return
     ids = sorted({w.known.account.id for w, _ in found})

@@ -97,6 +97,12 @@ def _draft(kind: rules.DraftKind) -> Subquery:
     return Subquery(rows.values("text")[:1])
 
 
+def form_kept(contact_id: int, account_id: int) -> str:
+    """The form that waits until the caller of this contact is proven, as its door wrote it, or nothing."""
+    rows = Draft.objects.filter(contact_id=contact_id, kind=rules.DraftKind.FORM, about=account_id)
+    return rows.values_list("text", flat=True).first() or ""
+
+
 @prepared
 def _by_reference() -> QuerySet[Contact]:
     return _full().filter(reference=text("reference"))[:1]

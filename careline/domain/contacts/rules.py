@@ -42,6 +42,7 @@ class DraftKind(StrEnum):
     NOTE = "note"
     SUMMARY = "summary"
     HANDOVER = "handover"
+    FORM = "form"  # no box of words: a form that waits until the caller is proven
 
 
 class SpanKind(StrEnum):

@@ -147,7 +147,7 @@ def climb(run: Run) -> None:
             with transaction.atomic():
                 did = operations.climb_many(act=run.act, account_ids=part, policy=run.policy)
             run.did.merge(did)
-            run.elsewhere += len(did.elsewhere & uncounted)
+            run.elsewhere += len(did.elsewhere.keys() & uncounted)
             for known, decision in did.judged:
                 if known.account.id in uncounted:
                     _count(run, known, decision)
@@ -439,7 +439,7 @@ def _print(found: Report, seconds: float) -> None:
     if not (run.did.effects or run.autopaid or run.orders or run.promises):
         print("    nothing to do")
     if run.elsewhere:
-        print(f"  no late fee for {run.elsewhere:,} accounts with late bills: another system bills them (imported in billing.toml of the rulebook decides that)")
+        print(f"  no late fee for {run.elsewhere:,} accounts with late bills of another system (imported, and imported_from of [late_fee], in billing.toml of the rulebook decide that)")
     if run.policy.silent and (unsent := journal_queries.waiting_about(operations.TOPIC)):
         print(f"  notices not sent, because no messaging provider is set up (CARELINE_MESSENGER): {unsent:,}; nothing follows them until they are")
     for why, count in sorted(run.waits.items()):

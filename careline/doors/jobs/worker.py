@@ -39,6 +39,7 @@ from careline.domain.rulebook import queries as rulebooks
 from careline.doors.jobs import books, charging, feed, houses, meters, night, papers, promises
 from careline.doors.jobs.journals import write_anchor
 from careline.doors.jobs.reconcile import PATIENCE, reconcile
+from careline.doors.jobs.stop import no_room
 from careline.doors.ready import PULSE
 from careline.foundation.act import NO_BASIS, Act, Basis, Who
 from careline.foundation.calendar import civil_date

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
@@ -30,6 +31,7 @@ from careline.doors.web import (
     explain,
     find,
     forms,
+    meant,
     money,
     oops,
     papers,
@@ -83,6 +85,10 @@ def _draw(
     more = request.GET.get("verify") == "more"
     # To prove somebody, or to move to what is somebody's own business: where an admission is asked for.
     away = code in VERIFY_ACTS or (outcome is not None and outcome.refusal is not None and outcome.refusal.rule == "own-business")
+    if outcome is None and (more or not open_account):
+        meant.mean(desk, request.GET.get(meant.THEN) or wanted, request.GET)
+    elif not open_account and outcome is not None and _wants_proof(code, outcome):
+        meant.keep(desk, code, data)  # the proof had ended while it was typed
     if not open_account or more or away:
         return _before(request, desk, wanted, code, outcome, data, more or (open_account and away), status)
     return _account(request, desk, wanted, code, outcome, data, status)
@@ -147,6 +153,7 @@ def _before(
                           forms.field("words", "Why this account, why you", "textarea", rows=2)])
         ask["refusal"] = forms.shown_refusal(outcome.refusal, [])
         context["verify"]["ways"].insert(0, {"title": "This is somebody's own business", "text": "A second person admits you, or a colleague takes the call.", "href": None, "form": ask})
+    context["verify"]["meant"] = meant.shape(desk) if context["verify"]["factors"] else None
     context["requests"] = asked.shapes(desk)
     return page(request, "contact.html", context, status)
 
@@ -155,13 +162,21 @@ def _account(
     request: HttpRequest, desk: ContactPage, wanted: str, code: str, outcome: Outcome | None, data: Any, status: int
 ) -> HttpResponse:
     given = data if data is not None else request.GET
+    back = meant.of(desk.row) if outcome is None and request.GET.get(meant.AGAIN) else None
+    if back is not None and back.code == wanted:
+        given = back.given()
+    else:
+        back = None
     section = "cause" if code in cause.KINDS or (code and given.get("walk")) else "care" if wanted in care.FORMS or wanted in ("lines.change_sim", "lines.make_transfer_pin") else request.GET.get("section", "money")
     section = section if section in SHOWN else "money"
     walks = desk.walks
     lines, bill = line_forms.shapes(desk), forms.whole(request.GET.get("bill"))
     if any(r.seen_at is None and r.state != "waiting" for r in desk.requests):
         saw_answers(who=desk.who, at=desk.at, contact_id=desk.row.pk)
-    context = _base(desk) | {
+    context = _base(desk)
+    if meant.may_be(wanted) and (strong := context["contact"]["strong"]) and strong["href"]:
+        strong["href"] += f"&{meant.THEN}={wanted}"
+    context |= {
         "sections": desk.sections(section),
         "section": section,
         "requests": asked.shapes(desk),
@@ -189,14 +204,16 @@ def _account(
         outcome = outcome if outcome is not None and code == wanted else Outcome("refused", LABELS.get(wanted, "Not possible"), refusal=no_port)
         context["act"] = _outcome_shape(desk, wanted, outcome, given)
     elif wanted in FORMS and wanted not in ("contacts.note",):
-        shape = FORMS[wanted](desk, data if outcome is not None and data is not None else request.GET)
+        shape = FORMS[wanted](desk, given if back else data if outcome is not None and data is not None else request.GET)
+        if back:
+            shape = forms.filled(shape, given)
         if outcome is not None and code == wanted:
-            shape = forms.refilled(shape, data, _too_much(desk, outcome, data), _ways(desk, code, outcome, data))
+            shape = forms.refilled(shape, data, _too_much(desk, outcome, data), _ways(desk, code, outcome, data, on_form=True))
         elif not shape["refusal"] and (no := desk.refused(wanted)) is not None:
             # What is not possible is said before anything is typed. Whoever may say yes is asked once it was.
             no = replace(no, way_on=ways_there(no.way_on, desk.scene, desk.at))
-            ways = _ways(desk, wanted, Outcome("refused", no.say, refusal=no), {})
-            shape["refusal"] = forms.shown_refusal(no, [way for way in ways if way.get("href")])
+            ways = _ways(desk, wanted, Outcome("refused", no.say, refusal=no), {}, on_form=True)
+            shape["refusal"] = forms.shown_refusal(no, [way for way in ways if not way.get("action")])
         context["act"] = {"form": shape, "outcome": None}
     elif outcome is not None and code and code != "contacts.note" and code not in cause.KINDS:
         context["act"] = _outcome_shape(desk, code, outcome, data)
@@ -266,8 +283,14 @@ def _offered(request: HttpRequest, desk: ContactPage, code: str, outcome: Outcom
     return page(request, "contact.html", context, status)
 
 
-def _ways(desk: ContactPage, code: str, outcome: Outcome, data: Any) -> list[dict[str, Any]]:
-    """The ways on of a refusal as moves of this page."""
+def _wants_proof(code: str, outcome: Outcome) -> bool:
+    """Whether a form was refused for what a better proof of the caller would give it."""
+    return meant.may_be(code) and outcome.refusal is not None and any(way.act in VERIFY_ACTS for way in outcome.refusal.way_on)
+
+
+def _ways(desk: ContactPage, code: str, outcome: Outcome, data: Any, on_form: bool = False) -> list[dict[str, Any]]:
+    """The ways on of a refusal as moves of this page. `on_form`: it stands on the act's own form, which goes with the caller to
+    the proof and comes back."""
     ways: list[dict[str, Any]] = []
     no = outcome.refusal
     if no is None:
@@ -284,7 +307,12 @@ def _ways(desk: ContactPage, code: str, outcome: Outcome, data: Any) -> list[dic
             ways.append({"label": way.label, "href": desk.url(f"?act={way.act}")})
         elif way.act in VERIFY_ACTS:
             # Somebody who is proven already proves one more.
-            ways.append({"label": way.label, "href": desk.url("?verify=more" if desk.scene.basis.level >= Level.VERIFIED else "")})
+            more = {"verify": "more"} if desk.scene.basis.level >= Level.VERIFIED else {}
+            if on_form and meant.may_be(code):
+                ways.append({"label": way.label, "of": code, "then": meant.VERIFY})
+            else:
+                kept = {meant.THEN: code, **{k: v for k, v in data.items() if k in (*KINDS[code], *meant.WALK) and v}} if meant.may_be(code) else {}
+                ways.append({"label": way.label, "href": desk.url("?" + urlencode({**more, **kept}))})
     return ways
 
 
@@ -296,6 +324,8 @@ def do(request: HttpRequest, reference: str, code: str) -> HttpResponse:
     row = contact_of(reference)
     basis = BasisRef("contact", row.pk)
     data = request.POST
+    if data.get(meant.THEN) in (meant.VERIFY, meant.LEAVE) and meant.may_be(code):
+        return _to_proof(opened(request, reference), code, data)
     if cause.proposes(code, data):
         return _draw(request, opened(request, reference), code=code, data=data.dict())
     if code in cause.KINDS and cause.is_stale(row, request.user.who, data):
@@ -331,6 +361,15 @@ def do(request: HttpRequest, reference: str, code: str) -> HttpResponse:
     return _draw(request, desk, code=code, outcome=outcome, data=forms.typed(data, KINDS[code]), status=422)
 
 
+def _to_proof(desk: ContactPage, code: str, data: Any) -> HttpResponse:
+    """A form as it stands waits for a better proof of the caller, or is not meant any more. Nothing is done with it."""
+    if data[meant.THEN] == meant.LEAVE:
+        meant.leave(desk.row, desk.who)
+        return forms.see_other(desk.url())
+    meant.keep(desk, code, forms.typed(data, KINDS[code]))
+    return forms.see_other(desk.url("?verify=more" if desk.scene.basis.level >= Level.VERIFIED else ""))
+
+
 def _read(code: str, data: Any) -> dict[str, Any]:
     read = arrange.read if code in arrange.KINDS else care.read if code in care.KINDS else None
     return read(code, data) if read else forms.read(data, KINDS[code])
@@ -363,6 +402,10 @@ SECTION_AFTER = {"contacts.note": "?section=notes", "contacts.pin_note": "?secti
 def _after(request: HttpRequest, row: Any, code: str, outcome: Outcome) -> HttpResponse:
     if code in cause.KINDS:
         return forms.see_other(cause.after(request, row, code, outcome))
+    if code == "contacts.speaker":  # another voice
+        meant.leave(row, request.user.who)
+    elif meant.may_be(code):
+        meant.leave(row, request.user.who, code)
     if code == "contacts.wrap_up":
         messages.success(request, "Closed. Ready for the next.")
         return redirect("home", permanent=False)
@@ -392,6 +435,8 @@ def _after(request: HttpRequest, row: Any, code: str, outcome: Outcome) -> HttpR
         return forms.see_other(forms.contact_address(row.reference, f"?act={money.END}&agreed={outcome.show['ends']}"))
     if walked:
         return forms.see_other(walked)
+    if code in meant.PROVE and (then := meant.after_proof(opened(request, row.reference))):
+        return forms.see_other(forms.contact_address(row.reference, then))
     if code == "contacts.send_code" and page_of(row, request.user.who, rulebooks.current()).scene.basis.level >= Level.VERIFIED:
         return forms.see_other(forms.contact_address(row.reference, "?verify=more"))  # where the code is typed
     if code in money.FORMS or code == money.STATEMENT:

@@ -81,10 +81,8 @@ def button(label: str, action: str, **values: Any) -> dict[str, Any]:
     return {"label": label, "action": action, "method": "post", "key": new_key(), "hidden": values or None}
 
 
-def refilled(shape: dict[str, Any], data: Mapping[str, Any], outcome: Outcome, way_on: list[dict[str, Any]]) -> dict[str, Any]:
-    """The same form after an answer that was not yes: what was typed, what is wrong where, and the way on."""
-    no = outcome.refusal
-    errors = dict(no.fields) if no else {}
+def filled(shape: dict[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
+    """The form with what was typed in it."""
     for item in shape["fields"]:
         if item["kind"] != "secret" and item["name"] in data:
             typed = data[item["name"]]
@@ -92,6 +90,14 @@ def refilled(shape: dict[str, Any], data: Mapping[str, Any], outcome: Outcome, w
                 item["value"] = typed in ("on", "true") if item["kind"] == "checkbox" else without_cards(typed)
             if item["kind"] == "money" and isinstance(typed, str):
                 item["value"] = item["value"].strip().removeprefix("$").lstrip()  # the sign stands before the field already
+    return shape
+
+
+def refilled(shape: dict[str, Any], data: Mapping[str, Any], outcome: Outcome, way_on: list[dict[str, Any]]) -> dict[str, Any]:
+    """The same form after an answer that was not yes: what was typed, what is wrong where, and the way on."""
+    no = outcome.refusal
+    errors = dict(no.fields) if no else {}
+    for item in filled(shape, data)["fields"]:
         item["error"] = errors.pop(item["name"], None)
     # A field that is not on the form (a hidden one, a whole-form rule) says it at the top.
     rest = " ".join(errors.values())

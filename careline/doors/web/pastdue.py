@@ -80,7 +80,7 @@ def shape(desk: ContactPage, ladder: Ladder) -> dict[str, Any]:
         "facts": [
             ("Past due", past, "bad" if past else None, f"since {day(decision.free.since)}" if decision.free.since and past else None),
             *([("To have the lines back", back, "risk", f"paid at {clock(desk.at)}, back by {clock(desk.at + timedelta(minutes=1))}")] if after else []),
-            *([("Restoring costs", fee * len(barred), None, "before tax, on the next bill")] if after and after.costs and dear and fee else []),
+            *([("Restoring costs", fee * len(barred) if after.costs else 0, None, "before tax, on the next bill" if after.costs else "under what is held here")] if after and dear and fee else []),
         ],
         "after": after.say if after else None,
         "pay": [
@@ -121,8 +121,8 @@ class _After(NamedTuple):
 
 
 def _after(known: queries.Known, back: int, ladder: Ladder, today: date, arranged: arrangements.Hold | None) -> _After:
-    done = rules.decide(ladder, rules.after_paying(known.facts, back), known.climb, today)
-    costs = done.target.index >= done.free.index  # what comes back under a hold costs nothing
+    paid = rules.after_paying(known.facts, back)
+    costs = rules.costs_restoring(ladder, paid, rules.decide(ladder, paid, known.climb, today))
     ahead = rules.after_paying(queries.ahead(known, today), back)
     stays = sum(d.open for d in ahead.debts if d.due_on < today)
     if not stays:

@@ -150,6 +150,16 @@ def outside(account_ids: Sequence[int], tariff: Tariff) -> set[int]:
     return imported(account_ids) if tariff.imported == "outside" and account_ids else set()
 
 
+def spared(late: Mapping[int, Mapping[int, date]], tariff: Tariff) -> dict[int, set[int]]:
+    """Of bills that are late (by account, with their due days) those whose late fee is not ours to levy: of an account that another
+    system bills all, of another those that it billed before."""
+    outside_ = outside(list(late), tariff)
+    ours = [bill for pk, bills in late.items() if pk not in outside_ for bill, due_on in bills.items() if tariff.late_fee.spares_imported(due_on)]
+    theirs = ledger.imported_bills(ours) if tariff.imported == "ours" else set()
+    found = {pk: set(bills) if pk in outside_ else theirs & set(bills) for pk, bills in late.items()}
+    return {pk: bills for pk, bills in found.items() if bills}
+
+
 def is_outside(account_id: int, tariff: Tariff) -> bool:
     """Does another system bill this account?"""
     return account_id in outside([account_id], tariff)
@@ -260,8 +270,8 @@ def _facts(accounts: Sequence[InCycle], cycles: dict[int, rules.Cycle], first: d
     earlier = _earlier(accounts, start, tariff)
     late: dict[int, int] = defaultdict(int)
     # Where the ladder levies the late fee, its charges are among those that wait, and the bill makes none of its own.
-    for account_id, due_on, still_open in ledger.fell_due(ids, first, late_by) if tariff.late_fee.by == "bill" else ():
-        if due_on >= cycles[account_id].before:
+    for account_id, due_on, still_open, theirs in ledger.fell_due(ids, first, late_by) if tariff.late_fee.by == "bill" else ():
+        if due_on >= cycles[account_id].before and not (theirs and tariff.late_fee.spares_imported(due_on)):
             late[account_id] += max(still_open, 0)
     back: dict[int, list[str]] = defaultdict(list)
     zone = settings.CARRIER_ZONE

@@ -28,7 +28,7 @@ from careline.domain.customers.queries import Owing
 from careline.domain.journal import queries as journal
 from careline.domain.ledger import queries as ledger
 from careline.foundation.calendar import civil_date, start_of_day
-from careline.foundation.ladder import ARRANGEMENT, Ladder
+from careline.foundation.ladder import ARRANGEMENT, BARS, Ladder
 from careline.prepared import day as given_day
 from careline.prepared import moment, prepared, whole, wholes
 
@@ -78,6 +78,13 @@ def stopped_until(account_id: int, day: date, ladder: Ladder, agreed: int | None
     if agreed is not None:
         facts = replace(facts, holds=(*facts.holds, rules.Held(ARRANGEMENT, agreed)))
     return rules.to_come_back(ladder, facts, day)
+
+
+def restoring_costs(account_id: int, ladder: Ladder, fee: int) -> int:
+    """What it costs before tax (minor units) that lines come back which are barred for money, while an arrangement holds it."""
+    barred = [line for line in customers.lines_barred_for([account_id], rules.NON_PAYMENT) if line.status == "suspended"]
+    dear = any(BARS.index(line.bar or "all") >= BARS.index(ladder.restore_fee_from) for line in barred)
+    return fee * len(barred) if dear and ladder.holds[ARRANGEMENT].restore_fee else 0
 
 
 def candidates(first: int, last: int, day: date, ladder: Ladder) -> tuple[dict[int, Known], list[int]]:

@@ -53,7 +53,7 @@ class Side:
             made = billing.late_fee(state, base, self.tariff.late_fee) if by_ladder else None
             return made.amount if made else 0
 
-        return Prices(late_fee, self.restore_fee, self.tariff.imported != "outside")
+        return Prices(late_fee, self.restore_fee, self.tariff.imported != "outside", self.tariff.late_fee.spares_imported)
 
 
 def side_of(book: Rulebook) -> Side:
@@ -117,6 +117,7 @@ def lives(low: int, high: int, begin: date, last: date, ladders: tuple[Ladder, .
         return []
     holds = _holds(ids, begin, last)
     lines, refused, imported = customers.lines_had(ids, begin), customers.refused(ids, TOPICS), billing_queries.imported(ids)
+    theirs = ledger.imported_bills([b.bill for pk in imported for b in bills[pk]])
     found = []
     for pk, account in sorted(customers.owing(ids).items()):
         count, texts = lines.get(pk, (0, False))
@@ -124,6 +125,7 @@ def lives(low: int, high: int, begin: date, last: date, ladders: tuple[Ladder, .
         life = Life(
             bills=tuple(bills[pk]), holds=tuple(holds[pk]), segment=account.segment, state=account.state, autopay=account.autopay,
             opened_on=account.opened_on, channels=frozenset(c for c in channels if (pk, c) not in refused or c == "letter"), lines=count, imported=pk in imported,
+            theirs=frozenset(b.bill for b in bills[pk]) & theirs,
         )  # fmt: skip
         found.append((account, life))
     return found

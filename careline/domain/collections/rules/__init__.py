@@ -187,7 +187,8 @@ def _target(ladder: Ladder, facts: Facts, debts: Sequence[Debt], most: int, day:
         if rung.days > oldest:  # nor later than that; most accounts are far from most rungs
             continue
         by = day - timedelta(days=_days(rung, facts, day))
-        if fits(rung.only, facts, day) and sum(d.open for d in debts if d.due_on <= by) >= rung.least:
+        asked = max((least for least, only in rung.asks if fits(only, facts, day)), default=rung.least) if rung.asks else rung.least
+        if fits(rung.only, facts, day) and sum(d.open for d in debts if d.due_on <= by) >= asked:
             index = n
             break
     if index == NOWHERE:
@@ -252,6 +253,11 @@ def decide(ladder: Ladder, facts: Facts, climb: Climb | None, day: date) -> Deci
     floor = NOWHERE if afresh and goal.index < place else min(place, free.index if held else goal.index)
     rungs, waits = _steps(ladder, facts, goal, free.since, climb, floor, day)
     return Decision(goal, free, position=floor if floor < place else None, bar=bar, rungs=rungs, waits=waits)
+
+
+def costs_restoring(ladder: Ladder, facts: Facts, decision: Decision) -> bool:
+    """Whether lines that come wholly back now cost the fee: under a hold only where its kind says so."""
+    return decision.target.index >= decision.free.index or all(kind.restore_fee for kind in _kinds(ladder, facts))
 
 
 def _down(bar: str, wanted: str) -> str | None:

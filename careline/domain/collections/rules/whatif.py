@@ -23,6 +23,7 @@ from careline.domain.collections.rules import (
     Ended,
     Facts,
     Held,
+    costs_restoring,
     decide,
     fees_due,
 )
@@ -80,7 +81,7 @@ class Span:
 @dataclass(frozen=True, slots=True)
 class Life:
     """One account over the months. `channels`: those that reach the customer; a letter always does. `lines`: how many there are to bar;
-    `imported`: it came by import, or bills of it did."""
+    `imported`: it came by import, or bills of it did, which are `theirs`."""
 
     bills: tuple[Billed, ...] = ()
     holds: tuple[Span, ...] = ()
@@ -91,16 +92,18 @@ class Life:
     channels: frozenset[str] = frozenset(CHANNELS)
     lines: int = 1
     imported: bool = False
+    theirs: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Prices:
     """What a ladder brings: the late fee on so much of a late bill in a state, and what a line costs that comes back (minor units, before tax).
-    `imported`: are accounts that came by import billed here, and so charged a late fee?"""
+    `imported`: are accounts that came by import billed here, and so charged a late fee? `spares`: an imported bill of this due day has none."""
 
     late_fee: Callable[[str, int], int]
     restore_fee: int
     imported: bool = True
+    spares: Callable[[date], bool] = lambda due_on: True
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +167,7 @@ class _Player:
         self.noticed = False
         self.over: list[date] = []  # the days on which climbs with a notice ended
         self.given_up: Counter[int] = Counter()
-        self.levied: set[int] = set()
+        self.levied = {b.bill for b in life.bills if b.bill in life.theirs and prices.spares(b.due_on)}
         self.deeds: list[Deed] = []
         self.line_days = 0
         self.barred_on: date | None = None
@@ -219,7 +222,7 @@ class _Player:
         if not facts.debts and self.climb is None:
             return []
         decision = decide(self.ladder, facts, self.climb, day)
-        again = self._move(decision, day)
+        again = self._move(decision, facts, day)
         for debt in fees_due(self.ladder, facts, self.levied, day) if self.prices.imported or not self.life.imported else ():
             self.levied.add(debt.bill)
             fee, rung = self.prices.late_fee(facts.state, debt.open), self.ladder.levies()
@@ -233,13 +236,12 @@ class _Player:
             again.append(decision.waits.until or day + timedelta(days=1))
         return again
 
-    def _move(self, decision: Decision, day: date) -> list[date]:
+    def _move(self, decision: Decision, facts: Facts, day: date) -> list[date]:
         """Ends, falls and beginnings, as `operations` writes them."""
         climb, again = self.climb, []
         if climb is not None:
             if decision.bar is not None:
-                held = decision.target.index < decision.free.index
-                dear = BARS.index(climb.bar) >= BARS.index(self.ladder.restore_fee_from) and not held and decision.bar == ""
+                dear = BARS.index(climb.bar) >= BARS.index(self.ladder.restore_fee_from) and costs_restoring(self.ladder, facts, decision) and decision.bar == ""
                 self._did(Deed(day, climb.rung, "restore", self.prices.restore_fee * self.life.lines if dear else 0, self.life.lines))
                 self._bar(day, decision.bar)
                 climb = replace(climb, bar=decision.bar)

@@ -98,6 +98,7 @@ from careline.domain.ledger.queries.cycle import (
     charged_in_advance,
     covered_to,
     fell_due,
+    imported_bills,
     unbilled_of_many,
     with_charge,
 )
@@ -195,6 +196,7 @@ __all__ = [
     "first_booked",
     "history_between",
     "holder",
+    "imported_bills",
     "issued_on",
     "last_bills",
     "last_brought",

@@ -77,17 +77,27 @@ def _fees() -> QuerySet[BillLine, tuple[int, str | None]]:
     return rows.values_list("bill__account_id", "source_key")
 
 
-def fell_due(account_ids: Sequence[int], first: date, last: date) -> list[tuple[int, date, int]]:
-    """The standing bills that fell due within these days: account, due day, what of it is open."""
+def fell_due(account_ids: Sequence[int], first: date, last: date) -> list[tuple[int, date, int, bool]]:
+    """The standing bills that fell due within these days: account, due day, what of it is open, and whether it was imported."""
     rows = _fell_due(accounts=account_ids, first=first, last=last)
-    return [(pk, due_on, total + (settled or 0) - done) for pk, due_on, total, settled, done in rows]
+    return [(pk, due_on, total + (settled or 0) - done, key is not None) for pk, due_on, total, settled, done, key in rows]
 
 
 @prepared
-def _fell_due() -> QuerySet[Bill, tuple[int, date, int, int | None, int]]:
+def _fell_due() -> QuerySet[Bill, tuple[int, date, int, int | None, int, str | None]]:
     paid = Allocation.objects.filter(bill=OuterRef("pk")).values("bill").annotate(s=Sum("amount_minor")).values("s")
     rows = Bill.objects.filter(stands(), account_id__in=wholes("accounts"), due_on__gte=given_day("first"), due_on__lte=given_day("last"))
-    return rows.annotate(paid=Coalesce(Subquery(paid), 0)).values_list("account_id", "due_on", "total_minor", "settled_minor", "paid")
+    return rows.annotate(paid=Coalesce(Subquery(paid), 0)).values_list("account_id", "due_on", "total_minor", "settled_minor", "paid", "source_key")
+
+
+def imported_bills(bill_ids: Sequence[int]) -> set[int]:
+    """Those of the bills that another system made."""
+    return {pk for (pk,) in _imported_bills(bills=bill_ids)} if bill_ids else set()
+
+
+@prepared
+def _imported_bills() -> QuerySet[Bill, tuple[int]]:
+    return Bill.objects.filter(pk__in=wholes("bills"), source_key__isnull=False).values_list("pk")
 
 
 def came_back(account_ids: Sequence[int], since: datetime, before: datetime) -> list[tuple[int, str, datetime]]:

@@ -324,6 +324,10 @@
     const button = e.submitter || $('button:not([type="button"])', form);
     if (button) setTimeout(() => { button.disabled = true; busy.add(button); }); // later, or its value would not be sent
   });
+  document.addEventListener('htmx:configRequest', ({ detail }) => { // of a button that stands outside its form htmx sends nothing
+    const button = detail.triggeringEvent?.submitter;
+    if (button?.name && button.hasAttribute('form')) detail.parameters[button.name] = button.value;
+  });
   const freeButtons = () => { busy.forEach((b) => { b.disabled = false; }); busy.clear(); };
   window.addEventListener('pageshow', freeButtons); // back from the browser's own page cache
 
