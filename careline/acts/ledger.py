@@ -3,7 +3,8 @@ take that back, and close the books."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Annotated, Any
 
@@ -12,7 +13,7 @@ from pydantic import Field
 
 from careline.acts import texts
 from careline.acts.arrangements import after_money
-from careline.acts.declare import ActType, Day, Done, Id, Input, Locks, Minor, Scene, ShortWords
+from careline.acts.declare import ActType, Day, Done, Id, Input, Locks, Minor, Scene, ShortWords, Whole
 from careline.carriers import PRINTER, need
 from careline.domain.billing import queries as billing
 from careline.domain.collections import queries as collections
@@ -31,13 +32,20 @@ from careline.foundation.rulebook import Rulebook
 MESSAGE = 640  # four texts
 
 
-class SendExplanation(Input):
-    """`against`: the earlier bill that it was compared with. `line`: the number that gets the text; without one it goes by
-    e-mail to the address of record, with the whole explanation as a PDF."""
+class PrintExplanation(Input):
+    """`against`: the earlier bill that it is compared with. Without a `bill` it is the next one against the last, and `total` what was
+    said that it will be."""
 
     account: Id
-    bill: Id
-    against: Id
+    bill: Id | None = None
+    against: Id | None = None
+    total: Annotated[Whole, Field(ge=-(10**10), le=10**10)] | None = None
+
+
+class SendExplanation(PrintExplanation):
+    """`line`: the number that gets the text; without one it goes with the whole explanation as a PDF, by e-mail to the address of record
+    or, where there is none, by letter."""
+
     line: Id | None = None
     text: Annotated[str, Field(min_length=1, max_length=MESSAGE)]
 
@@ -97,12 +105,14 @@ def _bill(account_id: int, bill_id: int) -> str:
     return number
 
 
-def _mail(account_id: int) -> str:
-    """The e-mail address of record: no other is ever written to. Raises Refused when there is none."""
+def _post(account_id: int) -> tuple[str, str, str]:
+    """How a paper goes to a customer: by e-mail to the address of record, and to no other; by letter where there is none. The channel, to whom,
+    and how that is said."""
     account = customers.account(account_id)
-    if account is None or not account.customer.email:
-        raise refuse("CONFLICT", "There is no e-mail address of record for this customer. Print it for a letter, or tell it on the call.", rule="no-email")
-    return account.customer.email
+    if account is None:
+        raise refuse("NOT_FOUND", "There is no such account.")
+    mail = account.customer.email
+    return ("email", mail, "to the e-mail address of record") if mail else ("letter", account.reference, "by letter")
 
 
 def foreseen(account_id: int, today: date, rulebook: Rulebook) -> explain.Explanation | None:
@@ -133,52 +143,116 @@ def _day(on: date) -> str:
     return f"{on:%b} {on.day}, {on.year}"
 
 
-def print_statement(act: Act, given: PrintStatement, scene: Scene) -> Done:
+def _statement(act: Act, given: PrintStatement) -> list[Any]:
     need(PRINTER)
     if given.first > given.last:
         raise refuse("INVALID", "The first day is after the last.", fields={"first": "The first day is after the last."})
-    paper = operations.order_statement(act=act, account_id=given.account, first=given.first, last=given.last)
+    return operations.order_statement(act=act, account_id=given.account, first=given.first, last=given.last)
+
+
+def print_statement(act: Act, given: PrintStatement, scene: Scene) -> Done:
+    papers = _statement(act, given)
+    parts = f", in {len(papers)} parts" if len(papers) > 1 else ""
     return Done(
-        f"Statement from {_day(given.first)} to {_day(given.last)} is being made as a PDF", {"paper": str(paper.pk), "state": paper.state},
-        data={"paper": str(paper.pk), "first": given.first.isoformat(), "last": given.last.isoformat()},
+        f"Statement from {_day(given.first)} to {_day(given.last)} is being made as a PDF{parts}", {"paper": str(papers[0].pk), "state": papers[0].state},
+        data={"paper": str(papers[0].pk), "first": given.first.isoformat(), "last": given.last.isoformat()},
+    )  # fmt: skip
+
+
+def send_statement(act: Act, given: PrintStatement, scene: Scene) -> Done:
+    need("MESSENGER")
+    papers = _statement(act, given)
+    channel, to, how = _post(given.account)
+    values = {"first": texts.day(given.first), "last": texts.day(given.last)}
+    for paper in papers:  # each is a paper of its own, so a message of its own
+        tell(
+            act=act, topic="statement", channel=channel, to=to, about=f"statement:{paper.pk}", account_id=given.account,
+            subject=texts.body(scene.rulebook, "statement_subject", given.account, **values) if channel == "email" else "",
+            body=texts.body(scene.rulebook, "statement", given.account, **values), attachment=paper.attachment, held=paper.state != "made",
+        )  # fmt: skip
+    return Done(
+        f"Statement from {_day(given.first)} to {_day(given.last)} sent {how}", {"paper": str(papers[0].pk)},
+        data={"paper": str(papers[0].pk), "first": given.first.isoformat(), "last": given.last.isoformat()},
     )  # fmt: skip
 
 
 def send_bill(act: Act, given: OneBill, scene: Scene) -> Done:
     need("MESSENGER")
     need(PRINTER)
-    number, to = _bill(given.account, given.bill), _mail(given.account)
+    number, (channel, to, how) = _bill(given.account, given.bill), _post(given.account)
     paper = operations.order_bill(act=act, account_id=given.account, bill_id=given.bill)
     values = {"number": number, "day": texts.day(queries.issued_on(given.bill))}
     tell(
-        act=act, topic="bill_copy", channel="email", to=to, about=f"bill:{number}", account_id=given.account,
-        subject=texts.body(scene.rulebook, "bill_copy_subject", given.account, **values), body=texts.body(scene.rulebook, "bill_copy", given.account, **values),
-        attachment=paper.attachment, held=paper.state != "made",
+        act=act, topic="bill_copy", channel=channel, to=to, about=f"bill:{number}", account_id=given.account,
+        subject=texts.body(scene.rulebook, "bill_copy_subject", given.account, **values) if channel == "email" else "",
+        body=texts.body(scene.rulebook, "bill_copy", given.account, **values), attachment=paper.attachment, held=paper.state != "made",
     )  # fmt: skip
-    return Done(f"Bill {number} sent to the e-mail address of record", {"bill": number, "paper": str(paper.pk)}, data={"bill": number, "paper": str(paper.pk)})
+    return Done(f"Bill {number} sent {how}", {"bill": number, "paper": str(paper.pk)}, data={"bill": number, "paper": str(paper.pk)})
+
+
+@dataclass(frozen=True)
+class _Explained:
+    """What is explained: how the journal says it, what it names, what a message about it is about, its subject, and how its paper is ordered."""
+
+    say: str
+    data: dict[str, Any]
+    about: str
+    subject: str
+    order: Callable[[], Any]
+
+
+def _explained(act: Act, given: PrintExplanation, scene: Scene) -> _Explained:
+    """Raises Refused when there are no such bills, or when the next bill will be another by now than was said."""
+    if given.bill is None:
+        found = foreseen(given.account, civil_date(act.at, settings.CARRIER_ZONE), scene.rulebook)
+        if found is None:
+            raise refuse("NOT_FOUND", "There is no bill yet that the next could be compared with.")
+        if given.total != found.now.total_minor:
+            raise refuse("CONFLICT", f"By now the next bill will be about {shown(found.now.total_minor)}. Look at it again, and tell that.", rule="estimate-moved")
+        on, total = found.now.issued_on, shown(found.now.total_minor)
+        return _Explained(
+            f"The next bill, of {_day(on)}, about {total}, explained against {found.was.number}", {"next": on.isoformat(), "total": found.now.total_minor, "against": found.was.number},
+            f"estimate:{given.account}", texts.body(scene.rulebook, "estimate_subject", given.account),
+            lambda: operations.order_estimate(act=act, account_id=given.account, told=found.now, against_id=found.was.id),
+        )  # fmt: skip
+    number = _bill(given.account, given.bill)
+    against = queries.numbers_of(given.account, (given.against,)).get(given.against) if given.against else None
+    if against is None or given.against == given.bill:
+        raise refuse("INVALID" if against else "NOT_FOUND", "Choose an earlier bill of this account.", fields={"against": "Choose an earlier bill of this account."})
+    bill_id, against_id = given.bill, given.against
+    return _Explained(
+        f"Bill {number} explained against {against}", {"bill": number, "against": against}, f"bill:{number}",
+        texts.body(scene.rulebook, "bill_explained_subject", given.account, number=number),
+        lambda: operations.order_explanation(act=act, account_id=given.account, bill_id=bill_id, against_id=int(against_id or 0)),
+    )  # fmt: skip
+
+
+def print_explanation(act: Act, given: PrintExplanation, scene: Scene) -> Done:
+    need(PRINTER)
+    what = _explained(act, given, scene)
+    paper = what.order()
+    return Done(f"{what.say}: is being made as a PDF", {"paper": str(paper.pk), "state": paper.state}, data={**what.data, "paper": str(paper.pk)})
 
 
 def send_explanation(act: Act, given: SendExplanation, scene: Scene) -> Done:
     need("MESSENGER")
-    numbers = queries.numbers_of(given.account, (given.bill, given.against))
-    bill = _bill(given.account, given.bill)
-    if given.against not in numbers or given.against == given.bill:
-        raise refuse("INVALID" if given.against in numbers else "NOT_FOUND", "Choose an earlier bill of this account.", fields={"against": "Choose an earlier bill of this account."})
-    against = numbers[given.against]
-    done = Done(f"Bill {bill} explained against {against}: sent to the customer", {"bill": bill, "against": against}, data={"bill": bill, "against": against}, payload={"text": given.text})
+    what = _explained(act, given, scene)
+    done = Done(f"{what.say}: sent to the customer", what.data, data=what.data, payload={"text": given.text})
     if given.line is None:
         need(PRINTER)
-        to = _mail(given.account)
-        paper = operations.order_explanation(act=act, account_id=given.account, bill_id=given.bill, against_id=given.against)
-        subject = texts.body(scene.rulebook, "bill_explained_subject", given.account, number=bill)
-        tell(act=act, topic="bill_explained", channel="email", to=to, subject=subject, body=given.text, about=f"bill:{bill}", account_id=given.account, attachment=paper.attachment, held=paper.state != "made")
-        return replace(done, say=f"Bill {bill} explained against {against}: sent to the e-mail address of record", data={**done.data, "paper": str(paper.pk)})
+        channel, to, how = _post(given.account)
+        paper = what.order()
+        tell(
+            act=act, topic="bill_explained", channel=channel, to=to, subject=what.subject if channel == "email" else "", body=given.text, about=what.about,
+            account_id=given.account, attachment=paper.attachment, held=paper.state != "made",
+        )  # fmt: skip
+        return replace(done, say=f"{what.say}: sent {how}", data={**what.data, "paper": str(paper.pk)})
     line = customers.line(given.line)
     if line is None or line.account_id != given.account:
         raise refuse("NOT_FOUND", "Choose a number of this account.", fields={"line": "Choose one."})
     if not line.gets_texts:
         raise refuse("CONFLICT", "This line takes no texts now. Send it by e-mail, or tell the customer on the call.", rule="line-takes-no-texts")
-    tell(act=act, topic="bill_explained", channel="sms", to=line.msisdn, body=f"{settings.CARRIER_NAME}: {given.text}", about=f"bill:{bill}", account_id=given.account)
+    tell(act=act, topic="bill_explained", channel="sms", to=line.msisdn, body=f"{settings.CARRIER_NAME}: {given.text}", about=what.about, account_id=given.account)
     return done
 
 
@@ -262,6 +336,8 @@ ACTS = [
     ActType("ledger.send_explanation", "Send the explanation", SendExplanation, send_explanation, locks=_account, on_page=True),
     ActType("ledger.print_bill", "Make a bill as PDF", OneBill, print_bill, locks=_account, ports=(PRINTER,)),
     ActType("ledger.send_bill", "Send a copy of a bill", OneBill, send_bill, locks=_account, ports=("MESSENGER", PRINTER), on_page=True),
+    ActType("ledger.print_explanation", "Make an explanation as PDF", PrintExplanation, print_explanation, locks=_account, ports=(PRINTER,)),
+    ActType("ledger.send_statement", "Send a statement", PrintStatement, send_statement, locks=_account, ports=("MESSENGER", PRINTER), on_page=True),
     ActType("ledger.print_statement", "Make a statement as PDF", PrintStatement, print_statement, locks=_account, ports=(PRINTER,)),
     ActType("ledger.allocate", "Say what pays what", Allocate, allocate, locks=_account, facts=allocate_facts, opening={"allocation": {"moves": False}}),
     ActType(

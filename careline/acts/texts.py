@@ -36,6 +36,9 @@ ENGLISH = {
     "bill_copy": "Hello,\n\nyou asked us for a copy of your bill {number} of {day}. It is attached as a PDF: a summary on its first page, and every charge after it.\n\n{carrier}",
     # In English alone, as the explanation itself is.
     "bill_explained_subject": "Why your bill {number} from {carrier} differs",
+    "estimate_subject": "What your next bill from {carrier} will be",
+    "statement_subject": "Your statement from {carrier}, {first} to {last}",
+    "statement": "Hello,\n\nyou asked us for a statement of your account from {first} to {last}. It is attached as a PDF, entry by entry.\n\n{carrier}",
     "arranged": "{carrier}: you agreed to pay {plan}. Until then we do not collect this amount. New bills are due as always. Call us before a day "
     "if it does not work out. {number}",
     "arranged_stopped": "What is stopped on your lines now stays stopped until {back} of it is paid.",

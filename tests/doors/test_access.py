@@ -483,6 +483,8 @@ ACTS = {
     "ledger.send_explanation": (
         {"account": "{account}", "bill": "{bill}", "against": "{against}", "line": "{line}", "text": "A discount ended"}, (MISMATCH, VERIFY, LIVE, DONE, DONE),
     ),
+    "ledger.print_explanation": ({"account": "{account}", "bill": "{bill}", "against": "{against}"}, (MISMATCH, VERIFY, LIVE, DONE, DONE)),
+    "ledger.send_statement": ({"account": "{account}", "first": "2026-10-01", "last": "2026-11-24"}, (MISMATCH, VERIFY, LIVE, DONE, DONE)),
     "ledger.print_bill": ({"account": "{account}", "bill": "{bill}"}, (MISMATCH, VERIFY, LIVE, DONE, DONE)),
     "ledger.send_bill": ({"account": "{account}", "bill": "{bill}"}, (MISMATCH, VERIFY, LIVE, DONE, DONE)),
     "ledger.print_statement": ({"account": "{account}", "first": "2026-10-01", "last": "2026-11-24"}, (MISMATCH, VERIFY, LIVE, DONE, DONE)),

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from html import unescape
 
 import pytest
 from django.db import connection
 
+from careline.domain.customers.models import Plan, Usage
 from careline.domain.journal.models import Line as JournalLine
 from careline.domain.journal.models import Outbox
 from careline.domain.ledger import operations as ledger
 from careline.domain.ledger.models import Bill, BillLine, Entry
+from careline.doors.jobs import billing as bill_run
 from careline.foundation.money import shown
 from tests import people
 from tests.doors.test_access import Browser, Clock, hold_contact, sit_down
@@ -65,6 +67,45 @@ def test_any_bill_is_compared_with_any_earlier_one(ana, maria):
 def test_the_next_bill_is_marked_as_an_estimate_and_cannot_be_sent_as_a_bill(ana, maria):
     panel = explained(ana, "explain=next")
     assert "estimate" in panel and "Your next bill will be about $48.60" in panel and "did not repeat" not in panel and "Send this explanation" not in panel
+
+
+def test_the_next_bill_is_sent_and_printed_as_it_is_told(ana, maria):
+    panel = text_of(ana.get(f"{ana.here}?section=money&explain=next"))
+    assert "Send this estimate" in panel and re.search(r"<button[^>]*>As PDF", panel)
+    form = unescape(text_of(ana.get(f"{ana.here}?section=money&explain=next&act=ledger.send_explanation")))
+    assert 'name="total" value="4860"' in form and "Your next bill will be about $48.60" in form and "By letter, all of it on paper" in form
+    typed = {"account": maria.pk, "total": 4860, "line": "", "text": "Your next bill will be about $48.60."}
+    assert ana.do(ana.contact, "ledger.send_explanation", **typed).status_code == 303
+    assert Outbox.objects.get(topic="bill_explained").channel == "letter", "she has no e-mail address of record"
+    moved = ana.do(ana.contact, "ledger.send_explanation", **typed | {"total": 4000})
+    assert moved.status_code == 422 and "By now the next bill will be about $48.60" in text_of(moved)
+    made = ana.do(ana.contact, "ledger.print_explanation", account=maria.pk, total=4860)
+    assert made.status_code == 303 and made["Location"] == f"{ana.here}?section=money&explain=next"
+    assert "This estimate as PDF is being made" in text_of(ana.get(made["Location"]))
+
+
+def test_an_explanation_is_printed_where_it_is_read(ana, maria):
+    bill, against = newest(maria), maria.bills.order_by("-issued_on")[1]
+    made = ana.do(ana.contact, "ledger.print_explanation", account=maria.pk, bill=bill.pk, against=against.pk)
+    assert made["Location"] == f"{ana.here}?section=money&explain={bill.pk}&against={against.pk}"
+    assert "This explanation as PDF is being made" in text_of(ana.get(made["Location"]))
+
+
+def test_the_sentence_beside_an_estimate_and_its_number_agree_about_use_beyond_the_plan(house, maria, ana):
+    """Another system bills Maria: what she used is not in it. Careline bills Otto: what he used beyond his plan is."""
+    assert "Use beyond the plan, late fees and what is agreed from now on are not in it." in explained(ana, "explain=next")
+    otto = people.open_account("Otto Berg", "+12065550199", "A-0104900", bills=0)
+    otto.lines.update(activated_on=date(2026, 10, 4))
+    Plan.objects.update(data_gb_price_minor=1000)
+    bill_run.run_cycle(date(2026, 11, 4), datetime(2026, 11, 4, 17, tzinfo=UTC))
+    ben = sit_down(house["ben"], otto)
+    before = explained(ben, "explain=next")
+    line = otto.lines.get()
+    Usage.objects.filter(line=line).delete()
+    Usage.objects.create(line=line, kind="data", day=date(2026, 11, 20), quantity=16 * 1024)
+    panel = explained(ben, "explain=next")
+    assert "with use beyond the plan as far as it is known by now" in panel and "not in it" not in panel
+    assert "Data over the plan, 1024 MB" in panel and "+$10.96" in panel and "Data over the plan" not in before
 
 
 def test_the_account_page_names_no_other_sum_for_the_next_bill_than_its_estimate(ana, maria):

@@ -81,7 +81,9 @@ def test_a_copy_goes_to_the_address_that_the_form_names(ana, maria):
     maria.customer.email = ""
     maria.customer.save()
     form = text_of(ana.get(f"{ana.here}?act=ledger.send_bill&bill={ana.bill.pk}"))
-    assert "There is no e-mail address of record" in form and ">Send it<" not in form
+    assert "There is no e-mail address of record: it goes by letter." in form
+    assert ana.do(ana.contact, "ledger.send_bill", account=maria.pk, bill=ana.bill.pk).status_code == 303
+    assert Outbox.objects.filter(topic="bill_copy", channel="letter", to=maria.reference, state="held").exists()
     assert "Choose a bill" in text_of(ana.get(f"{ana.here}?act=ledger.send_bill&bill=x"))
 
 

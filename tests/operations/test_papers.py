@@ -6,18 +6,21 @@ import hashlib
 import io
 from collections import Counter
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pypdf
 import pytest
 
+from careline.acts.ledger import foreseen
 from careline.carriers import messenger
 from careline.carriers import press as real
 from careline.carriers.press import WeasyPrinter
 from careline.domain.journal.models import Line as JournalLine
 from careline.domain.journal.models import Outbox
 from careline.domain.ledger import operations, queries
+from careline.domain.rulebook import queries as rulebooks
+from careline.doors.jobs import billing as bill_run
 from careline.doors.jobs import prints
 from careline.doors.jobs.papers import make_one
 from careline.doors.jobs.worker import send_due
@@ -189,7 +192,10 @@ def test_a_copy_waits_for_its_pdf_and_leaves_with_it_to_the_address_of_record_al
     assert send_due(at=ana.at) == 1 and len(press.printed) == 1, "the same PDF goes again"
     maria.customer.email = ""
     maria.customer.save()
-    assert ana.act("ledger.send_bill", account=maria.pk, bill=bill.pk).refusal.rule == "no-email"
+    by_letter = ana.must("ledger.send_bill", account=maria.pk, bill=bill.pk)
+    assert by_letter.say == f"Bill {bill.number} sent by letter" and send_due(at=ana.at) == 1
+    letter = next(m for m in messenger().sent() if m["channel"] == "letter")
+    assert (letter["to"], letter["subject"], letter["attachments"][0]["name"]) == (maria.reference, "", f"bill-{bill.number}.pdf")
 
 
 def test_an_explanation_goes_by_e_mail_with_the_whole_of_it(ana, maria, press):
@@ -203,6 +209,45 @@ def test_an_explanation_goes_by_e_mail_with_the_whole_of_it(ana, maria, press):
     assert mail["subject"].startswith("Why your bill") and mail["body"] == "A late fee came." and mail["attachments"][0]["name"] == f"why-bill-{bill.number}.pdf"
     (html,) = press.printed
     assert "Late payment fee" in html and "So what you pay changed by" in html and "Ana" not in html
+
+
+def test_what_the_next_bill_will_be_is_printed_and_sent_as_it_was_told(house, press):
+    """Careline makes Otto's bills. What was told stays what was told, whatever comes between the call and the printer."""
+    otto = open_account("Otto Berg", "+12065550199", "A-0104900", pin="9182", bills=0)
+    otto.lines.update(activated_on=date(2026, 10, 4))
+    bill_run.run_cycle(date(2026, 11, 4), datetime(2026, 11, 4, 17, tzinfo=UTC))
+    ana = Desk(house["ana"]).take_call(otto, pin="9182")
+    found = foreseen(otto.pk, date(2026, 11, 24), rulebooks.current())
+    total = found.now.total_minor
+    moved = ana.act("ledger.send_explanation", account=otto.pk, total=total - 1, text="About the same")
+    assert moved.refusal.rule == "estimate-moved" and shown(total) in moved.refusal.say
+    sent = ana.must("ledger.send_explanation", account=otto.pk, total=total, text="About the same as ever.")
+    assert sent.say == f"The next bill, of Dec 4, 2026, about {shown(total)}, explained against {found.was.number}: sent by letter"
+    printed = ana.must("ledger.print_explanation", account=otto.pk, total=total)
+    ana.must("lines.add_data", account=otto.pk, line=otto.lines.get().pk, mb=1024, consent=500)
+    while make_one(at=ana.at, through=press):
+        pass
+    assert all("What your next bill will be" in html and shown(total) in html and "Extra data" not in html for html in press.printed) and len(press.printed) == 2
+    assert "as our bill run would make it today" in press.printed[0] and "Ana" not in press.printed[0]
+    assert send_due(at=ana.at) >= 1
+    letter = next(m for m in messenger().sent() if m["channel"] == "letter")
+    assert letter["body"] == "About the same as ever." and letter["attachments"][0]["name"] == "what-the-next-bill-will-be.pdf"
+    assert [p.state for p in queries.papers_of_explanation(otto.pk, None, found.was.id)] == ["made"] and printed.ok
+
+
+def test_a_very_long_statement_is_whole_in_several_papers(ana, maria, press, monkeypatch):
+    monkeypatch.setattr("careline.domain.ledger.rules.STATEMENT_ROWS", 2)
+    monkeypatch.setattr("careline.doors.jobs.papers.STATEMENT_ROWS", 2)
+    said = ana.must("ledger.send_statement", account=maria.pk, first="2026-01-01", last="2026-11-24")
+    assert said.say == "Statement from Jan 1, 2026 to Nov 24, 2026 sent to the e-mail address of record"
+    while make_one(at=ana.at, through=press):
+        pass
+    book = queries.extract(maria.pk, date(2026, 1, 1), date(2026, 11, 24))
+    parts = -(-len(book.rows) // 2)
+    assert len(press.printed) == parts > 1 and [f"part {n} of {parts}" in html for n, html in enumerate(press.printed, 1)] == [True] * parts
+    assert all(sum(r.entry.reference in html for html in press.printed) >= 1 for r in book.rows), "every entry is on one of them"
+    assert send_due(at=ana.at) == parts
+    assert {m["attachments"][0]["name"] for m in messenger().sent()} == {f"statement-2026-01-01-to-2026-11-24-part-{n}-of-{parts}.pdf" for n in range(1, parts + 1)}
 
 
 def test_a_statement_follows_the_ledger_of_its_days(ana, maria, press):

@@ -22,6 +22,6 @@ class Messenger(Protocol):
     def send(
         self, *, key: str, channel: str, to: str, body: str, topic: str, subject: str = "", attachments: Sequence[Attachment] = ()
     ) -> None:
-        """Hand a message over. The same `key` twice is one message. `channel`: `sms`, or `email`, which alone has a subject
-        and attachments."""
+        """Hand a message over. The same `key` twice is one message. `channel`: `sms`; `email`, which alone has a subject; or
+        `letter`, whose `to` is the account's reference. The latter two have attachments, and a letter with one is that paper with `body` before it."""
         ...

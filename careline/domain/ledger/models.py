@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from django.db import models
 
 from careline.domain.ledger import rules
@@ -360,7 +362,8 @@ class PaperBytes(models.Model):
 
 class Paper(models.Model):
     """A paper to a customer that somebody asked for: `key` says which (of two who ask for one bill, the second gets the
-    first's). What it says is made of the ledger when it is printed; once made it stays as it was made."""
+    first's). What it says is made of the ledger when it is printed, but for an estimate, whose `facts` are kept as they were told; of a part
+    of a statement they say which. Once made it stays as it was made."""
 
     key = models.CharField(max_length=120, unique=True)
     account = models.ForeignKey("customers.Account", models.PROTECT, related_name="papers")
@@ -369,6 +372,7 @@ class Paper(models.Model):
     against = models.ForeignKey("ledger.Bill", models.PROTECT, null=True, related_name="+")
     first = models.DateField(null=True)
     last = models.DateField(null=True)
+    facts = models.TextField(default="")
     at = models.DateTimeField()
     state = models.CharField(max_length=6, default="wanted", choices=[(s, s) for s in ("wanted", "made", "failed")])
     tries = models.PositiveSmallIntegerField(default=0)
@@ -385,10 +389,19 @@ class Paper(models.Model):
     def name(self) -> str:
         """The file's name, as a customer keeps it."""
         if self.kind == rules.PaperKind.STATEMENT:
-            return f"statement-{self.first}-to-{self.last}.pdf"
+            part, of = self.part
+            return f"statement-{self.first}-to-{self.last}{f'-part-{part}-of-{of}' if of > 1 else ''}.pdf"
+        if self.kind == rules.PaperKind.ESTIMATE:
+            return "what-the-next-bill-will-be.pdf"
         what = "bill" if self.kind == rules.PaperKind.BILL else "why-bill"
         number = self.bill.number if self.bill else ""
         return f"{what}-{''.join(c if c.isascii() and (c.isalnum() or c in '-.') else '-' for c in number)}.pdf"
+
+    @property
+    def part(self) -> tuple[int, int]:
+        """Which part of a statement it is, of how many."""
+        said = json.loads(self.facts) if self.facts else {}
+        return int(said.get("part", 1)), int(said.get("of", 1))
 
     @property
     def attachment(self) -> str:

@@ -14,7 +14,7 @@ from careline.domain.credits import queries as credits
 from careline.domain.journal.ports import Attachment
 from careline.domain.ledger import operations, queries
 from careline.domain.ledger.ports import Printer
-from careline.domain.ledger.rules import PaperKind
+from careline.domain.ledger.rules import STATEMENT_ROWS, PaperKind
 from careline.domain.rulebook import queries as rulebooks
 from careline.doors.jobs import prints
 from careline.foundation.calendar import civil_date
@@ -32,8 +32,14 @@ def html_of(paper: Any) -> str:
         return prints.bill(found, settings.CARRIER_NAME, words)
     on = civil_date(paper.at, settings.CARRIER_ZONE)
     if paper.kind == PaperKind.STATEMENT:
-        book = queries.extract(paper.account_id, paper.first, paper.last)
-        return prints.statement(queries.holder(paper.account_id), book, settings.CARRIER_NAME, words, on)
+        part, of = paper.part
+        book = queries.extract(paper.account_id, paper.first, paper.last, STATEMENT_ROWS if of > 1 else None, (part - 1) * STATEMENT_ROWS)
+        return prints.statement(queries.holder(paper.account_id), book, settings.CARRIER_NAME, words, on, f"part {part} of {of}" if of > 1 else "")
+    if paper.kind == PaperKind.ESTIMATE:
+        told = queries.estimate_paper(paper)
+        if told is None:
+            raise LookupError(f"{paper.key}: there is no such bill")
+        return prints.explanation(*told, settings.CARRIER_NAME, words, on)
     both = queries.explanation_paper(paper.account_id, paper.bill_id, paper.against_id, credits.on_bills)
     if both is None:
         raise LookupError(f"{paper.key}: there are no such bills")

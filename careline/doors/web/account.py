@@ -84,6 +84,8 @@ LABELS = {
     "ledger.print_bill": "Make a bill as PDF",
     "ledger.send_bill": "Send a copy of a bill",
     "ledger.print_statement": "Make a statement as PDF",
+    "ledger.send_statement": "Send a statement",
+    "ledger.print_explanation": "Make an explanation as PDF",
     "lines.add_data": "Add data",
     "lines.change_plan": "Change the plan",
     "lines.set_feature": "Switch a feature",

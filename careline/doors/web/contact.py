@@ -443,6 +443,8 @@ def _after(request: HttpRequest, row: Any, code: str, outcome: Outcome) -> HttpR
         return forms.see_other(money.address(row.reference))
     if code in pastdue.FORMS:
         return forms.see_other(pastdue.address(row.reference))
+    if code == explain.PRINT:
+        return forms.see_other(forms.contact_address(row.reference, explain.after(request.POST)))
     if code in papers.KINDS:
         return forms.see_other(forms.contact_address(row.reference, f"?section=money&bill={forms.whole(request.POST.get('bill'))}"))
     return forms.see_other(forms.contact_address(row.reference, SECTION_AFTER.get(code, "")))

@@ -16,26 +16,24 @@ from careline.domain.customers import queries as customers
 from careline.domain.customers.rules.care import LANGUAGES
 from careline.domain.ledger import queries as ledger
 from careline.domain.ledger.rules import charges, estimate, explain
-from careline.doors.web import forms
+from careline.doors.web import forms, papers
 from careline.doors.web.account import ContactPage
 from careline.foundation import phone
 from careline.foundation.money import shown
 
-SEND = "ledger.send_explanation"
-KINDS: dict[str, dict[str, str]] = {SEND: {"account": "id", "bill": "id", "against": "id", "line": "id", "text": "text"}}
+SEND, PRINT = "ledger.send_explanation", "ledger.print_explanation"
+KINDS: dict[str, dict[str, str]] = {
+    SEND: {"account": "id", "bill": "id", "against": "id", "total": "whole", "line": "id", "text": "text"},
+    PRINT: {"account": "id", "bill": "id", "against": "id", "total": "whole"},
+}
 NEXT = "next"
 
 
 def asked(code: str, given: Mapping[str, Any]) -> tuple[str, str]:
     """Which bill is explained and against which: by the address, or by the form that was answered."""
-    if code == SEND:
+    if code in KINDS:
         return str(given.get("bill") or NEXT), str(given.get("against") or "")
     return str(given.get("explain") or ""), str(given.get("against") or "")
-
-
-# What an estimate rests on, and what it leaves out.
-BY_THE_RUN = "An estimate: the bill as our bill run would make it today, with use beyond the plan as far as it is known by now. What is used, agreed or late from now on comes to it."
-BY_THE_LAST = "An estimate from the last bill, the plans as they are now and the charges that wait. Use beyond the plan, late fees and what is agreed from now on are not in it."
 
 
 def _found(desk: ContactPage, bill: str, against: str) -> explain.Explanation | None:
@@ -74,7 +72,7 @@ def panel(desk: ContactPage, code: str, given: Mapping[str, Any]) -> dict[str, A
     return {
         "found": found,
         "estimated": found.now.estimated,
-        "rests_on": (BY_THE_RUN if found.now.by_run else BY_THE_LAST) if found.now.estimated else None,
+        "rests_on": (estimate.BY_THE_RUN if found.now.by_run else estimate.BY_THE_LAST) if found.now.estimated else None,
         "title": "What the next bill will be" if found.now.estimated else "Why the bill differs",
         "was": {"label": "Last bill" if found.now.estimated else "Bill", "on": found.was.issued_on, "total": found.was.total_minor},
         "told": None if found.now.estimated else ledger.told_of(desk.account_id, found.now, found.was.issued_on),
@@ -91,9 +89,23 @@ def panel(desk: ContactPage, code: str, given: Mapping[str, Any]) -> dict[str, A
         "action": desk.url(),
         "next_href": desk.url(f"?section=money&explain={NEXT}"),
         "last_href": desk.url(f"?section=money&explain={desk.bills[0].id}") if desk.bills else None,
-        "send_href": None if found.now.estimated else desk.url("?" + urlencode({**here, "act": SEND})),
+        "send_href": desk.url("?" + urlencode({**here, "act": SEND})),
+        "print": forms.button("As PDF", desk.do_url(PRINT), account=desk.account_id, **_which(found)) if not lacking(PRINTER) else None,
+        "papers": [papers.shape(desk.row.reference, paper, "This estimate as PDF" if found.now.estimated else "This explanation as PDF")
+                   for paper in ledger.papers_of_explanation(desk.account_id, None if found.now.estimated else found.now.id, found.was.id)],
         "close_href": close,
     }  # fmt: skip
+
+
+def _which(found: explain.Explanation) -> dict[str, Any]:
+    """What is explained, as the acts take it: two bills, or the next one and what was said of it."""
+    return {"total": found.now.total_minor} if found.now.estimated else {"bill": found.now.id, "against": found.was.id}
+
+
+def after(posted: Mapping[str, Any]) -> str:
+    """Where one is after an act of these: back at the explanation."""
+    bill, against = forms.whole(posted.get("bill")), forms.whole(posted.get("against"))
+    return "?" + urlencode({"section": "money", "explain": bill or NEXT, **({"against": against} if bill and against else {})})
 
 
 def _behind(desk: ContactPage, event: explain.Event | None) -> str | None:
@@ -105,27 +117,27 @@ def _behind(desk: ContactPage, event: explain.Event | None) -> str | None:
 
 
 def send_form(desk: ContactPage, given: Mapping[str, Any]) -> dict[str, Any]:
-    bill, against = asked(SEND if given.get("bill") and not given.get("explain") else "", given)
-    found = _found(desk, bill if bill != NEXT else "", against)
+    bill, against = asked(SEND if not given.get("explain") else "", given)
+    found = _found(desk, bill, against)
     to: list[tuple[Any, str]] = [(n.pk, phone.shown(n.msisdn)) for n in customers.numbers_of_record(desk.account_id) if n.gets_texts]
     customer = desk.row.account.customer
-    if customer.email and not lacking(PRINTER):
+    if not lacking(PRINTER):
         # What they like stands in their own words: who likes mail is offered it first.
-        to.insert(0 if "mail" in customer.likes.lower() else len(to), ("", f"{customer.email}, all of it as a PDF"))
+        way = f"{customer.email}, all of it as a PDF" if customer.email else "By letter, all of it on paper"
+        to.insert(0 if "mail" in customer.likes.lower() or (not customer.email and "letter" in customer.likes.lower()) else len(to), ("", way))
     language = customer.language.partition("-")[0].lower()
     foreign = f"This message is in English, and they prefer {LANGUAGES.get(language, customer.language)}: write it so, or go through it with them." if language not in ("", "en") else None
-    back = desk.url("?" + urlencode({"section": "money", "explain": found.now.id, "against": found.was.id})) if found else desk.url("?section=money")
+    back = desk.url(after(_which(found))) if found else desk.url("?section=money")
     return forms.form(
-        SEND, "Send this explanation", "Send it", desk.do_url(SEND),
+        SEND, "Send this estimate" if found and found.now.estimated else "Send this explanation", "Send it", desk.do_url(SEND),
         [
             forms.hidden("account", desk.account_id),
-            forms.hidden("bill", found.now.id if found else ""),
-            forms.hidden("against", found.was.id if found else ""),
+            *[forms.hidden(name, value) for name, value in (_which(found) if found else {"bill": ""}).items()],
             forms.field("text", "Message", "textarea", given.get("text") or (explain.message(found, MESSAGE) if found else None), rows=6, maxlength=MESSAGE, hint=foreign),
             forms.field("line", "To", "choice", given.get("line", to[0][0] if to else None), choices=to,
-                        hint=None if to else "No number of this account takes texts, and there is no e-mail address. Tell the customer on the call."),
+                        hint=None if to else "No number of this account takes texts, and no paper can be printed here. Tell the customer on the call."),
         ],
-        cancel_href=back, consequence="The customer gets it in these words; they stay in the journal. An e-mail has every cause with its arithmetic attached.",
+        cancel_href=back, consequence="The customer gets it in these words; they stay in the journal. An e-mail or a letter has every cause with its arithmetic on paper.",
         say_aloud="I am sending you this in writing, so that you have it in front of you.",
     )  # fmt: skip
 

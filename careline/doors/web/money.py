@@ -28,7 +28,7 @@ from careline.foundation.tariff import Promotion
 
 PLACE, WRITE_OFF, RECOVER, REFUND = "ledger.allocate", "ledger.write_off", "ledger.recover", "payments.refund"
 AUTOPAY = "payments.switch_autopay"
-STATEMENT = "ledger.print_statement"
+STATEMENT, SEND_STATEMENT = "ledger.print_statement", "ledger.send_statement"
 PROMOTE, END = "billing.add_promotion", "billing.end_agreed"
 EXTRA, SELL, PAY_OFF = "billing.add_extra", "billing.sell_in_instalments", "billing.pay_off"
 KINDS: dict[str, dict[str, str]] = {
@@ -38,6 +38,7 @@ KINDS: dict[str, dict[str, str]] = {
     REFUND: {"account": "id", "payment": "text", "amount": "money", "words": "text"},
     AUTOPAY: {"account": "id", "on": "checkbox", "words": "text"},
     STATEMENT: {"account": "id", "first": "text", "last": "text"},
+    SEND_STATEMENT: {"account": "id", "first": "text", "last": "text"},
     PROMOTE: {"account": "id", "promotion": "text", "line": "id", "words": "text"},
     END: {"account": "id", "agreed": "text", "words": "text"},
     EXTRA: {"account": "id", "extra_code": "text", "line": "id", "consent": "whole", "words": "text"},
@@ -122,7 +123,8 @@ def shape(desk: ContactPage, first: date, last: date, skip: int = 0) -> dict[str
         "last": last.isoformat(),
         "presets": [{"label": label, "href": f"{address(desk.row.reference)}?months={n}"} for label, n in PERIODS],
         "print": forms.button("As PDF", desk.do_url(STATEMENT), account=pk, first=first.isoformat(), last=last.isoformat()) if may[STATEMENT] else None,
-        "papers": [papers.shape(desk.row.reference, s, f"Statement, {day(s.first)} to {day(s.last)}") for s in ledger.statements_of(pk)],
+        "send_href": desk.url(f"?act={SEND_STATEMENT}&first={first}&last={last}") if may[SEND_STATEMENT] else None,
+        "papers": [papers.shape(desk.row.reference, s, f"Statement, {day(s.first)} to {day(s.last)}" + (f", part {s.part[0]} of {s.part[1]}" if s.part[1] > 1 else "")) for s in ledger.statements_of(pk)],
         "opening": book.opening_minor,
         "closing": book.closing_minor,
         "skipped": book.skipped,
@@ -472,4 +474,19 @@ def _monthly(agreed: Any) -> str:
     return f"{shown(agreed.amount_minor)} a month" if agreed.amount_minor else f"{agreed.share_ppm / 10_000:g} % off the plan"
 
 
-FORMS = {PROMOTE: _promotion_form, EXTRA: _extra_form, SELL: _sell_form, PAY_OFF: _pay_off_form, END: _end_form, PLACE: _place_form, WRITE_OFF: _write_off_form, RECOVER: _recover_form, REFUND: _refund_form, AUTOPAY: _autopay_form}
+def _send_statement_form(desk: ContactPage, given: Any) -> dict[str, Any]:
+    to = desk.row.account.customer.email
+    return forms.form(
+        SEND_STATEMENT, "Send a statement", "Send it", desk.do_url(SEND_STATEMENT),
+        [
+            forms.hidden("account", desk.account_id),
+            forms.field("first", "From", "date", given.get("first") or add_months(desk.today, -3).isoformat()),
+            forms.field("last", "To", "date", given.get("last") or desk.today.isoformat()),
+        ],
+        cancel_href=address(desk.row.reference),
+        consequence=f"It goes as a PDF to {to}, the e-mail address of record, and to no other." if to else "There is no e-mail address of record: it goes by letter.",
+        say_aloud="I am sending it to the e-mail address that we have of you." if to else "I am sending it by letter, to the address that we have of you.",
+    )  # fmt: skip
+
+
+FORMS = {SEND_STATEMENT: _send_statement_form, PROMOTE: _promotion_form, EXTRA: _extra_form, SELL: _sell_form, PAY_OFF: _pay_off_form, END: _end_form, PLACE: _place_form, WRITE_OFF: _write_off_form, RECOVER: _recover_form, REFUND: _refund_form, AUTOPAY: _autopay_form}

@@ -50,15 +50,13 @@ def _send_form(desk: ContactPage, given: Mapping[str, Any]) -> dict[str, Any]:
     bill_id = forms.whole(given.get("bill"))
     bill = ledger.bill_of(desk.account_id, bill_id) if bill_id else None
     to = desk.row.account.customer.email
-    missing = [] if bill and to else [
-        forms.field("bill", "Which bill", "choice", hint="There is no e-mail address of record for this customer." if bill else "Choose a bill of the list first.")
-    ]  # fmt: skip
+    missing = [] if bill else [forms.field("bill", "Which bill", "choice", hint="Choose a bill of the list first.")]
     return forms.form(
         SEND, f"Send a copy of bill {bill.number}" if bill else "Send a copy of a bill", "Send it", desk.do_url(SEND),
         missing or [forms.hidden("account", desk.account_id), forms.hidden("bill", bill_id)],
         cancel_href=desk.url(f"?section=money&bill={bill_id}" if bill else "?section=money"),
-        consequence=f"It goes as a PDF to {to}, the e-mail address of record, and to no other.",
-        say_aloud="I am sending a copy to the e-mail address that we have of you.",
+        consequence=f"It goes as a PDF to {to}, the e-mail address of record, and to no other." if to else "There is no e-mail address of record: it goes by letter.",
+        say_aloud="I am sending a copy to the e-mail address that we have of you." if to else "I am sending a copy by letter, to the address that we have of you.",
     )  # fmt: skip
 
 

@@ -25,6 +25,7 @@ from careline.domain.ledger.operations.imported import (
 from careline.domain.ledger.operations.papers import (
     keep_paper,
     order_bill,
+    order_estimate,
     order_explanation,
     order_statement,
     pull_in_papers,
@@ -68,6 +69,7 @@ __all__ = [
     "keep_paper",
     "make_link",
     "order_bill",
+    "order_estimate",
     "order_explanation",
     "order_statement",
     "post_bills_many",

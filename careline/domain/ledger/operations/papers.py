@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from datetime import date, datetime, timedelta
 
 from django.db import transaction
@@ -11,6 +12,8 @@ from careline.domain.customers import operations as customers
 from careline.domain.journal import operations as journal
 from careline.domain.ledger import queries, rules
 from careline.domain.ledger.models import Paper, PaperBytes
+from careline.domain.ledger.rules import estimate
+from careline.domain.ledger.rules.charges import Billed
 from careline.foundation.act import Act
 from careline.foundation.calendar import SLACK
 
@@ -29,9 +32,23 @@ def order_explanation(*, act: Act, account_id: int, bill_id: int, against_id: in
     return _ordered(act, f"explanation:{bill_id}:{against_id}:{_once(act)}", account_id=account_id, kind=rules.PaperKind.EXPLANATION, bill_id=bill_id, against_id=against_id)
 
 
-def order_statement(*, act: Act, account_id: int, first: date, last: date) -> Paper:
-    """The statement of a period, both days in it: a new one each time."""
-    return _ordered(act, f"statement:{account_id}:{first}:{last}:{_once(act)}", account_id=account_id, kind=rules.PaperKind.STATEMENT, first=first, last=last)
+def order_estimate(*, act: Act, account_id: int, told: Billed, against_id: int) -> Paper:
+    """The paper of what the next bill will be, against the last: what was told, whatever comes between."""
+    facts = json.dumps({"on": told.issued_on.isoformat(), "total": told.total_minor, "by_run": told.by_run, "lines": estimate.packed(told)}, separators=(",", ":"))
+    return _ordered(act, f"estimate:{against_id}:{_once(act)}", account_id=account_id, kind=rules.PaperKind.ESTIMATE, against_id=against_id, facts=facts)
+
+
+def order_statement(*, act: Act, account_id: int, first: date, last: date) -> list[Paper]:
+    """The statement of a period, both days in it: a new one each time, and whole. A very long one is several papers, for a printer holds all of
+    a paper in memory."""
+    parts = max(-(-queries.count_entries(account_id, first, last) // rules.STATEMENT_ROWS), 1)
+    return [
+        _ordered(
+            act, f"statement:{account_id}:{first}:{last}:{_once(act)}{f':{n}' if n > 1 else ''}", account_id=account_id, kind=rules.PaperKind.STATEMENT, first=first, last=last,
+            facts=json.dumps({"part": n, "of": parts}) if parts > 1 else "",
+        )
+        for n in range(1, parts + 1)
+    ]  # fmt: skip
 
 
 def _once(act: Act) -> str:

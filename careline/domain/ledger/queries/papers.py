@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 
 from django.db.models import Exists, OuterRef
 from django.db.models.functions import Length
@@ -12,7 +13,7 @@ from django.db.models.functions import Length
 from careline.domain.customers import queries as customers
 from careline.domain.ledger.models import Bill, Entry, Paper, PaperBytes
 from careline.domain.ledger.queries.why import billed, why
-from careline.domain.ledger.rules import EntryKind, PaperKind, explain
+from careline.domain.ledger.rules import EntryKind, PaperKind, estimate, explain
 from careline.domain.ledger.rules import paper as papers
 from careline.foundation import phone
 
@@ -93,6 +94,19 @@ def explanation_paper(
     return holder(account_id), replace(found, credits=tuple(replace(c, who="") for c in credits([now.id, was.id])))
 
 
+def estimate_paper(paper: Paper) -> tuple[papers.Holder, explain.Explanation] | None:
+    """What the next bill will be, as it was told, against the last one then."""
+    last = Bill.objects.filter(account_id=paper.account_id, pk=paper.against_id).first()
+    if last is None:
+        return None
+    (was,) = billed([last])
+    said = json.loads(paper.facts)
+    told = estimate.unpacked(said["lines"], date.fromisoformat(said["on"]), said["total"])
+    names = {n.pk: f"ending {phone.last_four(n.msisdn)}" for n in customers.lines_of(paper.account_id)}
+    now = replace(told, by_run=said["by_run"], lines=tuple(replace(n, name=names.get(n.line or 0, "")) for n in told.lines))
+    return holder(paper.account_id), why(paper.account_id, now, was, for_customer=True)
+
+
 # ---------------------------------------------------------------- what was asked for, and what of it is there
 
 
@@ -105,6 +119,12 @@ def paper_of_bill(bill_id: int) -> Paper | None:
     """The newest paper of a bill as it stands now, with its `size` in bytes once it is made; None when nobody asked for one."""
     rows = Paper.objects.filter(kind=PaperKind.BILL, bill_id=bill_id, key__endswith=":back" if was_taken_back(bill_id) else f":{bill_id}")
     return rows.select_related("bill").annotate(size=Length("made__body")).order_by("-pk").first()
+
+
+def papers_of_explanation(account_id: int, bill_id: int | None, against_id: int) -> list[Paper]:
+    """The newest paper that explains a bill (None: the next) against an earlier one, if somebody asked for one."""
+    rows = Paper.objects.filter(account_id=account_id, kind=PaperKind.EXPLANATION if bill_id else PaperKind.ESTIMATE, bill_id=bill_id, against_id=against_id)
+    return list(rows.annotate(size=Length("made__body")).order_by("-pk")[:1])
 
 
 def paper(paper_id: int) -> Paper | None:

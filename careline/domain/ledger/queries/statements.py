@@ -56,6 +56,10 @@ def extract(account_id: int, first: date, last: date, most: int | None = None, s
     return Extract(first, last, opening, rows, running, skip, most is not None and len(entries) > most)
 
 
+def count_entries(account_id: int, first: date, last: date) -> int:
+    return Entry.objects.filter(account_id=account_id, day__gte=first, day__lte=last).count()
+
+
 @dataclass(frozen=True)
 class Applied:
     """So much of an entry pays so much of a bill; `bill` None: it went back to the customer."""

@@ -43,12 +43,16 @@ class TaxAdded(StrEnum):
     NONE = "none"
 
 
+STATEMENT_ROWS = 2000  # entries on one paper of a statement
+
+
 class PaperKind(StrEnum):
     """The kinds of paper that a customer gets."""
 
     BILL = "bill"
     EXPLANATION = "explanation"
     STATEMENT = "statement"
+    ESTIMATE = "estimate"
 
 
 @dataclass(frozen=True, slots=True)

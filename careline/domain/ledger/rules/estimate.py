@@ -23,6 +23,10 @@ from careline.domain.ledger.rules.charges import (
 from careline.domain.ledger.rules.explain import Difference, explain
 from careline.foundation.money import share
 
+# What an estimate rests on, and what it leaves out.
+BY_THE_RUN = "An estimate: the bill as our bill run would make it today, with use beyond the plan as far as it is known by now. What is used, agreed or late from now on comes to it."
+BY_THE_LAST = "An estimate from the last bill, the plans as they are now and the charges that wait. Use beyond the plan, late fees and what is agreed from now on are not in it."
+
 
 def packed(bill: Billed) -> list[list[Any]]:
     """The lines of an estimate as plain values, kept with what was told, and back by `unpacked`."""

@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from careline.domain.ledger.queries import Extract
+from careline.domain.ledger.rules.estimate import BY_THE_LAST, BY_THE_RUN
 from careline.domain.ledger.rules.explain import Explanation
 from careline.domain.ledger.rules.paper import BillPaper, Holder
 from careline.foundation.money import shown
@@ -68,16 +69,17 @@ def bill(paper: BillPaper, carrier: str, stationery: Stationery) -> str:
 
 
 def explanation(holder: Holder, found: Explanation, carrier: str, stationery: Stationery, on: date) -> str:
-    """Why one bill differs from an earlier one: each cause with its arithmetic, the largest first. `on`: the day of the paper."""
+    """Why one bill differs from an earlier one, or what the next will be: each cause with its arithmetic, the largest first. `on`: the day of
+    the paper."""
     return _draw(
-        "explanation.html", carrier, stationery, holder=holder, found=found, made_on=on,
-        head=f"{carrier}, why your bill differs", foot=f"Account {holder.account}, {holder.name}",
+        "explanation.html", carrier, stationery, holder=holder, found=found, made_on=on, rests_on=(BY_THE_RUN if found.now.by_run else BY_THE_LAST) if found.now.estimated else "",
+        head=f"{carrier}, {'what your next bill will be' if found.now.estimated else 'why your bill differs'}", foot=f"Account {holder.account}, {holder.name}",
     )  # fmt: skip
 
 
-def statement(holder: Holder, book: Extract, carrier: str, stationery: Stationery, on: date) -> str:
-    """The ledger of a period, entry by entry with what was owed after each. `on`: the day of the paper."""
+def statement(holder: Holder, book: Extract, carrier: str, stationery: Stationery, on: date, part: str = "") -> str:
+    """The ledger of a period, entry by entry with what was owed after each. `on`: the day of the paper; `part`: which it is of a long one."""
     return _draw(
-        "statement.html", carrier, stationery, holder=holder, book=book, made_on=on,
-        head=f"{carrier}, statement", foot=f"Account {holder.account}, {holder.name}",
+        "statement.html", carrier, stationery, holder=holder, book=book, made_on=on, part=part,
+        head=f"{carrier}, statement{f', {part}' if part else ''}", foot=f"Account {holder.account}, {holder.name}",
     )  # fmt: skip
