@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, time
 from typing import Any, Final
@@ -30,12 +30,14 @@ class Cap:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What a state asks for beside what holds everywhere: a cap (None: no other), and hours within the others."""
+    """What a state asks for beside what holds everywhere: a cap (None: no other), and hours within the others. `area_codes`: whose number is of one of
+    these may be there, wherever they are billed."""
 
     cap: Cap | None
     first: time
     last: time
     cite: str
+    area_codes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +80,17 @@ class Outbound:
         """What is not named is about money until somebody says otherwise: it keeps to everything."""
         return self.topics.get(topic, "collections")
 
-    def hours(self, state: str) -> tuple[time, time, str]:
-        """From when to when somebody of a state may be reached, on the wall where they are, and the rule that says so."""
-        own = self.states.get(state)
-        if own is None or (own.first <= self.first and own.last >= self.last):
-            return self.first, self.last, self.hours_cite
-        return max(self.first, own.first), min(self.last, own.last), own.cite
+    def hours(self, states: Iterable[str]) -> tuple[time, time, str]:
+        """From when to when somebody who may be in any of these states may be reached, on the wall where they are, and the rule that says so."""
+        first, last, cite = self.first, self.last, self.hours_cite
+        for own in (self.states[state] for state in states if state in self.states):
+            if own.first > first or own.last < last:
+                first, last, cite = max(first, own.first), min(last, own.last), own.cite
+        return first, last, cite
+
+    def states_of(self, number: str) -> set[str]:
+        """The states with a rule of their own to which a number (E.164) belongs by its area code."""
+        return {state for state, own in self.states.items() if any(number.startswith(f"+1{code}") for code in own.area_codes)}
 
     def stopped(self, topic: str) -> str:
         """What STOP to a message ends: its topic; of messages about a debt, all of them, as each of them promises."""
@@ -166,14 +173,17 @@ class _Reader(Lined):
         own_last = self.clock(row, table, "to") if "to" in row else last
         if max(first, own_first) >= min(last, own_last):
             raise self.fault(table, 1, "to", "later than `from`, within [hours]")
-        capped = {k: v for k, v in row.items() if k not in ("from", "to")}
-        if set(capped) == {"cite"} and len(row) > 1:
-            return State(None, own_first, own_last, self.text(row, table, 1, "cite", most=240))
+        codes = self.texts(row, table, 1, "area_codes") if "area_codes" in row else ()
+        if not all(re.fullmatch(r"[2-9]\d\d", code) for code in codes):
+            raise self.fault(table, 1, "area_codes", 'area codes of three digits, such as ["617", "857"]')
+        capped = {k: v for k, v in row.items() if k not in ("from", "to", "area_codes")}
+        if set(capped) == {"cite"} and {"from", "to"} & set(row):
+            return State(None, own_first, own_last, self.text(row, table, 1, "cite", most=240), codes)
         counts = self.texts(row, table, 1, "counts")
         if not counts or not set(counts) <= set(COUNTED):
             raise self.fault(table, 1, "counts", f"one or more of {', '.join(COUNTED)}")
         cap = self.cap(table, capped, counts)
-        return State(cap, own_first, own_last, cap.cite)
+        return State(cap, own_first, own_last, cap.cite, codes)
 
     def cap(self, table: str, row: Mapping[str, Any], counts: tuple[str, ...]) -> Cap:
         self.only(row, table, 1, {"most", "days", "after_conversation", "counts", "cite"})

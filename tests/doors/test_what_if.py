@@ -16,7 +16,7 @@ from careline.domain.journal.models import Outbox
 from careline.domain.rulebook import queries as rulebooks
 from tests.doors.test_access import Browser
 from tests.doors.test_money import words
-from tests.people import issue_bill, open_account
+from tests.people import issue_bill, open_account, pay
 
 SOFT = 'title = "Outgoing calls, texts and data stopped"\ndays = '
 HERE = "/past-due/what-if"
@@ -46,6 +46,23 @@ def test_a_supervisor_sees_who_would_move_and_nothing_changes(sam):
     assert rulebooks.current().files["ladder.toml"] == text
     filed = sam.post(HERE, ladder="", file=SimpleUploadedFile("ladder.toml", text.encode()))
     assert "word for word" in words(filed) and "Nobody would move" in words(filed)
+
+
+def test_what_nobody_measured_is_said_and_may_be_assumed_in_two_fields(house, sam):
+    """Rosa, with us for years, paid two days after her service was limited, on the twentieth day. Limited five days later, would she have paid then?"""
+    today = timezone.now().date()
+    rosa = open_account("Rosa Soto", "+12065550119", "A-0000119", bills=0, today=today)
+    issue_bill(rosa, rosa.lines.get(), today - timedelta(days=60), 8000)
+    pay(rosa, 8000, timezone.now() - timedelta(days=18))
+    later = rulebooks.current().files["ladder.toml"].replace(SOFT + "15", SOFT + "20")
+    said = words(sam.post(HERE, ladder=later))
+    assert "It is assumed that nobody pays later for being told later." in said
+    said = words(sam.post(HERE, ladder=later, percent="100", days="6"))
+    assert "of those who are told later, 100 % pay 6 days later. Accounts to which that happens: 1, with $80.00. Nobody measured it." in said
+    assert "100 % pay 6 days later from there on, as was asked" in said and "Nobody pays sooner" not in said
+    for percent, days in (("101", "5"), ("5", "91"), ("many", "5")):
+        wrong = sam.post(HERE, ladder=later, percent=percent, days=days)
+        assert wrong.status_code == 422 and "Would move" not in words(wrong)
 
 
 def test_what_cannot_be_played_is_said_at_its_line_and_kept(sam):

@@ -90,6 +90,10 @@ def test_by_command_with_a_list_and_what_is_wrong_is_said(house, tmp_path, capsy
     assert "Outgoing calls, texts and data stopp" in said and "Nobody pays sooner, later or less than they did" in said
     rows = (tmp_path / "moved.csv").read_text(encoding="utf-8").splitlines()
     assert rows[1:] == [f"{maria.reference},less far,soft,2026-10-20,final,2026-10-15,-1,0,-2"]
+    assert run([*words, "--later-percent", "100", "--later-days", "10"]) == 0
+    assert "accounts that are assumed to pay later: 1, with $80.00" in capsys.readouterr().out
+    with pytest.raises(Stop, match="from 0 to 90 days"):
+        run([*words, "--later-percent", "100", "--later-days", "100"])
     (tmp_path / "ladder.toml").write_text(TEXT.replace(SOFT + "15", SOFT + "9"), encoding="utf-8")
     with pytest.raises(RulebookFault, match=r"ladder.toml: line \d+, \[rung\] days: soft has to come later than final"):
         run(words)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -212,3 +212,21 @@ def test_a_rulebook_in_which_nobody_could_say_the_yes_is_refused():
     for old, new in (("[consent.machine]", "[consent.robot]"), ('channels = ["auto_call"]\nopt_in = true', 'channels = ["auto_call"]\nopt_in = false')):
         with pytest.raises(RulebookFault, match=r"needs_yes.machine.*else nobody could say yes"):
             Rulebook({**files, "care.toml": files["care.toml"].replace(old, new, 1)}).check()
+
+
+def test_of_two_states_in_which_she_may_be_the_stricter_holds():
+    """Maria lives in Washington State; her number is from Boston."""
+    sms = tuple(Touch(NOON - timedelta(days=n), "sms") for n in (1, 2))
+    boston = replace(MARIA, also=frozenset(POLICY.states_of("+16175550188")), touches=sms)
+    assert boston.also == {"MA"} and not POLICY.states_of("+12065550188") and not POLICY.states_of("")
+    assert may_touch(POLICY, "collections", "sms", replace(boston, also=frozenset()), NOON).ok
+    no = may_touch(POLICY, "collections", "sms", boston, NOON)
+    assert (no.ok, no.why, no.cite[:8]) == (False, "often", "940 CMR ")
+    late = read(TEXT.replace('from = "08:00"\nto = "21:00"\nmost', 'from = "10:00"\nto = "20:00"\nmost').replace("[stop]", '[state.WA]\nfrom = "09:00"\nto = "19:00"\ncite = "x"\n[stop]', 1))
+    assert late.hours(boston.states)[:2] == (time(10), time(19)) and late.hours(["WA"])[:2] == (time(9), time(19)) and late.hours([""])[:2] == (time(8), time(21))
+
+
+@pytest.mark.parametrize("wrong", ['["61"]', '["617", "1617"]', "617"])
+def test_an_area_code_that_is_none_is_refused(wrong):
+    with pytest.raises(ValueError, match="area_codes"):
+        read(TEXT.replace('area_codes = ["339", "351", "413", "508", "617", "774", "781", "857", "978"]', f"area_codes = {wrong}"))

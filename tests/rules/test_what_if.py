@@ -17,12 +17,15 @@ from careline.domain.collections.rules.whatif import (
     Billed,
     Life,
     Prices,
+    Slower,
     Span,
     Study,
     _Player,
     lived,
     move,
     places,
+    slowed,
+    untouched,
     was_late,
 )
 from careline.foundation.ladder import read
@@ -138,3 +141,27 @@ def _lives(draw):
 @pace(max_examples=25)
 def test_asking_only_on_the_days_that_matter_says_what_every_night_says(life):
     assert lived(LADDER, life, PRICES, FIRST, LAST) == EveryNight(LADDER, life, PRICES, FIRST, LAST).play()
+
+
+def test_who_is_told_later_may_be_assumed_to_pay_later_and_nobody_else():
+    pays = replace(MARIA, bills=(Billed(1, DUE, 8000, ((after(16), 8000),)),))
+    old, new = lived(LADDER, pays, PRICES, FIRST, LAST), lived(GENTLER, pays, PRICES, FIRST, LAST)
+    assert untouched(old, new) == after(15) and untouched(new, old) is None and untouched(old, old) is None
+    slow, moved = slowed(pays, after(15), 6)
+    assert (slow.bills[0].money, moved) == (((after(22), 8000),), 8000)
+    assert "20 soft suspend" in story(GENTLER, slow) and "20 soft suspend" not in story(GENTLER, pays), "six days later the gentler ladder gets there after all"
+    back = Life((Billed(1, DUE, 8000, ((after(2), 8000), (after(9), -8000), (after(16), 8000))),))
+    assert slowed(back, after(9), 5)[0].bills[0].money == ((after(2), 8000), (after(14), -8000), (after(21), 8000))
+
+
+@pytest.mark.parametrize("percent", [0, 10, 50, 100])
+def test_the_same_people_are_picked_each_time_and_about_so_many(percent):
+    picked = [n for n in range(1, 10_001) if Slower(percent, 10).picks(n)]
+    assert abs(len(picked) - percent * 100) <= 100 and picked == [n for n in range(1, 10_001) if Slower(percent, 10).picks(n)]
+    assert set(picked) <= {n for n in range(1, 10_001) if Slower(100, 10).picks(n)}
+
+
+@pytest.mark.parametrize(("percent", "days"), [(-1, 5), (101, 5), (5, -1), (5, 91)])
+def test_what_nobody_can_assume_is_refused(percent, days):
+    with pytest.raises(ValueError, match="from 0 to 100"):
+        Slower(percent, days)

@@ -284,7 +284,7 @@ PAST_DUE = "past_due"  # the reason of a contact about money that is past due
 
 def reaches(wanted: Sequence[tuple[int, str]], policy: Outbound, at: datetime, quiet: Collection[int] = ()) -> dict[int, rules.Reach]:
     """What is known of these accounts' customers for whoever wants to reach them. `wanted`: account and number or address, a number
-    for the zones of its area code; `quiet`: accounts on which nobody is to be reached."""
+    for the zones and the state of its area code; `quiet`: accounts on which nobody is to be reached."""
     ids = sorted({account_id for account_id, _ in wanted})
     since = at - timedelta(days=max([c.days for c in (*policy.caps.values(), *(s.cap for s in policy.states.values() if s.cap))] + [c.after_conversation for c in policy.caps.values()]))
     touches: dict[int, list[rules.Touch]] = {pk: [] for pk in ids}
@@ -298,12 +298,14 @@ def reaches(wanted: Sequence[tuple[int, str]], policy: Outbound, at: datetime, q
         if account_id is not None and person_id is not None and disposition != "no_contact":
             touches[account_id].append(rules.Touch(began, "call", True))
     numbers: dict[int, set[str]] = {pk: set() for pk in ids}
+    also: dict[int, set[str]] = {pk: set() for pk in ids}
     for account_id, to in wanted:
         zones = phone.zones(to) if to.startswith("+") else ()
         numbers[account_id] |= set(zones if len(zones) <= MOST_ZONES else ())
+        also[account_id] |= policy.states_of(to)
     wishes = customers.wishes(ids)
     return {
-        pk: rules.Reach(tuple(sorted({one.zone, *numbers[pk]})), one.state, frozenset(wishes[pk].refused), pk in quiet, tuple(touches[pk]), frozenset(wishes[pk].granted))
+        pk: rules.Reach(tuple(sorted({one.zone, *numbers[pk]})), one.state, frozenset(wishes[pk].refused), pk in quiet, tuple(touches[pk]), frozenset(wishes[pk].granted), frozenset(also[pk]))
         for pk, one in customers.owing(ids).items()
     }
 

@@ -213,7 +213,8 @@ class Touch:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What is known of a customer whom somebody wants to reach. `zones`: every one in which they may be. `refused`: topics ("all":
+    """What is known of a customer whom somebody wants to reach. `zones`: every one in which they may be; `state`: of their address, `also`: others in which they
+    may be, by their number. `refused`: topics ("all":
     every one) and channels that they want to hear nothing on; `granted`: consents on record, by topic and channel. `quiet`: the bereaved, and whom nobody may ask.
     `touches`: about the debt, and conversations, of the last weeks."""
 
@@ -223,6 +224,11 @@ class Reach:
     quiet: bool = False
     touches: tuple[Touch, ...] = ()
     granted: frozenset[tuple[str, str]] = frozenset()
+    also: frozenset[str] = frozenset()
+
+    @property
+    def states(self) -> list[str]:
+        return sorted({self.state, *self.also})
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,13 +278,13 @@ def may_touch(policy: Outbound, topic: str, channel: str, reach: Reach, at: date
     found = MayTouch(True)
     when = at
     if kind == "collections":
-        state = policy.states.get(reach.state)
-        caps = [c for c in (None if asked else policy.caps.get(channel), state.cap if state else None) if c is not None and channel in c.counts]
+        own = [policy.states[state].cap for state in reach.states if state in policy.states]
+        caps = [c for c in (None if asked else policy.caps.get(channel), *own) if c is not None and channel in c.counts]
         for cap in caps:
             free = _free_of(cap, reach.touches, at)
             if free > when:
                 when, found = free, MayTouch(False, free, f"At most {cap.most} in {cap.days} days, or a conversation lately.", cap.cite, Why.OFTEN)
-    first, last, cite = policy.hours(reach.state)
+    first, last, cite = policy.hours(reach.states)
     opens = _opens(first, last, reach.zones, when)
     if opens is None:
         return MayTouch(False, None, "There is no hour that is right in every zone where they may be.", cite, Why.HOURS)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -15,6 +16,7 @@ import shutil
 import sqlite3
 import subprocess
 import tempfile
+import time
 import uuid
 from contextlib import closing
 from datetime import datetime
@@ -39,6 +41,8 @@ TAKE, RESTORE = "backups.take", "backups.restore"  # as the journal has them
 NOTE, ANCHORS = "backup.json", "anchors.txt"
 FILES = {"sqlite": "careline.sqlite3", "postgresql": "careline.dump"}
 PREFIX = "careline-"
+PART = ".part-"
+YOUNG = 60.0  # seconds in which somebody who began a backup may not hold it yet
 
 
 def backup(options: argparse.Namespace) -> int:
@@ -61,7 +65,10 @@ def take(folder: Path, now: datetime) -> Path:
     made = folder / f"{PREFIX}{now:%Y%m%d-%H%M%S}"
     if made.exists():
         raise Stop(f"{made} is there already. Wait a second and try again.")
-    part = Path(tempfile.mkdtemp(prefix=".part-", dir=folder))
+    _sweep(folder)
+    part = Path(tempfile.mkdtemp(prefix=PART, dir=folder))
+    held = os.open(part, os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)  # as long as this process lives, and no longer
     try:
         # First the anchors, then the database: it then knows every root that they name, and the two prove each other.
         anchors = journals.anchor_file()
@@ -82,7 +89,23 @@ def take(folder: Path, now: datetime) -> Path:
         raise Stop(f"The backup could not be written to {folder} ({fault.strerror}). Nothing of it was kept.") from fault
     finally:
         shutil.rmtree(part, ignore_errors=True)
+        os.close(held)
     return made
+
+
+def _sweep(folder: Path) -> None:
+    """Throw away what backups that were killed left: each holds every customer, and nobody would ever look for it. Whoever works still holds theirs."""
+    for part in folder.glob(f"{PART}*"):
+        if time.time() - part.stat().st_mtime < YOUNG:
+            continue
+        held = os.open(part, os.O_RDONLY)
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(part, ignore_errors=True)
+        except BlockingIOError:
+            pass
+        finally:
+            os.close(held)
 
 
 def _copy_sqlite(to: Path) -> None:

@@ -302,6 +302,8 @@ def _ladder(command: Callable[..., argparse.ArgumentParser]) -> None:
     given = what_if.add_mutually_exclusive_group(required=True)
     given.add_argument("--rulebook", metavar="FOLDER", help="the changed rulebook: its ladder.toml, billing.toml and reasons.toml count")
     given.add_argument("--ladder", metavar="FILE", help="a changed ladder.toml; all else as in force")
+    what_if.add_argument("--later-percent", type=int, default=0, metavar="N", help="assume that of those who are told later so many in a hundred pay later (default: 0)")
+    what_if.add_argument("--later-days", type=int, default=0, metavar="N", help="and by so many days")
     what_if.add_argument("--list", metavar="FILE", help="write the accounts that would move to this CSV file")
     what_if.add_argument("--quiet", action="store_true", help="no progress")
     what_if.set_defaults(main=_job("whatif", "main"))

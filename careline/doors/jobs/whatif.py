@@ -12,7 +12,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from careline.domain.collections.queries.whatif import side_of, what_if
-from careline.domain.collections.rules.whatif import ASSUMED, MOVES, Study, figures, places
+from careline.domain.collections.rules.whatif import MOVES, Slower, Study, assumed, figures, places
 from careline.domain.rulebook import queries as rulebooks
 from careline.doors.jobs.importing.fields import guarded
 from careline.doors.jobs.stop import Stop
@@ -37,6 +37,10 @@ def main(options: argparse.Namespace) -> int:
             raise Stop(f"{path} is no text in UTF-8. Give a ladder.toml.", 2) from None
         then = Rulebook({**now.files, "ladder.toml": text})
     then.check()
+    try:
+        slower = Slower(options.later_percent, options.later_days)
+    except ValueError as wrong:
+        raise Stop(str(wrong), 2) from None
     began = said = time.monotonic()
 
     def say(seen: int, whole: int) -> None:
@@ -47,7 +51,7 @@ def main(options: argparse.Namespace) -> int:
             left = (at - began) / seen * max(whole - seen, 0)
             print(f"  {seen:,} of {whole:,} accounts, about {left:,.0f} s left …", file=sys.stderr, flush=True)
 
-    study = what_if(side_of(now), side_of(then), civil_date(timezone.now(), settings.CARRIER_ZONE), say=say)
+    study = what_if(side_of(now), side_of(then), civil_date(timezone.now(), settings.CARRIER_ZONE), say=say, slower=slower)
     _print(study, time.monotonic() - began)
     if options.list:
         _list(study, Path(options.list))
@@ -71,8 +75,10 @@ def _print(study: Study, seconds: float) -> None:
             if money == wanted:
                 row(f"  {what}", old, new, money)
     print(f"  accounts that would move: {sum(study.moves.values()):,} (" + ", ".join(f"{how} {study.moves[how]:,}" for how in MOVES) + ")")
+    if study.slower.anybody:
+        print(f"  accounts that are assumed to pay later: {study.slowed:,}, with {shown(study.slowed_minor)}")
     print("  assumed")
-    for words in ASSUMED:
+    for words in assumed(study.slower):
         print(f"    {words}")
     if not study.then.notice_cost:
         print("    The changed ladder has no [notice_cost]: its notices are reckoned as free.")

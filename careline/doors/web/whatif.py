@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from careline.acts.look import look
 from careline.domain.collections.queries.whatif import side_of, what_if
-from careline.domain.collections.rules.whatif import ASSUMED, MOVES, Study, figures, places
+from careline.domain.collections.rules.whatif import MOST_DAYS, MOVES, Slower, Study, assumed, figures, places
 from careline.domain.rulebook import queries as rulebooks
 from careline.doors.web.render import page
 from careline.foundation.calendar import add_months, civil_date
@@ -31,19 +31,32 @@ def show(request: HttpRequest) -> HttpResponse:
     data = {"ladder": hashlib.sha256(text.encode()).hexdigest()[:12]} if text else None
     if not look("view.what_if", who=request.user.who, data=data, every_time=bool(text)).allowed or "ladder.toml" not in book.files:
         raise Http404
-    found = None
+    found, slower = None, Slower()
+    percent, days = (request.POST.get(name, "").strip() for name in ("percent", "days"))
+    try:
+        slower = Slower(_number(percent), _number(days))
+    except ValueError as wrong:
+        fault = fault or str(wrong)
     if text and not fault:
         try:
             then = Rulebook({**book.files, "ladder.toml": text})
             then.check()
-            found = what_if(side_of(book), side_of(then), civil_date(timezone.now(), settings.CARRIER_ZONE), MOST)
+            found = what_if(side_of(book), side_of(then), civil_date(timezone.now(), settings.CARRIER_ZONE), MOST, slower=slower)
         except RulebookFault as wrong:
             fault = str(wrong)
     shape = {
         "text": text or (book.files["ladder.toml"] if typed is None else typed), "fault": fault, "back_href": reverse("past-due-queue"), "action": reverse("what-if"),
-        "same": bool(text) and text == book.files["ladder.toml"], "result": _result(found) if found is not None else None, "assumed": ASSUMED, "most": MOST,
+        "same": bool(text) and text == book.files["ladder.toml"], "result": _result(found) if found is not None else None, "assumed": assumed(slower), "most": MOST,
+        "percent": percent, "days": days, "longest": MOST_DAYS,
     }  # fmt: skip
     return page(request, "whatif.html", {"what_if": shape}, 422 if fault else 200)
+
+
+def _number(typed: str) -> int:
+    """What was typed into one of the two fields of the assumption; nothing is none. Raises ValueError with what to write."""
+    if typed and not (typed.isdecimal() and len(typed) <= 3):
+        raise ValueError("Write whole numbers for what is assumed: how many of a hundred pay, and how many days later.")
+    return int(typed or 0)
 
 
 def _text(request: HttpRequest, typed: str) -> tuple[str, str]:
@@ -73,6 +86,7 @@ def _result(study: Study) -> dict[str, Any]:
         "chart": _by_rung([(title, study.before.reached[code], study.after.reached[code]) for code, title in order]),
         "months": _by_month(study),
         "free": not study.then.notice_cost,
+        "slower": study.slower if study.slower.anybody else None, "slowed": study.slowed, "slowed_minor": study.slowed_minor,
         "moved": [
             {"reference": m.reference, "how": m.how, "before": _rung(m.before, titles), "after": _rung(m.after, titles), "notices": m.notices, "fees": m.fees, "days": m.line_days}
             for m in moved[:LISTED]

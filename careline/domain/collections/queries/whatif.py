@@ -19,9 +19,12 @@ from careline.domain.collections.rules.whatif import (
     Billed,
     Life,
     Prices,
+    Slower,
     Span,
     Study,
     lived,
+    slowed,
+    untouched,
     warm_up,
     was_late,
 )
@@ -36,6 +39,7 @@ from careline.foundation.tariff import Tariff
 READ = 500  # account ids whose history is held at once
 STRETCHES = 20  # in which a sample is taken
 TOPICS = ("collections", "all")
+AS_DID = Slower()  # nobody pays later than they did
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +73,13 @@ def year_to(day: date) -> tuple[date, date]:
     return add_months(day, -12), day - timedelta(days=1)
 
 
-def what_if(now: Side, then: Side, day: date, most: int | None = None, say: Callable[[int, int], None] = lambda seen, whole: None) -> Study:
+def what_if(
+    now: Side, then: Side, day: date, most: int | None = None, say: Callable[[int, int], None] = lambda seen, whole: None, slower: Slower = AS_DID
+) -> Study:
     """Play the ladder in force and a changed one over the twelve months before a day. `most`: of a house with more accounts, some so many
-    are looked at, in stretches spread evenly over all. `say` hears how many accounts are done, of how many. Some ten questions for 500 accounts."""
+    are looked at, in stretches spread evenly over all. `slower`: what is assumed of those who are told later. `say` hears how many accounts are done, of how many. Some ten questions for 500 accounts."""
     first, last = year_to(day)
-    study = Study(now.ladder, then.ladder, first, last)
+    study = Study(now.ladder, then.ladder, first, last, slower=slower)
     begin = first - timedelta(days=warm_up((now.ladder, then.ladder)))
     study.whole = whole = customers.counts()["accounts"]
     aim = whole if most is None else min(most, whole)
@@ -81,7 +87,14 @@ def what_if(now: Side, then: Side, day: date, most: int | None = None, say: Call
     for low, high in _stretches(whole, aim):
         for account, life in lives(low, high, begin, last, (now.ladder, then.ladder)):
             study.late += was_late(life, first, last)
-            study.add(account.id, account.reference, lived(now.ladder, life, before, first, last), lived(then.ladder, life, after, first, last))
+            old, new = lived(now.ladder, life, before, first, last), lived(then.ladder, life, after, first, last)
+            since = untouched(old, new) if slower.anybody and slower.picks(account.id) else None
+            if since is not None:
+                later, moved = slowed(life, since, slower.days)
+                if moved:
+                    new = lived(then.ladder, later, after, first, last)
+                    study.slowed, study.slowed_minor = study.slowed + 1, study.slowed_minor + moved
+            study.add(account.id, account.reference, old, new)
         study.accounts += customers.count_between(low, high)
         say(study.accounts, aim)
     return study

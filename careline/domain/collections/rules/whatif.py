@@ -29,8 +29,8 @@ from careline.domain.collections.rules import (
 )
 from careline.foundation.ladder import BARS, CHANNELS, Ladder
 
+AS_THEY_DID = "Nobody pays sooner, later or less than they did, however they are told: the money came on the days on which it came. A ladder that tells people later looks better by that than it is."
 ASSUMED = (
-    "Nobody pays sooner, later or less than they did: the money came on the days on which it came.",
     "Both ladders are played with a night every day, and notices go out on the day they are written.",
     "Segment, state, autopay, lines and what somebody wants to hear nothing of are as they are today; holds and arrangements are as they were.",
     "Late fees and restore fees are counted when they are charged, before tax, whether or not they were paid, and make no debt of their own.",
@@ -38,7 +38,54 @@ ASSUMED = (
     "What is done within the months counts: at either end a rung may fall just inside or outside of them.",
     "What a ladder writes off stays written off. Write-offs of the past are left out of the history, for they followed from its ladder.",
 )
-"""What every result rests on: our choice, in plain words."""
+"""What every result rests on: our choice, in plain words. What is assumed of how people pay stands before it."""
+MOST_DAYS = 90  # that somebody may be assumed to pay later
+
+
+@dataclass(frozen=True, slots=True)
+class Slower:
+    """What the asker assumes of those whom the changed ladder does not tell as early as the one in force: so many in a hundred pay so many days later.
+    Nobody measured it; it is said beside the result."""
+
+    percent: int = 0
+    days: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.percent <= 100 or not 0 <= self.days <= MOST_DAYS:
+            raise ValueError(f"Assume from 0 to 100 of a hundred, and from 0 to {MOST_DAYS} days.")
+
+    @property
+    def anybody(self) -> bool:
+        return bool(self.percent and self.days)
+
+    def picks(self, account_id: int) -> bool:
+        """Which of them: the same each time it is asked, whatever else changed, and spread over all."""
+        return account_id * 2_654_435_761 % 2**32 * 100 < self.percent * 2**32
+
+
+def assumed(slower: Slower) -> tuple[str, ...]:
+    """Everything that a result rests on."""
+    if not slower.anybody:
+        return (AS_THEY_DID, *ASSUMED)
+    days = f"{slower.days} day{'s' if slower.days != 1 else ''}"
+    return (f"Of those whom the changed ladder tells later than the one in force, {slower.percent} % pay {days} later from there on, as was asked; everybody else pays as they did.", *ASSUMED)
+
+
+def untouched(before: Lived, after: Lived) -> date | None:
+    """The first day on which the ladder in force had told somebody more than the changed one had; None: they were told as early."""
+    then = [d.day for d in after.deeds if d.effect == "notice" and d.channel]
+    now = [d.day for d in before.deeds if d.effect == "notice" and d.channel]
+    return next((day for n, day in enumerate(now) if n >= len(then) or then[n] > day), None)
+
+
+def slowed(life: Life, since: date, days: int) -> tuple[Life, int]:
+    """A life in which what was paid from a day on comes so many days later (minor units: how much that is). What was taken off again follows its payment."""
+    more, moved = timedelta(days=days), 0
+    bills = []
+    for bill in life.bills:
+        moved += sum(max(minor, 0) for on, minor in bill.money if on >= since)
+        bills.append(replace(bill, money=tuple((on + more if on >= since else on, minor) for on, minor in bill.money)))
+    return replace(life, bills=tuple(bills)), moved
 
 
 @dataclass(frozen=True, slots=True)
@@ -384,7 +431,7 @@ class Moved:
 @dataclass
 class Study:
     """Two ladders over the same accounts, of `whole` that the house has. `late`: accounts of which something became past due in the days;
-    `order`: rungs, lowest first."""
+    `slowed`, `slowed_minor`: of how many accounts it is assumed that they pay later, and how much; `order`: rungs, lowest first."""
 
     now: Ladder
     then: Ladder
@@ -395,6 +442,9 @@ class Study:
     whole: int = 0
     accounts: int = 0
     late: int = 0
+    slower: Slower = Slower()
+    slowed: int = 0
+    slowed_minor: int = 0
     moves: Counter[str] = field(default_factory=Counter)
     moved: list[Moved] = field(default_factory=list)
 
