@@ -18,8 +18,18 @@ from django.core.validators import validate_email
 from pydantic import Field, ValidationInfo, field_validator
 
 from careline.acts import texts
-from careline.acts.contacts import number_or_blank
-from careline.acts.declare import ActType, Day, Done, Id, Input, Locks, Scene, Secret, ShortWords
+from careline.acts.declare import (
+    ActType,
+    Day,
+    Done,
+    Id,
+    Input,
+    Locks,
+    Scene,
+    Secret,
+    ShortWords,
+    number_or_blank,
+)
 from careline.acts.verification import proven_possession, text_number
 from careline.carriers import lacking
 from careline.domain.activations import operations as activations
@@ -293,14 +303,14 @@ def _which(what: str, on: bool) -> dict[str, bool]:
 def lock(act: Act, given: Lock, scene: Scene) -> Done:
     if not operations.set_locks(act=act, account_id=given.account, **_which(given.what, True)):
         raise refuse("CONFLICT", f"The account is locked against {_LOCKED[given.what]} already.")
-    if given.what != "sim":  # what was given out before it was locked takes no number away once it is unlocked
-        activations.end_transfer_pins(act=act, line_ids=[n.pk for n in customers.lines_of(given.account)])
-    stopped = stop_leaving(act, scene, given.account) if given.what != "sim" else ""
+    stopped = keep_numbers(act, scene, given.account) if given.what != "sim" else ""
     return Done(f"Locked against {_LOCKED[given.what]}{stopped}", data={"lock": given.what})
 
 
-def stop_leaving(act: Act, scene: Scene, account_id: int) -> str:
-    """Numbers that wait to go to another carrier stay, and the customer is told so. Returns it as the journal's sentence goes on."""
+def keep_numbers(act: Act, scene: Scene, account_id: int) -> str:
+    """What follows once an account is locked against porting out: what was given out before takes no number away once it is unlocked, and numbers
+    that wait to go to another carrier stay. The customer is told so. Returns it as the journal's sentence goes on."""
+    activations.end_transfer_pins(act=act, line_ids=[n.pk for n in customers.lines_of(account_id)])
     stopped, account = activations.stop_waiting(act=act, account_id=account_id), _row(account_id)
     for row in stopped:
         told(act, scene, account, email_of_record(act, account, scene), "port_stopped", lines=[row.line], last4=phone.last_four(row.line.msisdn), to=row.to)

@@ -10,9 +10,20 @@ from django.conf import settings
 from pydantic import Field, field_validator, model_validator
 
 from careline.acts import texts
-from careline.acts.declare import ActType, Day, Done, Id, Input, Locks, Scene, ShortWords, Words
+from careline.acts.care import keep_numbers
+from careline.acts.declare import (
+    ActType,
+    Day,
+    Done,
+    Id,
+    Input,
+    Locks,
+    Scene,
+    ShortWords,
+    Words,
+    number_or_blank,
+)
 from careline.acts.verification import writes_pin
-from careline.domain.activations import operations as activation_operations
 from careline.domain.activations import queries as activations
 from careline.domain.approvals import operations as approvals
 from careline.domain.approvals import rules as approval_rules
@@ -27,20 +38,11 @@ from careline.domain.journal import rules as journal
 from careline.domain.journal.operations import tell
 from careline.domain.ledger import operations as ledger
 from careline.domain.staff import queries as staff
-from careline.foundation import cards, phone, pins
+from careline.foundation import cards, pins
 from careline.foundation.act import Act, Who
 from careline.foundation.calendar import civil_date
 from careline.foundation.refusal import refuse
 from careline.foundation.rulebook import Rulebook
-
-
-def number_or_blank(text: str) -> str:
-    if not text.strip():
-        return ""
-    found = phone.parsed(text)
-    if found is None:
-        raise ValueError("This is not a whole phone number. Write it with its area code, or leave it empty.")
-    return found
 
 
 class Nothing(Input):
@@ -225,12 +227,8 @@ def words_of_no(rulebook: Rulebook) -> tuple[str, ...]:
 
 def _stays(act: Act, scene: Scene, account_id: int, orders: Sequence[str], text: str) -> Done:
     """A number that waits to go to another carrier stays, and the account is locked against a second try."""
-    from careline.acts.care import stop_leaving
-
     care_operations.set_locks(act=act, account_id=account_id, port=True)
-    activation_operations.end_transfer_pins(act=act, line_ids=[n.pk for n in customers.lines_of(account_id)])
-    say = stop_leaving(act, scene, account_id)
-    return Done(f"NO by reply: locked against porting out{say}", data={"orders": list(orders)}, chain=journal.account_chain(account_id), payload={"text": text})
+    return Done(f"NO by reply: locked against porting out{keep_numbers(act, scene, account_id)}", data={"orders": list(orders)}, chain=journal.account_chain(account_id), payload={"text": text})
 
 
 def ring(act: Act, given: Ring, scene: Scene) -> Done:
@@ -443,7 +441,7 @@ def keep_draft(
 
 ACTS = [
     ActType("contacts.ring", "Ring", Ring, ring),
-    ActType("contacts.reply", "A text came back", Reply, reply, locks=_reply_account),
+    ActType("contacts.reply", "A text came back", Reply, reply, locks=_reply_account, moves=True),
     ActType("contacts.open", "Start a contact", Open, open_contact, locks=_accounts, chooses="account"),
     ActType("contacts.answer", "Answer", Answer, answer),
     ActType("contacts.identify", "Choose the account", Identify, identify, locks=_accounts, chooses="account"),

@@ -20,6 +20,7 @@ from pydantic import (
     field_validator,
 )
 
+from careline.foundation import phone
 from careline.foundation.act import NO_BASIS, Act, Basis, Who
 from careline.foundation.refusal import Refusal
 from careline.foundation.rulebook import Rulebook
@@ -98,6 +99,15 @@ class BasisRef:
     id: int | None = None
 
 
+def number_or_blank(text: str) -> str:
+    if not text.strip():
+        return ""
+    found = phone.parsed(text)
+    if found is None:
+        raise ValueError("This is not a whole phone number. Write it with its area code, or leave it empty.")
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Locks:
     """Which rows a deed locks, from immutable columns: accounts, and the kind of daily limit that it spends."""
@@ -143,7 +153,7 @@ class Done:
 class ActType:
     """One row of the act table.
 
-    `locks(input)`: what is locked. `facts(scene, act, input)`: what the policy needs beside the basis; `opening`: the
+    `locks(input)`: what is locked; `moves`: what it is read from may change (who has a number, an address), so it is read again under the lock. `facts(scene, act, input)`: what the policy needs beside the basis; `opening`: the
     same record with numbers that no limit stops, for asking whether the act can be opened at all; `stands(scene, at)`: what of it is
     known before anything is typed, from what the page has asked anyway. `do` runs in a
     savepoint; `call` runs with no transaction open and gets what `do` left in `work` and the input; `settle` runs in a
@@ -161,6 +171,7 @@ class ActType:
     input: type[Input]
     do: Callable[[Act, Any, Scene], Done]
     locks: Callable[[Any], Locks] = lambda _: Locks()
+    moves: bool = False
     facts: Callable[[Scene, Act, Any], dict[str, Any]] | None = None
     opening: Mapping[str, Any] | None = None
     stands: Callable[[Scene, datetime], Mapping[str, Any]] | None = None

@@ -11,8 +11,7 @@ from pydantic import Field, field_validator
 
 from careline.acts import texts
 from careline.acts.arrangements import after_money
-from careline.acts.contacts import number_or_blank
-from careline.acts.declare import ActType, Done, Id, Input, Locks, Minor, Scene, ShortWords
+from careline.acts.declare import ActType, Done, Id, Input, Locks, Minor, Scene, ShortWords, number_or_blank
 from careline.carriers import need
 from careline.carriers import payments as provider
 from careline.domain.contacts.rules import Way

@@ -59,7 +59,7 @@ NOBODY = "Nobody here may go beyond it."
 
 
 class _LostRace(Exception):
-    """Somebody else spent this request key in this very moment; run again and find their outcome."""
+    """Somebody else spent this request key in this very moment, or changed whose the deed is: run again and find their outcome, or lock the others."""
 
 
 def perform(
@@ -97,12 +97,12 @@ def _perform(kind: ActType, data: Mapping[str, Any] | Input, who: Who, key: str,
         say = "Send a request key of 8 to 80 characters that you have not used before."
         return Outcome("invalid", say, refusal=Refusal("INVALID", say, fields={"key": say}))
     digest = _digest(kind, given, basis, why)
-    for attempt in (1, 2):
+    for attempt in (1, 2, 3):
         try:
             outcome, pending = _first(kind, given, digest, who, key, basis, why, at)
             break
         except _LostRace:
-            if attempt == 2:
+            if attempt == 3:
                 raise
         except (OperationalError, InterfaceError):
             # After an error at COMMIT the request key says whether the deed is there.
@@ -133,6 +133,8 @@ def _first(
     with transaction.atomic():
         locks = kind.locks(given)
         found = customers.lock_accounts(locks.accounts) if locks.accounts else set()
+        if kind.moves and kind.locks(given) != locks:  # between the look and the lock it became another's
+            raise _LostRace
         scene, now = _scene(kind, ref, who, rulebook, given, at, locks)
         day = civil_date(now, settings.CARRIER_ZONE)
         if locks.spending and who.kind in ("Staff", "Agent"):

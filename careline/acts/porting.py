@@ -186,6 +186,6 @@ def port_refused(act: Act, given: PortOut, scene: Scene, no: Refusal) -> str:
 ACTS: list[ActType] = [
     ActType("lines.make_transfer_pin", "Make a transfer PIN", OfLine, make_transfer_pin, locks=of_account, facts=BY_PORT.facts, stands=BY_PORT.now,
             opening={"takeover": {"locked": False, "fresh": False, "hours": 0, "until": ""}}),
-    on_network("lines.port_out", "Another carrier asks for a number", PortOut, port_out, locks=_accounts, call=order_after_notice, on_page=False,
+    on_network("lines.port_out", "Another carrier asks for a number", PortOut, port_out, locks=_accounts, moves=True, call=order_after_notice, on_page=False,
                recall=carry_out, stopped=stopped, settle=settle_port, facts=port_facts, refused=port_refused, opening={"port": {"locked": False}}),
 ]  # fmt: skip

@@ -80,6 +80,12 @@ def _tried(base: str, new: str, last: int, hour: datetime) -> Trial:
     return played(rulebooks.opened(base), rulebooks.opened(new), rows, whole, first)
 
 
+def whole_trial(base: Rulebook, new: Rulebook, at: datetime) -> Trial:
+    """Try one rulebook beside another on every decision that is kept, which may take minutes: for a command, not for a page."""
+    rows, whole, first = journal.every_decision(at - timedelta(days=days(base)))
+    return played(base, new, rows, whole, first)
+
+
 def days(book: Rulebook) -> int:
     """How far a trial looks back; a rulebook from before there were trials says nothing of it."""
     return int(book.limits.get("trial", {}).get("days", 90))

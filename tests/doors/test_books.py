@@ -10,6 +10,7 @@ from django.db import connection
 
 from careline.__main__ import run
 from careline.domain.journal.models import Line as JournalLine
+from careline.domain.ledger import operations as ledger_operations
 from careline.domain.ledger.models import BooksFile, ClosedPeriod
 from careline.doors.jobs import books
 from tests import people
@@ -69,10 +70,18 @@ def test_a_close_names_its_period_and_what_is_booked_in_it_before_it_is_done_and
     again = sam.post("/books", code="ledger.close_books", through="2026-10-31")
     assert again.status_code == 422 and "closed through" in words(again) and ClosedPeriod.objects.count() == 1
     assert "Close Nov 1 through Nov 20?" in words(sam.get("/books?through=2026-11-20")) and "Nov 20 is not the end of a month." in words(sam.get("/books?through=2026-11-20"))
-    for wrong, why in (("2026-11-24", "not over yet"), ("2026-10-31", "closed through Oct 31 already"), ("soon", "Choose a day")):
+    for wrong, why in (("2026-11-24", "not over yet"), ("2026-10-31", "closed through Oct 31 already"), ("2019-01-01", "closed through Oct 31 already"), ("soon", "Choose a day")):
         refused = words(sam.get(f"/books?through={wrong}"))
         assert why in refused and "A close is not undone" not in refused
     assert ClosedPeriod.objects.count() == 1
+
+
+def test_the_page_says_before_it_is_confirmed_whatever_the_close_would_say(sam):
+    assert "Nothing was booked by then." in words(sam.get("/books?through=2019-01-01"))
+    act = people.carrier_act(TUESDAY)
+    period = ledger_operations.close_books(act=act, through=date(2026, 10, 31), closed_by="Sam Osei")
+    page = words(sam.get("/books?through=2026-11-01"))
+    assert f"{period.number} is being closed" in page and "A close is not undone" not in page
 
 
 def test_the_number_that_the_help_shows_is_the_one_that_is_made(sam, capsys):

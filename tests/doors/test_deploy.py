@@ -9,13 +9,15 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
+import urllib.parse
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from careline.carriers import PORTS
-from tests.doors.test_commands import free_port, furnished, get, wait_for
+from tests.doors.test_commands import _server, free_port, furnished, get, wait_for
 
 yaml = pytest.importorskip("yaml")
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,17 +35,27 @@ class Containers:
     def __init__(self, home: Path, url: str) -> None:
         self.home, self.port, self.metrics = home, free_port(), free_port()
         self.services: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yml").read_text(encoding="utf-8"))["services"]
-        outside = {k: v for k, v in os.environ.items() if not k.startswith(("CARELINE_", "DJANGO_", "GRANIAN_"))}
-        given = {k: said(v) for k, v in self.services["desk"]["environment"].items()}
+        self.own = {"CARELINE_HOME": str(home)} | ({"CARELINE_DATABASE_URL": url} if url else {})
+
+    def environment(self, name: str) -> dict[str, str]:
+        """That of one service: what stands there, but for where its database and its home are."""
+        outside = {k: v for k, v in os.environ.items() if not k.startswith(("CARELINE_", "DJANGO_", "GRANIAN_", "PG"))}
+        given = {k: said(v) for k, v in self.services[name]["environment"].items()}
         assert given.pop("CARELINE_DATABASE_URL").endswith("@database/careline")
-        self.environment = outside | given | {"CARELINE_HOME": str(home)} | ({"CARELINE_DATABASE_URL": url} if url else {})
+        return outside | given | self.own
+
+    def timeouts(self) -> dict[str, str]:
+        """What the database service sets for everybody."""
+        return dict(word.split("=") for word in self.services["database"]["command"] if "=" in word)
 
     def words(self, command: list[str]) -> list[str]:
         here = {"8000": str(self.port), "0.0.0.0:9464": f"127.0.0.1:{self.metrics}", "0.0.0.0": "127.0.0.1"}
         return [here.get(word, said(word).replace(":8000", f":{self.port}").replace("/backup", str(self.home / "backup"))) for word in command]
 
-    def run(self, command: list[str], **more: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(self.words(command), cwd=ROOT, env=self.environment | more, text=True, capture_output=True, timeout=300)
+    def run(self, name: str, command: list[str] | None = None, **more: str) -> subprocess.CompletedProcess[str]:
+        """A service's own command, or another one where it runs."""
+        words = self.words(self.services[name]["command"] if command is None else command)
+        return subprocess.run(words, cwd=ROOT, env=self.environment(name) | more, text=True, capture_output=True, timeout=300)
 
 
 @pytest.fixture
@@ -57,13 +69,13 @@ def containers(tmp_path):
 def test_the_desk_of_the_compose_file_is_healthy_once_it_is_migrated_and_stops_in_time(containers):
     desk = containers.services["desk"]
     healthy = desk["healthcheck"]["test"][1:]
-    assert containers.run(desk["command"]).returncode == 1, "nothing is migrated: it does not serve"
-    migrated = containers.run(containers.services["migrate"]["command"])
+    assert containers.run("desk").returncode == 1, "nothing is migrated: it does not serve"
+    migrated = containers.run("migrate")
     assert migrated.returncode == 0, migrated.stderr
-    assert containers.run(healthy).returncode != 0
-    process = subprocess.Popen(containers.words(desk["command"]), cwd=ROOT, env=containers.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert containers.run("desk", healthy).returncode != 0
+    process = subprocess.Popen(containers.words(desk["command"]), cwd=ROOT, env=containers.environment("desk"), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
-        wait_for(lambda: containers.run(healthy).returncode == 0, int(desk["healthcheck"]["start_period"].rstrip("s")))
+        wait_for(lambda: containers.run("desk", healthy).returncode == 0, int(desk["healthcheck"]["start_period"].rstrip("s")))
         wait_for(lambda: get(containers.metrics, "/metrics") == 200)
         plain = http.client.HTTPConnection("127.0.0.1", containers.port, timeout=5)
         plain.request("GET", "/sign-in")
@@ -77,16 +89,34 @@ def test_the_desk_of_the_compose_file_is_healthy_once_it_is_migrated_and_stops_i
 
 def test_the_night_of_the_compose_file_waits_for_its_hour_and_leaves_a_backup_that_is_proven(containers, tmp_path):
     """`sleep` of this test says at once that the night has come, and the second time that the container stops."""
-    assert containers.run(containers.services["migrate"]["command"]).returncode == 0
+    assert containers.run("migrate").returncode == 0
     tools = tmp_path / "tools"
     tools.mkdir()
     (tools / "sleep").write_text(f'#!/bin/sh\necho "$1" >> {tmp_path}/slept\n[ "$(wc -l < {tmp_path}/slept)" = 1 ]\n')
     (tools / "sleep").chmod(0o755)
-    done = containers.run(containers.services["nightly"]["command"], PATH=f"{tools}:{os.environ['PATH']}")
+    done = containers.run("nightly", PATH=f"{tools}:{os.environ['PATH']}")
     slept = [int(n) for n in (tmp_path / "slept").read_text().split()]
     assert len(slept) == 2 and all(0 < n <= 49 * 3600 for n in slept), done.stderr
     (folder,) = (containers.home / "backup").iterdir()
     assert folder.name.startswith("careline-") and "Whole:" in done.stdout, done.stderr
+
+
+@pytest.mark.only_postgresql
+def test_only_the_services_that_take_long_lift_the_timeouts_of_the_database(containers):
+    """Each is asked in its own environment, on a database that sets for everybody what the compose file's does."""
+    name = urllib.parse.urlsplit(containers.own["CARELINE_DATABASE_URL"]).path[1:]
+    set_ = containers.timeouts()
+    assert {"statement_timeout", "lock_timeout"} <= set_.keys()
+    for key, value in set_.items():
+        _server(f'ALTER DATABASE "{name}" SET {key} = \'{value}\'')
+    asks = ("import os; os.environ['DJANGO_SETTINGS_MODULE'] = 'careline.settings'; import django; django.setup()\nfrom django.db import connection as c; k = c.cursor()\n"
+            "for name in ('statement_timeout', 'lock_timeout'):\n    k.execute(f'SHOW {name}'); print(k.fetchone()[0])")  # fmt: skip
+    found = {}
+    for service in ("migrate", "desk", "nightly"):
+        done = containers.run(service, [sys.executable, "-c", asks])
+        assert done.returncode == 0, done.stderr
+        found[service] = done.stdout.split()
+    assert found == {"migrate": ["0", "0"], "desk": ["30s", "5s"], "nightly": ["0", "5s"]}
 
 
 @pytest.mark.once

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import re
+import shutil
+from datetime import timedelta
 
 import pytest
+from django.conf import settings
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
+from careline.__main__ import run
+from careline.domain.journal.models import Decision
 from careline.domain.journal.models import Line as JournalLine
 from careline.domain.rulebook import queries as rulebooks
 from careline.doors.web import rulebook
 from careline.foundation import policy
 from tests.doors.test_access import Browser
 from tests.doors.test_money import words
+from tests.people import Desk, open_account
 
 HERE = "/rulebook"
 
@@ -89,3 +96,19 @@ def test_the_page_asks_a_constant_number_of_questions(ana):
     with CaptureQueriesContext(connection) as one:
         ana.get(HERE)
     assert len(one) <= 12
+
+
+def test_every_decision_that_is_kept_is_asked_again_by_the_command(house, tmp_path, capsys):
+    """Ana gave $20.00; under a limit of $15.00 for one event she could not have. The page's number of decisions does not bound it."""
+    maria = open_account()
+    desk = Desk(house["ana"], timezone.now() - timedelta(days=3)).take_call(maria)
+    desk.must("credits.grant", account=maria.pk, amount=2000, reason="goodwill")
+    folder = tmp_path / "ours"
+    shutil.copytree(settings.ROOT / "rulebook" / "default", folder)
+    assert run(["rulebook", "try", str(folder)]) == 0 and "Nothing would have been answered otherwise." in capsys.readouterr().out
+    limits = folder / "limits.toml"
+    limits.write_text(re.sub(r"associate = 2500", "associate = 1500", limits.read_text()))
+    assert run(["rulebook", "try", str(folder)]) == 0
+    said = capsys.readouterr().out
+    asked, whole = map(int, re.match(r"(\d+) of (\d+) decisions since 20", said).groups())
+    assert asked == whole == Decision.objects.count() > 3 and "1 would have been refused" in said and "expert could" in said

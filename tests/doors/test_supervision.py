@@ -14,7 +14,9 @@ from django.utils import timezone
 from careline.__main__ import run
 from careline.domain.journal.models import Line as JournalLine
 from careline.domain.journal.models import Outbox
+from careline.domain.oversight import rules
 from careline.domain.oversight.models import Opening
+from careline.doors.web import supervision
 from careline.foundation import seal
 from tests.doors.test_access import Browser
 from tests.doors.test_money import words
@@ -88,6 +90,16 @@ def test_looks_with_nothing_done_and_searches_that_found_too_much(house, sam):
     page = words(sam.get(HERE))
     assert "Looked, and did nothing: Ben Carter 6 of 6 opened accounts with nothing done" in page
     assert "Searches that found too much: Ben Carter 5 searches that found 20 or more" in page and "20 found for “Okafor”" in page
+
+
+def test_all_looks_and_searches_count_and_the_newest_forty_are_shown():
+    """However many there are: a hundred thousand contacts are read as they come, and forty of each person are held."""
+    now = timezone.now()
+    looks = ((f"Staff:{n % 2}", now - timedelta(seconds=n), n, n % 2 == 0) for n in range(100_000))
+    [found] = rules.looked_only(looks, 5, 50)
+    assert (found.staff_id, found.count, [line for _, line, _ in found.lines]) == ("Staff:1", 50_000, list(range(1, 80, 2)))
+    [found] = rules.too_much(((n, "Staff:1", now - timedelta(seconds=n), 25 if n % 2 else 3) for n in range(100_000)), 20, 5)
+    assert (found.count, len(found.lines), found.say) == (50_000, rules.SHOWN, "50000 searches that found 20 or more")
 
 
 def test_the_page_asks_as_often_for_many_patterns(house, sam):
@@ -196,6 +208,18 @@ def test_a_signed_file_is_verified_by_the_house_and_by_its_key_alone(house, sam,
     assert run(["verify-export", str(path)]) == 0 and "Each line stands so in the journal" in capsys.readouterr().out
     assert run(["verify-export", str(path), "--key", key]) == 0 and "The signature holds" in capsys.readouterr().out
     assert run(["verify-export", str(path), "--key", "00" * 32]) == 1
+
+
+def test_a_signed_file_holds_every_line_though_the_page_shows_some(house, sam, maria, tmp_path, capsys, monkeypatch):
+    credit(house, maria, 700)
+    monkeypatch.setattr(supervision, "MOST", 3)
+    where = look_into(sam, maria)
+    assert "More than a page holds. Narrow it, or take the file, which holds all of them." in words(sam.get(where))
+    path = tmp_path / "taken.jsonl"
+    path.write_bytes(sam.get(where + "?export=1").content)
+    found = seal.opened(path.read_bytes())
+    assert len(found.rows) == JournalLine.objects.filter(chain__name=f"account:{maria.pk}").count() > 10 and found.head["whole"]
+    assert run(["verify-export", str(path)]) == 0
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,20 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from careline.domain.customers import operations, queries
-from careline.domain.customers.models import AccountPerson, Consent, Line, NameWord, NumberKey, Person
+from careline.domain.customers.models import (
+    AccountPerson,
+    Consent,
+    Customer,
+    Line,
+    NameWord,
+    NumberKey,
+    Person,
+)
 from careline.domain.customers.queries import care
 from careline.domain.customers.rules import account_reference, name_words
 from careline.doors.web import find
@@ -236,3 +245,18 @@ def test_numbers_of_record_are_living_and_the_oldest_comes_first(maria):
         Line.objects.create(account=maria, msisdn=f"+1206555030{n}", plan=plan, status=status, activated_on=date(year, 1, 1),
                             number_since=datetime(year, 1, 1, tzinfo=UTC))
     assert [n.msisdn for n in queries.numbers_of_record(maria.pk)] == ["+12065550300", "+12065550301", "+12065550188"]
+
+
+def test_an_account_is_found_by_its_address_in_any_letters_through_an_index(maria):
+    for address, asked in (("Maria.Okafor@Example.COM", "maria.okafor@example.com"), ("jörg@example.com", "JöRG@example.com"), ("a_b@example.com", "A_B@EXAMPLE.com")):
+        Customer.objects.filter(pk=maria.customer_id).update(email=address)
+        assert queries.with_email(asked) == [maria.pk]
+    assert queries.with_email("a-b@example.com") == []
+    Customer.objects.bulk_create(Customer(name=f"Somebody {n}", email=f"s{n}@example.com") for n in range(3000))
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE customers_customer")
+    with CaptureQueriesContext(connection) as asked:
+        queries.with_email("s7@example.com")
+    with connection.cursor() as cursor:
+        cursor.execute(("EXPLAIN QUERY PLAN " if connection.vendor == "sqlite" else "EXPLAIN ") + asked[0]["sql"])
+        assert "customer_by_email" in str(cursor.fetchall())

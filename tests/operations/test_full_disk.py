@@ -5,6 +5,7 @@ On SQLite the database may not grow beyond so many pages; on PostgreSQL it lies 
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import subprocess
@@ -22,11 +23,13 @@ from careline.__main__ import _plain
 from careline.domain.billing.models import Draft
 from careline.domain.journal import queries as journal
 from careline.domain.journal.models import Line as JournalLine
-from careline.domain.journal.models import Outbox
 from careline.domain.ledger.models import Bill, BillLine, Entry
 from careline.doors.jobs import billing, night, worker
 from tests.operations import test_bill_run as cycle
+from tests.operations import test_killed as killed
+from tests.operations.test_arrangements import FRIDAY, HALVES, agree, past_due, take
 from tests.operations.test_night import at, dump, owing
+from tests.people import Desk, hire
 
 PAGE = 8192
 
@@ -107,12 +110,11 @@ def as_in_one_go(room: SqliteRoom | PostgresqlRoom, job: Callable[[], Any], writ
         expected = written()
         transaction.set_rollback(True)
     assert expected != written(), "it does something"
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute("VACUUM")  # what was rolled back left room inside the files
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM")  # what was rolled back, and what came before, left room inside the files
     full, came = 0, -1
     while True:
-        room.leave(1 + 2 * full)
+        room.leave(2 * full)
         try:
             job()
             break
@@ -159,34 +161,32 @@ def test_a_night_on_a_full_disk_does_each_effect_once_and_goes_on(room, monkeypa
     assert night.report(night.run_night(at(16))).holds
 
 
-def test_the_worker_on_a_full_disk_says_so_loses_no_message_and_sends_them_when_there_is_room(room, monkeypatch, caplog):
-    for n in range(60):
-        owing(amount=8000 + n)
-    night.run_night(at(16))
-    due = Outbox.objects.filter(state="queued").count()
-    assert due >= 60
-    with connection.cursor() as cursor:
-        cursor.execute("CREATE TABLE filler (words text)")
-    moment, said, refused = at(16, 18), False, 0
-    for _ in range(200):
-        room.leave(0)
-        with transaction.atomic(), connection.cursor() as cursor:
-            try:
-                for _ in range(2000):  # what room there is inside the files is used up too
-                    cursor.execute("INSERT INTO filler VALUES (%s)", ["x" * 7000])
-            except OperationalError:
-                transaction.set_rollback(True)
-        caplog.clear()
-        with monkeypatch.context() as patch:
-            patch.setattr(worker.connection, "close", lambda: None)  # on SQLite the bound is the connection's
-            done = worker._careful(lambda at=moment: worker.send_due(at=at))
-        refused += done is None
-        said = said or "the disk of the database is full" in caplog.text
-        moment += timedelta(minutes=2)
-        if refused > 2 or not Outbox.objects.filter(state="queued").exists():
-            break
-    room.again()
-    while Outbox.objects.filter(state="queued").exists():
-        worker.send_due(at=moment)
-        moment += timedelta(minutes=2)
-    assert said and Outbox.objects.filter(state="sent").count() >= due and not list(journal.verify())
+@pytest.mark.parametrize("what", [what for what in killed.JOBS if what != "messages sent" or connection.vendor == "postgresql"])  # SQLite marks them in place
+def test_what_the_worker_does_on_a_full_disk_is_done_once_and_goes_on(room, monkeypatch, what):
+    job, moment, pause = killed.JOBS[what]
+    for n in range(16):
+        account = past_due(f"Person {n}", f"+12065552{n:03d}", f"A-02000{n:02d}")
+        desk = Desk(hire(f"ana{n}", f"Ana {n}", "associate"), FRIDAY).take_call(account)
+        assert agree(desk, account, HALVES, **({"method": account.payment_methods.get().pk} if what == "parts charged" else {})).ok
+        take(desk, account, 7100)
+    if what != "messages sent":
+        killed.send(FRIDAY + timedelta(hours=5))
+    killed.one_by_one(monkeypatch)
+    moments = itertools.count()
+
+    def whole() -> None:
+        assert not list(journal.verify())
+
+    as_in_one_go(room, lambda: job(moment + pause * next(moments)), killed.dump, whole)
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("words", ["database or disk is full", 'could not extend file "base/5/1249": No space left on device'])
+def test_the_worker_says_that_the_disk_is_full_and_goes_on_trying(db, caplog, monkeypatch, words):
+    monkeypatch.setattr(worker.connection, "close", lambda: None)
+
+    def send_due() -> None:
+        raise OperationalError(words)
+
+    assert worker._careful(send_due) is None
+    assert caplog.messages == ["send_due failed (the disk of the database is full); it is tried again"]

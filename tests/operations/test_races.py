@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import threading
 from functools import partial
 
 import pytest
@@ -11,12 +13,14 @@ from careline.acts.declare import BasisRef
 from careline.acts.perform import perform
 from careline.domain.contacts.models import Contact, FactorCount
 from careline.domain.credits.models import Grant
+from careline.domain.customers.models import Customer
 from careline.domain.journal import queries as journal
 from careline.domain.journal.models import Line, RequestKey
 from careline.domain.ledger import queries as ledger
 from careline.domain.ledger.models import Allocation, Bill, Entry, Payment, PaymentMethod
 from careline.domain.staff.models import Spending
 from careline.foundation import pins
+from careline.foundation.act import Who
 from tests import people
 from tests.people import CARRIER, TUESDAY, Desk, key, open_account
 
@@ -248,3 +252,31 @@ def test_many_desks_on_many_accounts_never_wait_for_each_other_in_a_circle(commi
     numbers = list(Grant.objects.values_list("number", flat=True))
     assert len(numbers) == len(set(numbers)) == 5 * 3 * 2
     assert Line.objects.filter(code="contacts.note").count() == 18
+
+
+@pytest.mark.only_postgresql
+def test_an_address_that_becomes_anothers_between_the_look_and_the_lock_is_asked_for_again(maria, joe, monkeypatch):
+    """Joe's e-mail becomes Maria's address just as a STOP from it has locked Maria's account: the deed begins anew, with both locked."""
+    Customer.objects.filter(pk=maria.customer_id).update(email="family@example.com")
+    Customer.objects.filter(pk=joe.customer_id).update(email="joe@example.com")
+    locked: list[tuple[int, ...]] = []
+    operations = importlib.import_module("careline.acts.perform").customers
+    real = operations.lock_accounts
+
+    def lock(ids):
+        locked.append(tuple(ids))
+        found = real(ids)
+        if len(locked) == 1:
+
+            def move() -> None:
+                Customer.objects.filter(pk=joe.customer_id).update(email="Family@Example.com")
+                connection.close()
+
+            other = threading.Thread(target=move)
+            other.start()
+            other.join()
+        return found
+
+    monkeypatch.setattr(operations, "lock_accounts", lock)
+    done = perform("contacts.reply", {"email": "FAMILY@example.com", "text": "STOP"}, who=Who("Service", "9", "Gateway", "service"), key=key(), at=TUESDAY)
+    assert done.ok and locked == [(maria.pk,), (maria.pk, joe.pk)]

@@ -67,10 +67,10 @@ def state_now(row: Request, at: datetime) -> str:
     return rules.State.EXPIRED if row.state == rules.State.WAITING and row.expires_at <= at else row.state
 
 
-def agreed_since(since: datetime, most: int) -> list[tuple[int, int, datetime, int | None]]:
+def agreed_since(since: datetime) -> list[tuple[int, int, datetime, int | None]]:
     """Requests that were agreed since a moment: asker, decider, when, account; the newest first."""
     rows = Request.objects.filter(state__in=[rules.State.APPROVED, rules.State.LESS], decided_at__gte=since).order_by("-decided_at")
-    return list(rows.values_list("asker_id", "decided_by_id", "decided_at", "account_id")[:most])  # type: ignore[arg-type]
+    return list(rows.values_list("asker_id", "decided_by_id", "decided_at", "account_id"))  # type: ignore[arg-type]
 
 
 def recently_decided(staff_id: int | str, limit: int = 10) -> list[Request]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from django.db import models
+from django.db.models.functions import Lower
 
 from careline.domain.customers import rules
 from careline.domain.customers.rules import care
@@ -32,6 +33,9 @@ class Customer(models.Model):
     synthetic = models.BooleanField(default=False)
     email_since = models.DateTimeField(null=True)
     phone = models.CharField(max_length=16, blank=True, default="")
+
+    class Meta:
+        indexes = [models.Index(Lower("email"), name="customer_by_email")]
 
     def __str__(self) -> str:
         return f"customer {self.pk}"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 from django.conf import settings
@@ -140,26 +142,32 @@ def _looked() -> QuerySet[Line, tuple[str]]:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """One look of a person: who, when, on what basis, at which account (None: none), and what was kept of it."""
+class Looks:
+    """What one person opened on one basis: the first line of it, and whether anybody did something on it."""
 
     who: str
-    at: datetime
     basis: str
-    account_id: int | None
-    data: dict[str, Any]
-    payload: dict[str, Any] | None
+    at: datetime
+    line: int
+    acted: bool
 
 
-def looked_by(who: Sequence[str], codes: Sequence[str], since: datetime, most: int) -> list[Seen]:
-    """What these people looked at since a moment, the newest first."""
-    rows = Line.objects.filter(who__in=who, at__gte=since, code__in=codes, outcome="looked").select_related("chain", "payload").order_by("-at")[:most]
-    found = []
-    for row in rows:
-        entry = _entry(row, True)
-        chain = row.chain.name
-        found.append(Seen(row.who, row.at, row.basis, int(chain.partition(":")[2]) if rules.is_account_chain(chain) else None, entry.data, entry.payload))
-    return found
+def searches(who: Sequence[str], since: datetime, hits: int) -> Iterator[tuple[int, str, datetime, int]]:
+    """The searches of these people since a moment that found so many or more: line, who, when, how many. Read as they come, however many there are."""
+    rows = Line.objects.filter(who__in=who, at__gte=since, code="view.search", outcome="looked").order_by("-at")
+    for pk, person, at, text in rows.values_list("pk", "who", "at", "text").iterator(chunk_size=2000):
+        found = HITS.search(text)
+        if found is not None and int(found[1]) >= hits:
+            yield pk, person, at, int(found[1])
+
+
+HITS = re.compile(r'"hits":(\d{1,9})[,}]')
+
+
+def typed(line_ids: Sequence[int]) -> dict[int, str]:
+    """What was typed in searches, by their lines."""
+    rows = Payload.objects.filter(line_id__in=line_ids, body__isnull=False).values_list("line_id", "body")
+    return {pk: str(json.loads(body).get("text", "")) for pk, body in rows if body}
 
 
 # What only begins, moves or ends a contact is no deed in it.
@@ -167,19 +175,43 @@ ROUTINE = ("contacts.open", "contacts.answer", "contacts.identify", "contacts.sp
            "contacts.hand_over", "contacts.accept", "contacts.decline", "contacts.check_pin", "contacts.hold", "contacts.resume", "contacts.ring", "contacts.drop", "contacts.reconnect")  # fmt: skip
 
 
-def acted_on(who: Sequence[str], since: datetime) -> set[str]:
-    """The bases on which these people did something since a moment."""
-    rows = Line.objects.filter(who__in=who, at__gte=since, outcome__in=("done", "pending", "refused")).exclude(code__in=ROUTINE).exclude(code__startswith="view.")
-    return set(rows.values_list("basis", flat=True).distinct())
+def opened_on(who: Sequence[str], codes: Sequence[str], since: datetime) -> Iterator[Looks]:
+    """What these people opened on contacts since a moment, once for each person and contact, the newest contacts last, and whether any of them did
+    something on it. One question, whatever the number of looks; read as they come."""
+    did = Q(outcome__in=("done", "pending", "refused")) & ~Q(code__in=ROUTINE) & ~Q(code__startswith="view.")
+    looked = Q(outcome="looked", code__in=codes)
+    rows = Line.objects.filter(who__in=who, at__gte=since, basis__startswith="contact:").filter(did | looked)
+    grouped = rows.values("basis", "who").annotate(first=Min("at", filter=looked), line=Min("pk", filter=looked), deeds=Count("pk", filter=did)).order_by("basis")
+    for _, some in groupby(grouped.values_list("basis", "who", "first", "line", "deeds").iterator(chunk_size=2000), key=lambda row: row[0]):
+        theirs = list(some)
+        acted = any(deeds for *_, deeds in theirs)
+        for basis, person, first, line, _ in theirs:
+            if line is not None:
+                yield Looks(person, basis, first, line, acted)
 
 
-def decided(code: str, since: datetime, most: int) -> list[Decision]:
-    """The yeses to one act since a moment, the newest first."""
-    return list(Decision.objects.filter(at__gte=since, code=code, allowed=True).order_by("-at")[:most])
+def accounts_of(line_ids: Sequence[int]) -> dict[int, int]:
+    """The accounts on whose chains lines stand."""
+    rows = Line.objects.filter(pk__in=line_ids).values_list("pk", "chain__name")
+    return {pk: int(name.partition(":")[2]) for pk, name in rows if rules.is_account_chain(name)}
 
 
-def lines(*, chain: str = "", who: str = "", since: datetime | None = None, until: datetime | None = None, codes: str = "", outcome: str = "", by: str = "", most: int = 500) -> list[Line]:
+def decided(code: str, since: datetime) -> Iterator[Decision]:
+    """The yeses to one act since a moment, the newest first; read as they come."""
+    return Decision.objects.filter(at__gte=since, code=code, allowed=True).order_by("-at").iterator(chunk_size=2000)
+
+
+def lines(*, most: int, **wanted: Any) -> list[Line]:
     """Lines of a chain or of a person, filtered, oldest first, for whoever audits: with their chains and payloads."""
+    return list(_wanted(**wanted)[:most])
+
+
+def every_line(**wanted: Any) -> Iterator[Line]:
+    """The same, all of them; read as they come."""
+    return _wanted(**wanted).iterator(chunk_size=2000)
+
+
+def _wanted(*, chain: str = "", who: str = "", since: datetime | None = None, until: datetime | None = None, codes: str = "", outcome: str = "", by: str = "") -> QuerySet[Line]:
     rows = Line.objects.select_related("chain", "payload")
     rows = rows.filter(chain__name=chain) if chain else rows.filter(who=who)
     if by:
@@ -192,7 +224,7 @@ def lines(*, chain: str = "", who: str = "", since: datetime | None = None, unti
         rows = rows.filter(code__startswith=codes)
     if outcome:
         rows = rows.filter(outcome=outcome)
-    return list(rows.order_by("at", "pk")[:most])
+    return rows.order_by("at", "pk")
 
 
 def entry(line: Line) -> Entry:
@@ -213,6 +245,13 @@ def decisions(since: datetime, most: int) -> tuple[list[Decision], int, datetime
     if step > 1:
         rows = rows.annotate(nth=F("pk") % step).filter(nth=0)
     return list(rows.order_by("at")[: most + most // 4]), span["n"], span["first"]
+
+
+def every_decision(since: datetime) -> tuple[Iterator[Decision], int, datetime | None]:
+    """All decisions since a moment, read as they come; how many there are; when the first was."""
+    rows = Decision.objects.filter(at__gte=since)
+    span = rows.aggregate(n=Count("pk"), first=Min("at"))
+    return rows.order_by("at").iterator(chunk_size=2000), span["n"], span["first"]
 
 
 def last_decision() -> int:

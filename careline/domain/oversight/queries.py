@@ -12,8 +12,6 @@ from careline.domain.oversight import rules
 from careline.domain.oversight.models import Opening
 from careline.domain.staff import queries as staff
 
-MOST = 5000  # rows of a kind that are looked at
-
 
 def opening(opening_id: int) -> Opening | None:
     return Opening.objects.select_related("account__customer", "staff").filter(pk=opening_id).first()
@@ -26,23 +24,28 @@ def openings(most: int = 30) -> list[Opening]:
 
 
 def patterns(policy: Mapping[str, Any], since: datetime) -> list[rules.Pattern]:
-    """What is worth a look since a moment, the most first. A constant number of questions."""
+    """What is worth a look since a moment, the most first: of everything that was done and seen, however much. A constant number of questions."""
     people = staff.everybody()
     keys = [p.who.key for p in people]
-    given = [_given(d) for d in journal.decided("credits.grant", since, MOST)]
-    searches = [(e.who, e.at, int(e.data.get("hits", 0)), str((e.payload or {}).get("text", ""))) for e in journal.looked_by(keys, ["view.search"], since, MOST)]
-    looks = [(e.who, e.basis, e.at, e.account_id) for e in journal.looked_by(keys, ["view.account", "view.money"], since, MOST) if e.basis.startswith("contact:")]
-    acted = journal.acted_on(keys, since)
+    given = [_given(d) for d in journal.decided("credits.grant", since)]
+    looks = ((seen.who, seen.at, seen.line, seen.acted) for seen in journal.opened_on(keys, ["view.account", "view.money"], since))
+    looked = rules.looked_only(looks, policy["looks_least"], policy["looks_percent"])
+    searched = rules.too_much(journal.searches(keys, since, policy["search_hits"]), policy["search_hits"], policy["search_least"])
     teams = {str(p.pk): p.team_id for p in people}
     names = {str(p.pk): p.name for p in people}
     decided = [
         (f"Staff:{asker}", f"Staff:{decider}", names.get(str(decider), "?"), at, teams.get(str(asker)) is not None and teams.get(str(asker)) == teams.get(str(decider)), account)
-        for asker, decider, at, account in approvals.agreed_since(since, MOST)
+        for asker, decider, at, account in approvals.agreed_since(since)
     ]  # fmt: skip
+    accounts = journal.accounts_of([line for p in looked for _, line, _ in p.lines])
+    for pattern in looked:
+        pattern.evidence = [rules.Evidence(at, "account page opened", accounts.get(line)) for at, line, _ in pattern.lines]
+    typed = journal.typed([line for p in searched for _, line, _ in p.lines])
+    for pattern in searched:
+        pattern.evidence = [rules.Evidence(at, f"{what} for “{typed[line]}”" if typed.get(line) else what) for at, line, what in pattern.lines]
     found = [
         *rules.just_under(given, policy["just_under_percent"], policy["just_under_least"]), *rules.one_account(given, policy["one_account_least"]), *rules.tied(given),
-        *rules.looked_only(looks, acted, policy["looks_least"], policy["looks_percent"]), *rules.too_much(searches, policy["search_hits"], policy["search_least"]),
-        *rules.same_yes(decided, policy["same_yes_least"], policy["same_yes_percent"]),
+        *looked, *searched, *rules.same_yes(decided, policy["same_yes_least"], policy["same_yes_percent"]),
     ]  # fmt: skip
     return sorted(found, key=lambda p: (-p.count, p.kind, p.staff_id))
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from heapq import heappush, heappushpop
 from typing import Any
+
+SHOWN = 40  # pieces of evidence of a pattern that are shown; all are counted
 
 
 class Kind(StrEnum):
@@ -32,6 +36,7 @@ class Pattern:
     count: int
     say: str
     evidence: list[Evidence] = field(default_factory=list)
+    lines: list[tuple[datetime, int, str]] = field(default_factory=list)  # of the journal, from which the evidence is read
 
 
 @dataclass(frozen=True)
@@ -88,27 +93,45 @@ def tied(given: Iterable[Given]) -> list[Pattern]:
     ]  # fmt: skip
 
 
-def looked_only(looks: Iterable[tuple[str, str, datetime, int | None]], acted: set[str], least: int, percent: int) -> list[Pattern]:
-    """People of whose opened accounts `percent` or more, and `least` or more, saw nothing done. `looks`: who, basis, when, account."""
-    shown: dict[str, dict[str, tuple[datetime, int | None]]] = {}
-    for who, basis, at, account in looks:
-        shown.setdefault(who, {}).setdefault(basis, (at, account))
-    found = []
-    for who, bases in shown.items():
-        idle = {basis: seen for basis, seen in bases.items() if basis not in acted}
-        if len(idle) >= least and 100 * len(idle) >= percent * len(bases):
-            say = f"{len(idle)} of {len(bases)} opened accounts with nothing done, noted or verified anew"
-            found.append(Pattern("looked_only", who, len(idle), say, [Evidence(at, "account page opened", account) for at, account in idle.values()]))
-    return found
+def looked_only(looks: Iterable[tuple[str, datetime, int, bool]], least: int, percent: int) -> list[Pattern]:
+    """People of whose opened accounts `percent` or more, and `least` or more, saw nothing done. `looks`: who, when, line, whether something was
+    done; each contact once."""
+    opened, idle = Counter[str](), Counter[str]()
+    newest: dict[str, Newest] = {}
+    for who, at, line, acted in looks:
+        opened[who] += 1
+        if not acted:
+            idle[who] += 1
+            newest.setdefault(who, Newest()).add(at, line)
+    return [
+        Pattern("looked_only", who, count, f"{count} of {opened[who]} opened accounts with nothing done, noted or verified anew", lines=newest[who].found())
+        for who, count in idle.items() if count >= least and 100 * count >= percent * opened[who]
+    ]  # fmt: skip
 
 
-def too_much(searches: Iterable[tuple[str, datetime, int, str]], hits: int, least: int) -> list[Pattern]:
-    """People whose searches often found as many as a page holds. `searches`: who, when, how many, what was typed."""
-    found: dict[str, list[Evidence]] = {}
-    for who, at, count, text in searches:
-        if count >= hits:
-            found.setdefault(who, []).append(Evidence(at, f"{count} found for “{text}”" if text else f"{count} found"))
-    return [Pattern("too_much", who, len(rows), f"{len(rows)} searches that found {hits} or more", rows) for who, rows in found.items() if len(rows) >= least]
+def too_much(searches: Iterable[tuple[int, str, datetime, int]], hits: int, least: int) -> list[Pattern]:
+    """People whose searches often found as many as a page holds. `searches`: line, who, when, how many."""
+    count, newest = Counter[str](), dict[str, Newest]()
+    for line, who, at, found in searches:
+        if found >= hits:
+            count[who] += 1
+            newest.setdefault(who, Newest()).add(at, line, f"{found} found")
+    return [
+        Pattern("too_much", who, n, f"{n} searches that found {hits} or more", lines=newest[who].found()) for who, n in count.items() if n >= least
+    ]  # fmt: skip
+
+
+class Newest:
+    """The newest lines of many that pass by, as many as a page shows."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[datetime, int, str]] = []
+
+    def add(self, at: datetime, line: int, what: str = "") -> None:
+        (heappush if len(self._heap) < SHOWN else heappushpop)(self._heap, (at, line, what))
+
+    def found(self) -> list[tuple[datetime, int, str]]:
+        return sorted(self._heap, reverse=True)
 
 
 def same_yes(decided: Iterable[tuple[str, str, str, datetime, bool, int | None]], least: int, percent: int) -> list[Pattern]:

@@ -403,6 +403,7 @@ def _rulebook(command: Callable[..., argparse.ArgumentParser]) -> None:
         None,
         "  careline rulebook show\n"
         "  careline rulebook check rulebook/ours\n"
+        "  careline rulebook try rulebook/ours                 what it would have answered otherwise, of all decisions kept\n"
         "  careline rulebook activate rulebook/ours --by ada --second sam",
     )
     verbs = rulebook.add_subparsers(title="what to do", metavar="VERB", required=True)
@@ -412,6 +413,9 @@ def _rulebook(command: Callable[..., argparse.ArgumentParser]) -> None:
     check = _verb(verbs, "check", "read a folder as the desk would; nothing changes")
     check.add_argument("folder", help="the folder with the files of a rulebook")
     check.set_defaults(main=_job("rulebooks", "check"))
+    tried = _verb(verbs, "try", "what a folder would have answered otherwise, of every decision that is kept; nothing changes")
+    tried.add_argument("folder", help="the folder with the files of a rulebook")
+    tried.set_defaults(main=_job("rulebooks", "tried"))
     activate = _verb(verbs, "activate", "check a folder and take it into force; running desks follow in seconds")
     activate.add_argument("folder", help="the folder with the files of a rulebook")
     activate.add_argument("--by", required=True, metavar="USERNAME", help="who asks for it")

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import time
 import uuid
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from careline.acts import trial
 from careline.acts.laws import faults
 from careline.domain.journal import operations as journal
 from careline.domain.journal import rules as journal_rules
@@ -50,6 +54,20 @@ def check(options: argparse.Namespace) -> int:
     print(f"Good: {len(book.files)} files, digest {book.digest}")
     for line in _differences(book):
         print(f"  {line}")
+    return 0
+
+
+def tried(options: argparse.Namespace) -> int:
+    """What would have been answered otherwise, of every decision that is kept. The desk's page asks some of them."""
+    book, now = _read(options.folder), queries.current()
+    began = time.monotonic()
+    found = trial.whole_trial(now, book, timezone.now())
+    since = f" since {found.since.astimezone(ZoneInfo(settings.CARRIER_ZONE)):%Y-%m-%d}" if found.since else ""
+    print(f"{found.asked:,} of {found.whole:,} decisions{since} asked again in {time.monotonic() - began:.1f} s" + (f"; {found.unasked:,} could not be" if found.unasked else ""))
+    print(f"{found.count(True):,} would have been refused, {found.count(False):,} answered otherwise" if found.turns else "Nothing would have been answered otherwise.")
+    for turn in found.turns:
+        after = f"refused by {turn.rule}" + (f", {turn.needs} could" if turn.needs else "") if turn.rule else "allowed"
+        print(f"  {turn.count:>8,}  {turn.title}: {f'was refused by {turn.was}, ' if turn.was else ''}{after}")
     return 0
 
 

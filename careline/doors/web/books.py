@@ -17,7 +17,7 @@ from careline.acts.declare import Outcome
 from careline.acts.look import look
 from careline.domain.credits import queries as credits
 from careline.domain.ledger import queries as ledger
-from careline.domain.ledger.rules.books import TrialBalance, file_name
+from careline.domain.ledger.rules.books import TrialBalance, being_closed, file_name, why_not_closed
 from careline.domain.rulebook import queries as rulebooks
 from careline.doors.web import forms
 from careline.doors.web.render import day, page
@@ -126,10 +126,10 @@ def _to_confirm(typed: str, today: date, closed: date | None) -> tuple[str | Non
         through = date.fromisoformat(typed)
     except ValueError:
         return "Choose a day, such as 2026-10-31.", None
-    if through >= today:
-        return "That day is not over yet. Choose yesterday or earlier.", None
-    if closed is not None and through <= closed:
-        return f"The books are closed through {day(closed)} already.", None
+    if (begun := ledger.unfinished_period()) is not None:
+        return being_closed(begun.number), None
+    if say := why_not_closed(through, today=today, closed=closed, first=ledger.first_booked(), said=day):
+        return say, None
     booked: dict[str, list[int]] = {}
     for entries in ledger.entries_booked(closed + timedelta(days=1) if closed else None, through):
         count, minor = booked.get(entries.kind, (0, 0))

@@ -23,7 +23,7 @@ from careline.domain.customers import queries as customers
 from careline.domain.journal import queries as journal
 from careline.domain.journal import rules as journal_rules
 from careline.domain.oversight import queries
-from careline.domain.oversight.rules import Kind
+from careline.domain.oversight.rules import SHOWN, Kind
 from careline.domain.rulebook import queries as rulebooks
 from careline.domain.staff import queries as staff
 from careline.doors.web import forms
@@ -33,7 +33,7 @@ from careline.doors.web.rulebook import not_shown, role_title
 from careline.foundation import phone, seal
 from careline.foundation.act import NO_BASIS
 
-MOST = 500  # lines of a page; an export has up to ten times as many
+MOST = 500  # lines of a page; an export has all
 TITLES = {
     "just_under": "Credits just under a limit", "one_account": "Many credits to one account", "tied": "Credits to people who work here",
     "looked_only": "Looked, and did nothing", "too_much": "Searches that found too much", "same_yes": "The same yes within a team",
@@ -63,7 +63,7 @@ def show(request: HttpRequest) -> HttpResponse:
         "days": policy["days"],
         "patterns": [
             {"title": TITLES[p.kind], "name": by_key[p.staff_id].name, "say": p.say, "href": reverse("person-day", args=[by_key[p.staff_id].pk]),
-             "evidence": [{"at": e.at, "what": e.what, "account": references.get(e.account_id or 0, ""), "href": _day_href(by_key[p.staff_id].pk, e.at)} for e in p.evidence[:40]], "more": max(len(p.evidence) - 40, 0)}
+             "evidence": [{"at": e.at, "what": e.what, "account": references.get(e.account_id or 0, ""), "href": _day_href(by_key[p.staff_id].pk, e.at)} for e in p.evidence[:SHOWN]], "more": max(p.count - SHOWN, 0)}
             for p in found if p.staff_id in by_key
         ],
         "openings": [_opening(request, row, book, now) for row in queries.openings()],
@@ -233,9 +233,8 @@ def _export(request: HttpRequest, scene: Scene, title: str, wanted: dict[str, An
     no = look("view.export", who=request.user.who, scene=scene, every_time=True, chain=chain, data={"of": title if chain.startswith("staff:") else ""}).refusal
     if no is not None:
         return not_shown(request, no)
-    rows = journal.lines(**wanted, most=MOST * 10)
-    head = {"title": title, "made_at": journal_rules.moment(timezone.now()), "by": request.user.who.name, "filter": {k: str(v) for k, v in wanted.items() if v}, "whole": len(rows) < MOST * 10}
-    body = seal.sealed(settings.JOURNAL_KEY, head, [_row(line) for line in rows])
+    head = {"title": title, "made_at": journal_rules.moment(timezone.now()), "by": request.user.who.name, "filter": {k: str(v) for k, v in wanted.items() if v}, "whole": True}
+    body = seal.sealed(settings.JOURNAL_KEY, head, (_row(line) for line in journal.every_line(**wanted)))
     response = HttpResponse(body, content_type="application/jsonl; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{name}.careline.jsonl"'
     response["Cache-Control"] = "no-store"

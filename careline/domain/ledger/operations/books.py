@@ -13,24 +13,22 @@ from datetime import date, timedelta
 from careline.domain.journal.operations import next_numbers
 from careline.domain.ledger import queries
 from careline.domain.ledger.models import BooksFile, BroughtForward, ClosedPeriod
-from careline.domain.ledger.rules.books import Books, File
+from careline.domain.ledger.operations.bulk import carrier_day
+from careline.domain.ledger.rules.books import Books, File, being_closed, why_not_closed
 from careline.foundation.act import Act
 from careline.foundation.refusal import refuse
 
 
 def close_books(*, act: Act, through: date, closed_by: str) -> ClosedPeriod:
     """Close the books through a day: the period after the last one that was closed. Raises Refused when a period is being
-    closed still, the day is in one that is, or nothing was booked yet."""
+    closed still, the day is not over, is in one that is closed, or nothing was booked yet."""
     number = next_numbers("books", "GL")[0]  # locks: two at once follow each other
     closed = queries.closed_through()
     if (begun := queries.unfinished_period()) is not None:
-        raise refuse("CONFLICT", f"{begun.number} is being closed: its files are not written yet. Close the next period after that.")
-    if closed is not None and through <= closed:
-        say = f"The books are closed through {closed} already."
-        raise refuse("CONFLICT", say, fields={"through": say})
-    if (first := queries.first_booked()) is None or through < first:
-        say = "Nothing was booked by then."
-        raise refuse("CONFLICT", say, fields={"through": say})
+        raise refuse("CONFLICT", being_closed(begun.number))
+    today = carrier_day(act.at)
+    if say := why_not_closed(through, today=today, closed=closed, first=queries.first_booked()):
+        raise refuse("INVALID" if through >= today else "CONFLICT", say, fields={"through": say})
     return ClosedPeriod.objects.create(
         number=number, starts_on=closed + timedelta(days=1) if closed else None, ends_on=through, chart=act.rulebook, closed_by=closed_by, at=act.at
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -204,6 +204,23 @@ def files(number: str, found: Sequence[Posting], balance: TrialBalance, currency
     through = balance.through.isoformat()
     text = _csv(BALANCE_COLUMNS, ((name, number, through, a.code, a.title, *_sides(a.amount_minor, currency), currency) for a in balance.accounts))
     return [*made, File(name, BALANCE, len(balance.accounts), balance.debit_minor, text)]
+
+
+def why_not_closed(through: date, *, today: date, closed: date | None, first: date | None, said: Callable[[date], str] = str) -> str:
+    """Why the books cannot be closed through a day; empty: they can. `closed`: through when they are; `first`: the first day on which
+    something is booked; `said`: how a day is written."""
+    if through >= today:
+        return "That day is not over yet. Choose yesterday or earlier."
+    if closed is not None and through <= closed:
+        return f"The books are closed through {said(closed)} already."
+    if first is None or through < first:
+        return "Nothing was booked by then."
+    return ""
+
+
+def being_closed(number: str) -> str:
+    """Why no period can be closed while the files of the last one are not written."""
+    return f"{number} is being closed: its files are not written yet. Close the next period after that."
 
 
 def _sides(amount_minor: int, currency: str) -> tuple[str, str]:
