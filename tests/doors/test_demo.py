@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from careline.acts import probes
 from careline.carriers.sandbox import SandboxDevices
+from careline.domain.activations import queries as activations
 from careline.domain.approvals import queries as approvals
 from careline.domain.arrangements import queries as arrangements
 from careline.domain.billing import queries as billing
@@ -72,6 +73,9 @@ def test_the_demo_is_made_and_its_stories_stand_as_the_ring_page_tells_them(db):
     assert bars["samir"] == ("suspended", "outgoing") and bars["gwen"] == ("suspended", "all") and bars["farah"] == ("active", "")
     assert {bars[key][0] for key in ("victor", "doris", "emil")} == {"cancelled"}
     assert [h.kind for h in collections.in_force([run.known["farah"].account], run.today)] == ["dispute"]
+    assert [h.account_id for h in collections.to_look_at(run.today)] == [run.known["oskar"].account], "a lead finds it in the queue"
+    [leaving] = activations.leaving(run.known["noor"].account)
+    assert leaving.to == "Bluebird Mobile" and timedelta(minutes=100) < leaving.waits_until - run.now < timedelta(minutes=120)
     assert collections.placement_of(run.known["doris"].account) is not None
     assert ledger.written_off_of(run.known["emil"].account)
     [trouble] = network.signals(Account.objects.get(pk=run.known["hannah"].account).postal_code, "America/Los_Angeles", run.known["hannah"].lines[0], run.now)

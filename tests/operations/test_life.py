@@ -173,6 +173,7 @@ class Life(RuleBasedStateMachine):
     @rule()
     def is_left_alone_until_the_line_is_barred(self) -> None:
         """A night a day, and every notice sent: the way there is the ladder's, rung by rung."""
+        self.at = self.at.replace(hour=14) + timedelta(days=self.at.hour > 14)  # four hours later somebody may be reached, whatever hour it was
         for _ in range(45):
             if rules.bar_at(LADDER, rules.target(LADDER, self.known(self.nora).facts, self.day).index) in ("", self.line.bar):
                 break

@@ -17,6 +17,7 @@ from random import Random
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.utils import timezone
 
 from careline.domain.billing import operations as billing
 from careline.domain.customers import operations as customers
@@ -24,6 +25,7 @@ from careline.domain.journal import operations as journal
 from careline.domain.journal import queries as journal_queries
 from careline.domain.journal import rules as journal_rules
 from careline.domain.ledger import operations as ledger
+from careline.domain.rulebook import operations as rulebook_operations
 from careline.domain.rulebook import queries as rulebooks
 from careline.domain.staff import queries as staff
 from careline.doors.jobs import night, worker
@@ -32,6 +34,7 @@ from careline.doors.jobs.demo.carrier import SEED, House, Stock
 from careline.doors.jobs.demo.desk import DEMO, Known, Run
 from careline.foundation import pins
 from careline.foundation.act import NO_BASIS, Act
+from careline.foundation.rulebook import Rulebook
 
 PEOPLE = (
     ("tom", "Tom Reyes", "trainee", "North"), ("ana", "Ana Silva", "associate", "North"), ("ben", "Ben Carter", "associate", "North"),
@@ -64,6 +67,7 @@ def make(*, now: datetime, accounts: int, say: Say = lambda _: None) -> Run:
         if accounts:
             hashes = _hashes()
             clock("the people at the desk")
+            _rule(run)
             _write_past(run, accounts, hashes, say=clock)
             lived = _live(run, count=accounts // 5, say=clock)
             clock(f"{lived} contacts of the last 30 days, and {len(stories.STORIES)} story accounts")
@@ -120,6 +124,15 @@ def _hire(run: Run) -> None:
         person = staff.person(added.show["staff"])
         assert person is not None
         run.staff[username] = person.who
+
+
+def _rule(run: Run) -> None:
+    """The house rule that the demo has beside the folder's: a number that is asked for waits two hours for its holder to say no."""
+    files = rulebooks.current().files
+    book = Rulebook({**files, "care.toml": files["care.toml"].replace("object_minutes = 0", "object_minutes = 120")})
+    if book.digest != rulebooks.current().digest:
+        with transaction.atomic():
+            rulebook_operations.activate(act=_act(run), rulebook=book, from_at=min(run.now, timezone.now()), seconded_by=run.staff["sam"].key, activated_by=run.staff["ada"].key)
 
 
 def _hashes() -> dict[str, str]:

@@ -6,6 +6,7 @@ deed by deed; `present` is what waits for somebody right now.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -153,6 +154,9 @@ STORIES: tuple[Story, ...] = (
     Story("doris", "Doris Kettleman", _n(118, "404"), "1818", "An agency wrote to her. Her account is with it: find her by name.", state="GA", plans=("PREMIUM",), late=108),
     Story("emil", "Emil Novotny", _n(120, "720"), "1919", "What he owed was written off; he wants to pay after all and come back. Find him by name.", state="CO", plans=("PREMIUM",), late=128),
     Story("farah", "Farah Aziz", _n(121, "602"), "2020", "She disputes her oldest bill: it is held, and her line, which was limited, is back.", state="AZ", late=24),
+    Story("oskar", "Oskar Lindahl", _n(125, "612"), "2323", "He disputed a bill a month ago and heard nothing since. A lead finds his hold under “Past due”: it is to be looked at again.", state="MN", late=40),
+    Story("noor", "Noor El-Amin", _n(127, "415"), "2424", "A text said that her number leaves for another carrier today. She asked for nothing: lock it (Care) before it goes, and it stays.", state="CA",
+          words="I got a text that my number is going to another company. I never asked for that!"),
 )
 _FEW = ("no", "one", "two", "three", "four")
 
@@ -421,6 +425,13 @@ def _farah_disputes(seat: Seat, who: Known) -> None:
     bill = next(b for b in reversed(ledger.bills_of(who.account)) if b.open_minor > 0)
     seat.on("collections.hold", kind="dispute", bill=bill.id, words="Says that the plan she was billed for was cancelled in the store")
     seat.close("Disputes her oldest bill. It is held while billing looks at it; what came after is due.", "handed_on", "past_due")
+
+
+def _oskar_disputes(seat: Seat, who: Known) -> None:
+    seat.take(who, by="pin", reason="bill")
+    bill = next(b for b in reversed(ledger.bills_of(who.account)) if b.open_minor > 0)
+    seat.on("collections.hold", kind="dispute", bill=bill.id, words="Says that he sent the router back before the month began; billing looks for it")
+    seat.close("Disputes his bill. It is held while billing looks for the router that he sent back.", "handed_on", "past_due")
 
 
 def _ties(run: Run, at: datetime) -> None:
@@ -714,6 +725,7 @@ PAST: tuple[tuple[str, str, int, str, Callable[[Seat, Known], None]], ...] = (
     ("maria", "ben", 2, "12:30", _maria_asks), ("travis", "ana", 2, "11:55", _travis_promises),
     ("linh", "ben", 2, "12:58", _linh_pays), ("frank", "eva", 1, "11:35", _frank_second),
     ("miguel", "ana", 1, "11:25", _miguel_pays), ("farah", "ana", 3, "11:30", _farah_disputes),
+    ("oskar", "ben", 32, "11:35", _oskar_disputes),
 )  # fmt: skip
 
 
@@ -721,13 +733,27 @@ PAST: tuple[tuple[str, str, int, str, Callable[[Seat, Known], None]], ...] = (
 
 
 def recent(run: Run) -> None:
-    """The last hours: Nomvula's PIN locks."""
+    """The last hours: Nomvula's PIN locks, and Noor's number is asked for by another carrier."""
+    _noor_leaves(run)
     seat, who = run.seat("ben", run.minutes_ago(140)), run.known["nomvula"]
     seat.take(who, by="nothing", reason="other")
     for wrong in ("0000", "1111"):
         seat.refused("contacts.check_pin", "pin-failed", account=who.account, pin=wrong)
     seat.refused("contacts.check_pin", "pin-locked", account=who.account, pin="2222")
     seat.close("Three wrong PINs; the PIN is locked. She had no phone at hand for a code and calls again.", "customer_acts", "none")
+
+
+def _noor_leaves(run: Run) -> None:
+    """Somebody with her phone and her PIN got a transfer PIN, and her number was asked for with it."""
+    seat, who = run.seat("ana", run.minutes_ago(100)), run.known["noor"]
+    seat.take(who, by="both", reason="leaving")
+    seat.on("lines.make_transfer_pin", line=who.lines[0])
+    pin = next(found[0] for text in run.post(seat.at) if (found := re.search(r"\b\d{6}\b", text)))
+    seat.close("Asked for a transfer PIN for her number; PIN and code were right.", "resolved", "none")
+    asked = run.do(run.staff["payments-provider"], "lines.port_out", run.minutes_ago(6), number=BY_KEY["noor"].number, account_reference=who.house.reference,
+                   postal_code=who.house.postal_code, pin=pin, to="Bluebird Mobile")  # fmt: skip
+    if asked.status != "pending":
+        raise DemoFault(f"a port-out that should wait: {asked.status}, {asked.say}")
 
 
 def present(run: Run) -> None:
