@@ -499,7 +499,7 @@ ACTS = {
     "billing.add_promotion": ({"account": "{account}", "promotion": "loyalty"}, (MISMATCH, VERIFY, LIVE, DONE, DONE)),
     "billing.add_extra": ({"account": "{account}", "extra_code": "protection", "line": "{line}", "consent": "900"}, (MISMATCH, VERIFY, LIVE, DONE, DONE)),
     "billing.sell_in_instalments": (
-        {"account": "{account}", "equipment": "pixel_8", "count": "24", "line": "{line}", "consent": "1950"}, (MISMATCH, VERIFY, LIVE, "sale-past-due", "sale-past-due"),
+        {"account": "{account}", "equipment": "pixel_8", "count": "24", "line": "{line}", "consent": "1950"}, (MISMATCH, VERIFY, LIVE, DONE, DONE),
     ),
     "billing.pay_off": ({"account": "{account}", "instalments": "IN-0000001-7", "consent": "100", "words": "Moves abroad"}, (MISMATCH, VERIFY, LIVE, NOT_THERE, NOT_THERE)),
     "billing.end_agreed": ({"account": "{account}", "agreed": "AG-0000001-7", "words": "Wants it no more"}, (MISMATCH, VERIFY, LIVE, NOT_THERE, NOT_THERE)),

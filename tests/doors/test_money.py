@@ -180,7 +180,7 @@ def test_a_phone_is_sold_from_the_page_with_every_number_said_before_and_paid_of
     assert "Google Pixel 8: $468.00" in first and "Do they agree?" not in first, "nothing is agreed to before it is said"
     chosen = words(ana.get(f"{ana.here}?act=billing.sell_in_instalments&equipment=pixel_8&count=24&down=68"))
     assert "24 instalments of $16.66, the last $16.82, one with every bill" in chosen
-    assert "costs $468.00 plus tax. $68.00 of it comes with your next bill. The rest is 24 parts of $16.66, the last $16.82, one on each bill, with no interest." in chosen
+    assert "costs $468.00 before tax. $68.00 of it comes with your next bill. The rest is 24 parts of $16.66, the last $16.82, one on each bill, with no interest." in chosen
     line = maria.lines.get().pk
     no = ana.do(ana.contact, "billing.sell_in_instalments", account=maria.pk, equipment="pixel_8", count="24", down="68", line=line, consent="")
     assert no.status_code == 422 and not maria.instalments.exists()

@@ -69,16 +69,22 @@ def activations(at: datetime, most: int = 200) -> list[InForce]:
     """What was, is and will be in force, the latest first."""
     found: list[InForce] = []
     until = None
-    for row in _standing().select_related("bundle", "proposal").order_by("-from_at", "-pk")[:most]:
+    for row in _standing().select_related("bundle", "proposal").defer("bundle__files", "proposal__changes", "proposal__words").order_by("-from_at", "-pk")[:most]:
         if row.from_at != until:  # of two from one moment on, the later said is the one
             found.append(InForce(row.bundle.digest, row.from_at, until, row.activated_by, row.seconded_by, row.proposal.title if row.proposal else "", row.proposal_id, row.from_at > at, row.proposal.by_name if row.proposal else ""))
         until = row.from_at
     return found
 
 
-def until(at: datetime, most: int = 40) -> list[InForce]:
-    """What had come into force by a moment, the latest first: the newest so many. One question."""
-    return [row for row in activations(at, most) if not row.coming]
+def between(begin: datetime, end: datetime) -> list[InForce]:
+    """What was in force between two moments, the latest first: what ruled at the first is the last of it. One question."""
+    found = []
+    for row in activations(end):
+        if not row.coming:
+            found.append(row)
+            if row.from_at <= begin:
+                break
+    return found
 
 
 def since(digest: str, at: datetime) -> datetime | None:

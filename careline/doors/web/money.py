@@ -405,7 +405,7 @@ def _sell_form(desk: ContactPage, given: Any) -> dict[str, Any]:
     down = _typed_minor(given.get("down"), item.down if item else 0)
     fits = item is not None and item.price - down >= count
     each, last = (part_of(item.price - down, count, n) for n in (1, count)) if item and fits else (0, 0)
-    paid = f" {shown(down)} of it comes with your next bill." if down else ""
+    paid = f"{shown(down)} of it comes with your next bill. The rest is" if down else "It is paid in"
     ends = f", the last {shown(last)}" if last != each else ""
     return forms.form(
         SELL, "Sell in instalments", "Sell it", desk.do_url(SELL),
@@ -419,13 +419,13 @@ def _sell_form(desk: ContactPage, given: Any) -> dict[str, Any]:
                 forms.field("down", "Paid down", "money", forms.dollars(down) if down else given.get("down"), required=False, hint=f"At least {shown(item.down)}, with the next bill." if item.down else "With the next bill.",
                             reload={"href": desk.url(f"?act={SELL}"), "with": "equipment,count,line,down,words"}),
                 forms.field("line", "For", "choice", given.get("line") or (lines[0][0] if len(lines) == 1 else ""), required=False, choices=[("", "The account"), *lines]),
-                *([forms.consent(each, given, "a month plus tax")] if fits else []),
+                *([forms.consent(each, given, "a month before tax")] if fits else []),
             ] if item else []),
             forms.field("words", "In a few words", "text", given.get("words"), required=False, maxlength=400),
         ],
         cancel_href=address(desk.row.reference),
         consequence=f"{count} instalments of {shown(each)}{ends}, one with every bill from the next one on." if fits else "Choose one: its price and parts are said before anything is sold.",
-        say_aloud=f"The {item.title} costs {shown(item.price)} plus tax.{paid} The rest is {count} parts of {shown(each)}{ends}, one on each bill, with no interest. Do you agree?" if item and fits else None,
+        say_aloud=f"The {item.title} costs {shown(item.price)} before tax. {paid} {count} parts of {shown(each)}{ends}, one on each bill, with no interest. Do you agree?" if item and fits else None,
     )  # fmt: skip
 
 
@@ -447,12 +447,12 @@ def _pay_off_form(desk: ContactPage, given: Any) -> dict[str, Any]:
             forms.hidden("account", desk.account_id),
             forms.field("instalments", "Which", "choice", chosen.row.reference if chosen else None, choices=[(o.row.reference, f"{o.row.label}: {shown(o.left_minor)} left") for o in rows],
                         hint=None if rows else "This account pays nothing in instalments.", reload={"href": desk.url(f"?act={PAY_OFF}"), "with": "instalments,words"}),
-            *([forms.consent(chosen.left_minor, given)] if chosen else []),
+            *([forms.consent(chosen.left_minor, given, "before tax")] if chosen else []),
             forms.field("words", "Why", "text", given.get("words"), maxlength=400),
         ],
         cancel_href=address(desk.row.reference),
         consequence=f"{many}, {shown(chosen.left_minor)}, come with the next bill at once, and no part after it." if chosen else "What is left comes with the next bill at once.",
-        say_aloud=f"What is left of the {chosen.row.label} is {shown(chosen.left_minor)} plus tax. It would all be on your next bill, and then it is yours. Shall I do that?" if chosen else None,
+        say_aloud=f"What is left of the {chosen.row.label} is {shown(chosen.left_minor)} before tax. It would all be on your next bill, and then it is yours. Shall I do that?" if chosen else None,
     )  # fmt: skip
 
 

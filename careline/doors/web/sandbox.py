@@ -26,7 +26,7 @@ from careline.foundation.act import Who
 PROVIDER = Who("Service", "sandbox-payments", "Payment provider", "service")
 TELEPHONE = Who("Service", "sandbox-telephone", "Telephone", "service")
 TOPICS = {"one_time_code": "one-time code", "payment_link": "payment link", "receipt": "receipt", "security_notice": "security notice",
-          "bill_copy": "copy of a bill", "bill_explained": "why a bill differs"}
+          "bill_copy": "copy of a bill", "bill_explained": "why a bill differs", "statement": "statement"}
 
 
 def _sent() -> dict[str, Any]:

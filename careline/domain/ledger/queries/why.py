@@ -183,12 +183,12 @@ def ruled_between(found: explain.Explanation) -> list[explain.Event]:
     """What holds for everybody since a day and is behind a difference: the change of the rulebook with which a tax or a fee became what it is, and
     the import that brought another price of a plan. Two questions, and a bundle is parsed once a process."""
     zone = ZoneInfo(settings.CARRIER_ZONE)
-    end = datetime.combine(found.now.issued_on + timedelta(days=1), time(), tzinfo=zone)
-    books = [(row, rulebook.opened(row.digest)) for row in rulebook.until(end)]
+    begin, end = (datetime.combine(d, time(), tzinfo=zone) for d in (found.was.issued_on, found.now.issued_on + timedelta(days=1)))
+    books = [(row, rulebook.opened(row.digest)) for row in rulebook.between(begin, end)]
     tariffs = [(row, book.billing) for row, book in books if "billing.toml" in book.files]
     events = [e for key in _wanted(found) if (e := _ruled(key, tariffs, found)) is not None]
     if any(d.cause == explain.Cause.PRICE_CHANGE for d in found.differences):
-        events += _priced(datetime.combine(found.was.issued_on - timedelta(days=35), time(), tzinfo=zone), end)
+        events += _priced(begin - timedelta(days=35), end)
     return events
 
 

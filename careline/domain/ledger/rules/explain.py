@@ -550,7 +550,7 @@ def _words(cause: Cause, group: list[_Found], now: Billed, was: Billed) -> tuple
             return f"{name}, a part taken back {over}{tail}", f"{last[:1].upper()}{last[1:]} a part of the discount “{name}” was taken back{on}, which {again}."
         return f"{name}: a part taken back{tail}", f"Of the discount “{name}”{on}, {one.num} of {one.den} days are taken back {this}."
     if cause in (Cause.USE_LATE, Cause.USE_LATE_OVER):
-        return _late_words(cause, one, last, again, tail)
+        return _late_words(cause, one, last, again, over, tail)
     until = ends_by(one)
     ended = f" on {spoken(until)}" if until else ""
     worth = shown(abs(one.amount_minor))
@@ -585,17 +585,17 @@ def _words(cause: Cause, group: list[_Found], now: Billed, was: Billed) -> tuple
     }.get(cause, (f"{what}: another amount", f"{what} came to another amount."))
 
 
-def _late_words(cause: Cause, one: Charged, last: str, again: str, tail: str) -> tuple[str, str]:
+def _late_words(cause: Cause, one: Charged, last: str, again: str, over: str, tail: str) -> tuple[str, str]:
     """Use of a period that was billed before: `Calls over the plan, 38 min of Sep 4 to Oct 3, known late`."""
     days = f"{spoken(one.start)} to {spoken(one.end)}" if one.start and one.end else "an earlier month"
     if one.source == f"{LATE_USE}.limit":
         if cause == Cause.USE_LATE_OVER:
-            return f"Spending limit of {days} did not repeat{tail}", f"What the line's spending limit changed for {days} was {last} and {again}."
+            return f"Spending limit of {days} {over}{tail}", f"What the line's spending limit changed for {days} was {last} and {again}."
         way = "given back" if one.amount_minor < 0 else "charged again, for less is above it now"
         return f"Spending limit of {days}{tail}", f"Of the use of {days}, what is above the line's spending limit is {way}."
     what = one.label.rpartition(", ")[0].partition(" of ")[0]
     if cause == Cause.USE_LATE_OVER:
-        return f"{what} of {days} did not repeat{tail}", f"{what} of {days} was {last} and {again}."
+        return f"{what} of {days} {over}{tail}", f"{what} of {days} was {last} and {again}."
     if one.amount_minor < 0:
         return f"{what} of {days} given back{tail}", f"Use of {days} was corrected after its bill: {what} go back."
     made = f", {how(one)}" if how(one) else ""
