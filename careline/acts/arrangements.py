@@ -199,12 +199,12 @@ def read_out(policy: Policy, parts: Sequence[rules.Part], today: date, fee: int,
     return policy.read_out(*said, method_said(method) if method else "", autopay, shown(back) if back else "", shown(cost) if cost else "")
 
 
-def stopped_until(rulebook: Rulebook, account_id: int, parts: Sequence[rules.Part], today: date) -> Stopped:
+def stays_stopped(rulebook: Rulebook, account_id: int, parts: Sequence[rules.Part], today: date) -> Stopped:
     """What has to be paid until lines come back that are barred now and stay so under an arrangement (minor units; 0: none does), and
     what that costs."""
     if "ladder.toml" not in rulebook.files:
         return 0, 0
-    back = collections.stopped_until(account_id, today, rulebook.ladder, sum(p.amount_minor for p in parts))
+    back = collections.to_have_lines_back(account_id, today, rulebook.ladder, sum(p.amount_minor for p in parts))
     fee = int(rulebook.reasons["suspension"][NON_PAYMENT]["fee"])
     return back, collections.restoring_costs(account_id, rulebook.ladder, fee) if back else 0
 
@@ -243,7 +243,7 @@ def _promised(
 ) -> operations.Promise:
     """What is agreed beside the parts; the written confirmation is queued."""
     method = _charged_to(given, scene.rulebook, parts, today)
-    stopped = stopped_until(scene.rulebook, given.account, parts, today)
+    stopped = stays_stopped(scene.rulebook, given.account, parts, today)
     told, told_to = _confirm(act, scene, given.account, number, parts, method, stopped)
     row = customers.account(given.account)
     autopay = row is not None and row.autopay

@@ -42,7 +42,6 @@ from careline.foundation import cards, pins
 from careline.foundation.act import Act, Who
 from careline.foundation.calendar import civil_date
 from careline.foundation.refusal import refuse
-from careline.foundation.rulebook import Rulebook
 
 
 class Nothing(Input):
@@ -178,7 +177,7 @@ def reply(act: Act, given: Reply, scene: Scene) -> Done:
     accounts, channel = _replied(given), given.channel
     if not accounts:
         raise refuse("NOT_FOUND", "No line has this number." if given.number else "No customer has this address.")
-    if given.number and given.text.strip().rstrip(".!").upper() in words_of_no(scene.rulebook) and (leaving := activations.leaving(accounts[0])):
+    if given.number and given.text.strip().rstrip(".!").upper() in scene.rulebook.object_words and (leaving := activations.leaving(accounts[0])):
         return _stays(act, scene, accounts[0], [row.number for row in leaving], given.text)
     if "contact_rules.toml" not in scene.rulebook.files:
         raise refuse("CONFLICT", "The rulebook in force has no contact_rules.toml, so nobody knows what ends texts.", rule="no-contact-rules")
@@ -218,11 +217,6 @@ def reply(act: Act, given: Reply, scene: Scene) -> Done:
 def _of_others(say: str, accounts: Iterable[int], first: int) -> tuple[tuple[str, Done], ...]:
     """The same line for each other account that a reply was about, in its own journal."""
     return tuple(("contacts.reply", Done(say, chain=journal.account_chain(pk))) for pk in sorted(accounts) if pk != first)
-
-
-def words_of_no(rulebook: Rulebook) -> tuple[str, ...]:
-    """With these words a customer answers that they did not ask to take their number away."""
-    return tuple(str(w).upper() for w in rulebook.care.get("port_out", {}).get("object_words", ["NO"]))
 
 
 def _stays(act: Act, scene: Scene, account_id: int, orders: Sequence[str], text: str) -> Done:

@@ -30,7 +30,6 @@ from careline.acts.activations import (
     settle,
 )
 from careline.acts.care import about, email_of_record, told
-from careline.acts.contacts import words_of_no
 from careline.acts.declare import ActType, Done, Input, Locks, Scene, Secret
 from careline.acts.sims import Takeover, tell_of_refusal
 from careline.domain.activations import operations, queries, rules
@@ -40,7 +39,7 @@ from careline.domain.journal import rules as journal
 from careline.domain.journal.operations import tell
 from careline.foundation import phone
 from careline.foundation.act import NO_BASIS, Act, Who
-from careline.foundation.calendar import civil_date
+from careline.foundation.calendar import civil_date, hour_said
 from careline.foundation.refusal import Refusal, refuse
 
 SOURCE = "47 CFR 52.37(b): secure methods to confirm who asks, before a number is moved"
@@ -71,11 +70,6 @@ def _policy(scene: Scene) -> dict[str, int]:
 
 
 # ---------------------------------------------------------------- the PIN
-
-
-def _may_object(scene: Scene) -> int:
-    """For so many minutes the holder may say no before a number goes; 0: it goes at once, told before."""
-    return int(scene.rulebook.care.get("port_out", {}).get("object_minutes", 0))
 
 
 BY_PORT = Takeover("port_lock")
@@ -140,12 +134,13 @@ def port_out(act: Act, given: PortOut, scene: Scene) -> Done:
         say = rules.PORT_REFUSALS[why] + (" It is void now; its holder asks us for another." if void else "")
         no = Refusal("NOT_PROVEN", say, rule=f"port-{why.value.replace('_', '-')}", cite=SOURCE)
         return Done(f"Number {last} asked for by {given.to}: {say}", {"reason": why.value}, data={"to": given.to}, refusal=no, chain=journal.account_chain(account.pk))
-    minutes = _may_object(scene)
+    minutes = scene.rulebook.object_minutes
     until = act.at + timedelta(minutes=minutes) if minutes else None
     notice = "port_waits" if until else "port_asked"
     done = ask(act, account.pk, line.pk, rules.Kind.PORT_OUT, f"Move to {given.to}", notice=about(account.pk, notice), to=given.to, waits_until=until)
-    when = f"{until.astimezone(ZoneInfo(account.zone or settings.CARRIER_ZONE)):%H:%M}" if until else ""
-    told(act, scene, account, email_of_record(act, account, scene), notice, lines=[line], last4=last, to=given.to, time=when, word=words_of_no(scene.rulebook)[0])
+    local = until.astimezone(ZoneInfo(account.zone or settings.CARRIER_ZONE)) if until else None
+    when = hour_said(local) if local else ""
+    told(act, scene, account, email_of_record(act, account, scene), notice, lines=[line], last4=last, to=given.to, time=texts.hour(account.pk, local) if local else "", word=scene.rulebook.object_words[0])
     if until is None:
         return done
     return replace(done, say=f"{done.show['order']}: Move to {given.to}, line {last}, waits until {when} for its holder to say no", until=until, work={**done.work, "waits": True})

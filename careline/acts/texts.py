@@ -13,6 +13,7 @@ from careline.domain.customers import queries as customers
 from careline.domain.journal.operations import tell
 from careline.foundation import phone
 from careline.foundation.act import Act
+from careline.foundation.calendar import hour_said
 from careline.foundation.outbound import Outbound
 from careline.foundation.rulebook import Rulebook
 
@@ -91,6 +92,11 @@ def language_of(account_id: int | None) -> str:
 def body(rulebook: Rulebook, name: str, account_id: int | None, **values: Any) -> str:
     """The text called `name`, in the language of the account's customer."""
     return said(rulebook, name, language_of(account_id), **values)
+
+
+def hour(account_id: int, local: datetime) -> str:
+    """A time of the day as the account's customer reads it: `6:30 pm` in English, `18:30` elsewhere."""
+    return hour_said(local) if language_of(account_id) == "en" else f"{local:%H:%M}"
 
 
 def day_said(rulebook: Rulebook, language: str, on: date) -> str:

@@ -53,10 +53,15 @@ def digest_of(files: Mapping[str, str]) -> str:
 MOST_OBJECT_MINUTES = 120  # a wireless number moves within 2.5 hours, and validating it is a part of them
 
 
+def _objecting(care: Mapping[str, Any]) -> tuple[Any, Any]:
+    """For how many minutes a holder may say that their number stays, and by which words; a rulebook from before it waits for nobody."""
+    port = care.get("port_out", {})
+    return port.get("object_minutes", 0), port.get("object_words", ["NO"])
+
+
 def _care(said: dict[str, Any]) -> dict[str, Any]:
     """What care.toml says. Raises ValueError with what to do."""
-    port = said.get("port_out", {})
-    minutes, words = port.get("object_minutes", 0), port.get("object_words", ["NO"])
+    minutes, words = _objecting(said)
     if type(minutes) is not int or not 0 <= minutes <= MOST_OBJECT_MINUTES:
         raise ValueError(f"port_out, object_minutes = {minutes!r}: whole minutes from 0 to {MOST_OBJECT_MINUTES}; nobody may hold a number longer")
     if not isinstance(words, list) or not words or not all(isinstance(w, str) and w.strip() for w in words):
@@ -145,6 +150,16 @@ class Rulebook:
     def care(self) -> dict[str, Any]:
         """What account care keeps to. A rulebook from before it has no such file, and then no such act."""
         return self._read("care.toml", lambda: _care(self.toml("care.toml")) if "care.toml" in self.files else {})
+
+    @property
+    def object_minutes(self) -> int:
+        """Between the notice that a number is asked for and its going; 0: it goes at once, told before."""
+        return int(_objecting(self.care)[0])
+
+    @property
+    def object_words(self) -> tuple[str, ...]:
+        """With these words a customer answers that they did not ask to take their number away."""
+        return tuple(str(word).upper() for word in _objecting(self.care)[1])
 
     @cached_property
     def billing(self) -> tariff.Tariff:

@@ -189,7 +189,7 @@ def test_a_number_waits_so_long_for_its_holder_and_goes_then(ana, maria, half_an
     pin = make(ana, maria)
     mark = len(notices())
     waits = asks_again(half_an_hour, maria, pin, TUESDAY)
-    assert waits.status == "pending" and "waits until 07:30" in waits.say, "in the customer's own zone"
+    assert waits.status == "pending" and "waits until 7:30 am" in waits.say, "in the customer's own zone"
     assert notices()[mark:] == [("sms", "+12065550188"), ("email", MAIL)]
     assert "a las 07:30" in Outbox.objects.filter(topic="security_notice", channel="sms").latest("pk").body
     for minutes in (3, 29):

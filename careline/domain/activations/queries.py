@@ -113,12 +113,6 @@ def in_flight_accounts(account_ids: Sequence[int]) -> set[int]:
     return set(Order.objects.filter(account_id__in=account_ids, state__in=rules.IN_FLIGHT).values_list("account_id", flat=True))
 
 
-def waiting_since(before: datetime) -> list[Order]:
-    """Orders of which nobody knows what became, asked before a moment: for whoever looks after the network."""
-    rows = Order.objects.filter(state__in=rules.IN_FLIGHT, asked_at__lt=before)
-    return list(rows.select_related("account", "line").order_by("asked_at", "pk"))
-
-
 def period_of(line_id: int, at: datetime) -> tuple[date, date] | None:
     """The bill period that holds a moment: its first and last day. None: there is no such line."""
     day = customers.bill_day_of_line(line_id)

@@ -38,17 +38,6 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
-    """An arrangement that was found broken. `broken_on`: the first day on which it was; `missed_on`: the day of the part."""
-
-    account_id: int
-    arrangement_id: int
-    number: str
-    broken_on: date
-    missed_on: date
-
-
-@dataclass(frozen=True, slots=True)
 class History:
     """How the arrangements of an account ended within a while; `broken_on` holds their days, oldest first."""
 
@@ -96,7 +85,7 @@ def holding(account_ids: Sequence[int], day: date) -> dict[int, Hold]:
     """The accounts of these that an arrangement holds on a day, each with what it holds.
 
     Derived from what was agreed by then and what was paid by then, so that it says the same of a day before and after the night
-    that finds an arrangement broken, and of any day of the past. On the day that `Broken.broken_on` names there is no hold any more,
+    that finds an arrangement broken, and of any day of the past. On the day on which it broke there is no hold any more,
     nor on the day on which it was kept or cancelled. Six questions, however many accounts.
     """
     return {
@@ -138,15 +127,6 @@ def held_between(account_ids: Sequence[int], first: date, last: date) -> dict[in
                     spans.append((day, day, now.left_minor))
             day += timedelta(days=1)
     return dict(found)
-
-
-def broken_since(day: date, account_ids: Sequence[int] | None = None) -> list[Broken]:
-    """Arrangements that were found broken from a day on, in the order of their days; of all accounts, or of these. One question."""
-    rows = Arrangement.objects.filter(state=rules.State.BROKEN, ended_on__gte=day)
-    if account_ids is not None:
-        rows = rows.filter(account_id__in=account_ids)
-    found = rows.order_by("ended_on", "pk").values_list("account_id", "pk", "number", "ended_on", "missed_on")
-    return [Broken(*row) for row in found]  # type: ignore[arg-type]
 
 
 def history(account_ids: Sequence[int], since: date) -> dict[int, History]:

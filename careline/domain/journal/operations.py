@@ -35,6 +35,11 @@ LONGEST_PAUSE = timedelta(hours=1)  # between two of them
 OUTBOX = Who("Job", "outbox", "Messages", "job")
 
 
+def pause_after(tries: int) -> timedelta:
+    """How long to wait before what went wrong so often is tried once more: longer each time."""
+    return min(timedelta(seconds=15 * 2**tries), LONGEST_PAUSE)
+
+
 def _locked(names: Sequence[str]) -> dict[str, Head]:
     """The heads of those of these chains that there are, locked in the order of their names."""
     return {row[0]: Head(*row) for row in _heads(names=names)}
@@ -342,7 +347,7 @@ def take_due(*, at: datetime, most: int = 20) -> list[Outbox]:
                 given_up.append(_given_up(message, at))
             else:
                 message.tries += 1
-                message.not_before = at + min(timedelta(seconds=15 * 2**message.tries), LONGEST_PAUSE)
+                message.not_before = at + pause_after(message.tries)
                 leased.append(message)
             save_columns(message, ["state", "body", "subject", "to", "tries", "not_before"])
         record_many(given_up)

@@ -360,7 +360,7 @@ class ContactPage:
         )
         found += contacts.signals(recent, self.at)
         found += care.signals(self.row.account, self.row.pin_set_at, self.at, int(self.scene.rulebook.care.get("credentials", {}).get("unlock_hours", 24)), self.row.began)
-        if self.scene.rulebook.care.get("port_out", {}).get("object_minutes"):
+        if self.scene.rulebook.object_minutes:
             found += activations.signals(activations.leaving(self.row.account.pk))
         if self.promised is not None and self.promised.progress.left_minor >= self.standing.past_due_minor:
             found = [s for s in found if s.code != "past_due"]  # it is arranged: nobody asks for it again

@@ -158,7 +158,7 @@ def _take_form(desk: ContactPage, given: Any) -> dict[str, Any]:
     standing = desk.standing
     part = desk.promised.progress.next if desk.promised else None
     owed = part.left_minor if part else standing.past_due_minor or standing.next_due_minor or max(standing.balance_minor, 0)
-    back = collections.stopped_until(desk.account_id, desk.today, desk.scene.rulebook.ladder) if "ladder.toml" in desk.scene.rulebook.files and any(n.status == "suspended" for n in desk.lines) else 0
+    back = collections.to_have_lines_back(desk.account_id, desk.today, desk.scene.rulebook.ladder) if "ladder.toml" in desk.scene.rulebook.files else 0
     sums = [(back, "has the lines back"), (part.left_minor if part else 0, "is the next part of the arrangement"), (standing.past_due_minor, "is all that is past due")]
     which = "; ".join(f"{shown(amount)} {what}" for amount, what in sums if amount) if back else None
     return forms.form(

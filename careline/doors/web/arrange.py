@@ -15,7 +15,7 @@ from careline.acts.arrangements import (
     past_of,
     read_out,
     record,
-    stopped_until,
+    stays_stopped,
     why_not_charged,
 )
 from careline.acts.declare import Outcome
@@ -271,7 +271,7 @@ def _builder(desk: ContactPage, policy: Policy, given: Any, code: str, title: st
         consequence="It is sent in writing as it was agreed. Payments pay the oldest bills; paid early, it closes by itself." if whole else None,
         promise=found | {
             "title": title, "left": found.get("left") or f"{shown(past.owed_minor)} is past due.", "short": short,
-            "say": read_out(policy, parts, today, policy.fee if code == AGREE else 0, charged, desk.row.account.autopay, stopped_until(desk.scene.rulebook, desk.account_id, parts, today)) if whole else policy.words["ask"],
+            "say": read_out(policy, parts, today, policy.fee if code == AGREE else 0, charged, desk.row.account.autopay, stays_stopped(desk.scene.rulebook, desk.account_id, parts, today)) if whole else policy.words["ask"],
         },
     )  # fmt: skip
 

@@ -69,7 +69,7 @@ def ahead(one: Known, day: date, days: int = 60) -> rules.Facts:
     return replace(one.facts, debts=tuple(rules.Debt(bill, due_on, left) for _, bill, due_on, left in owed))
 
 
-def stopped_until(account_id: int, day: date, ladder: Ladder, agreed: int | None = None) -> int:
+def to_have_lines_back(account_id: int, day: date, ladder: Ladder, agreed: int | None = None) -> int:
     """What has to be paid (minor units) until no line of the account is barred for money; 0: none is. `agreed`: once an arrangement about
     so much holds it."""
     if not any(line.status == "suspended" for line in customers.lines_barred_for([account_id], rules.NON_PAYMENT)):

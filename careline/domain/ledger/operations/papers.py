@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 from django.db import transaction
 
@@ -18,7 +18,6 @@ from careline.foundation.act import Act
 from careline.foundation.calendar import SLACK
 
 TRIES = 5  # of making a paper, then it is given up
-LONGEST_PAUSE = timedelta(hours=1)  # between two of them
 
 
 def order_bill(*, act: Act, account_id: int, bill_id: int) -> Paper:
@@ -78,7 +77,7 @@ def take_paper(*, at: datetime) -> Paper | None:
             paper.state = "failed"
             journal.give_up_held(attachment=paper.attachment, at=at)
         paper.tries += 1
-        paper.not_before = at + min(timedelta(seconds=15 * 2**paper.tries), LONGEST_PAUSE)
+        paper.not_before = at + journal.pause_after(paper.tries)
         paper.save(update_fields=["state", "tries", "not_before"])
     return paper
 
@@ -86,7 +85,7 @@ def take_paper(*, at: datetime) -> Paper | None:
 def pull_in_papers(*, at: datetime) -> int:
     """Papers that a clock which ran ahead put off until it gets there again: they are due now. Returns how many."""
     rows = Paper.objects.filter(state="wanted", not_before__gt=at)
-    ahead = rows.filter(tries=0, at__gt=at + SLACK) | rows.filter(tries__gt=0, not_before__gt=at + LONGEST_PAUSE + SLACK)
+    ahead = rows.filter(tries=0, at__gt=at + SLACK) | rows.filter(tries__gt=0, not_before__gt=at + journal.LONGEST_PAUSE + SLACK)
     return ahead.update(not_before=at)
 
 
