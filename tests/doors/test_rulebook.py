@@ -111,4 +111,4 @@ def test_every_decision_that_is_kept_is_asked_again_by_the_command(house, tmp_pa
     assert run(["rulebook", "try", str(folder)]) == 0
     said = capsys.readouterr().out
     asked, whole = map(int, re.match(r"(\d+) of (\d+) decisions since 20", said).groups())
-    assert asked == whole == Decision.objects.count() > 3 and "1 would have been refused" in said and "expert could" in said
+    assert asked == whole == Decision.objects.count() >= 3 and "1 would have been refused" in said and "expert could" in said

@@ -38,7 +38,7 @@ def changed(folder: Path) -> Path:
     begins = datetime.now(UTC).astimezone(ZoneInfo("America/New_York")) + timedelta(hours=10)
     first = min(begins.hour, 22)
     text = rules.read_text().replace('receipt = "asked"', 'receipt = "service"', 1)
-    rules.write_text(re.sub(r'from = "08:00"\nto = "21:00"', f'from = "{first:02}:00"\nto = "{first:02}:59"', text, count=1))
+    rules.write_text(re.sub(r'from = "08:00"\nto = "21:00"', f'from = "{first:02}:00"\nto = "{first:02}:59"', text))  # [hours], and a state's, which lie within
     return folder
 
 
