@@ -657,6 +657,7 @@ def test_an_outage_and_a_search_without_an_end_stand_before_the_money_of_who_cal
     about = page.split('class="probably"')[1].split("</ul>")[0]
     assert about.index("Not solved yet:") < about.index("$80.00 past due") and "It comes second: first what does not work." in about
     assert 'class="is-bad"' not in about.split("$80.00 past due")[0].split("<li")[-1], "no alarm about money while something does not work"
+    assert 'class="is-bad"><dt>past due since' not in page and "<dt>past due since" in page
     assert "I see that something is not working for you" in page_of(client, ana)
     Contact.objects.update(inbound=False)
     about = page_of(client, ana, "?section=money").split('class="probably"')[1].split("</ul>")[0]

@@ -352,6 +352,11 @@ class ContactPage:
             found += network.signals(self.row.account.postal_code, self.row.account.zone, working, self.at)
         return found
 
+    @property
+    def second(self) -> bool:
+        """Whether the money comes second: they called in, and something of theirs does not work."""
+        return bool(self.row.inbound and self.troubles)
+
     def probably(self) -> list[dict[str, Any]]:
         recent = self.recent
         found = [s for s in self._of_lines if s not in self.troubles] + self.troubles
@@ -368,8 +373,7 @@ class ContactPage:
         states = {"arrangement_broken": "bad", "arrangement_due": "risk", "past_due": "bad", "line_suspended": "bad", "payment_failed": "bad", "payment_returned": "bad", "data_used_up": "risk", "repeat_contact": "risk", "sim_changed": "risk", "network_trouble": "risk", "care_changed": "risk", "number_leaving": "bad", "cause_open": "risk", "device_blocked": "bad"}
         links = {"payments.take": "take a payment"}
         sections = {"money": "look", "lines": "look", "time": "read"}
-        second = bool(self.troubles) and self.row.inbound  # the money is
-
+        second = self.second
         def way(s: customers.Signal) -> tuple[str, str]:
             if s.code == "past_due" or (s.code == "line_suspended" and s.line in self._not_paid):
                 return PAST_DUE, "why, and what to do"
@@ -409,6 +413,7 @@ class ContactPage:
             "due": standing.next_due_on,
             "later": standing.next_due_minor,
             "past_due": standing.past_due_minor,
+            "calm": self.second,
             "past_due_since": standing.past_due_since,
             "next_bill": {"on": next_bill, "href": self.url("?section=money&explain=next") if self.bills else None} if any(n.status != "cancelled" for n in self.lines) else None,
             "autopay": {"last4": self.row.card, "on": None if self.promised else standing.next_due_on, "waits": self.promised is not None} if account.autopay and self.row.card else None,
