@@ -119,7 +119,8 @@ def to_tell(house: dict) -> None:
     while journal_operations.begin_feed():
         pass
     for n in range(3):
-        journal_operations.record(journal_rules.Entry(f"account:{maria.pk}", carrier_act(NOW), "credits.grant", "done", f"Deed {n}", {"amount": n}, {}))
+        with transaction.atomic():
+            journal_operations.record(journal_rules.Entry(f"account:{maria.pk}", carrier_act(NOW), "credits.grant", "done", f"Deed {n}", {"amount": n}, {}))
 
 
 def tell(when: datetime, folder: Path) -> None:
