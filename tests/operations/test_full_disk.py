@@ -161,7 +161,11 @@ def test_a_night_on_a_full_disk_does_each_effect_once_and_goes_on(room, monkeypa
     assert night.report(night.run_night(at(16))).holds
 
 
-@pytest.mark.parametrize("what", [what for what in killed.JOBS if what != "messages sent" or connection.vendor == "postgresql"])  # SQLite marks them in place
+# What writes more than the pages that are begun have room for: on PostgreSQL the charges alone; on SQLite all but what is marked in place.
+WRITES = ["parts charged"] if connection.vendor == "postgresql" else [what for what in killed.JOBS if what != "messages sent"]
+
+
+@pytest.mark.parametrize("what", WRITES)
 def test_what_the_worker_does_on_a_full_disk_is_done_once_and_goes_on(room, monkeypatch, what):
     job, moment, pause = killed.JOBS[what]
     for n in range(16):
@@ -169,8 +173,7 @@ def test_what_the_worker_does_on_a_full_disk_is_done_once_and_goes_on(room, monk
         desk = Desk(hire(f"ana{n}", f"Ana {n}", "associate"), FRIDAY).take_call(account)
         assert agree(desk, account, HALVES, **({"method": account.payment_methods.get().pk} if what == "parts charged" else {})).ok
         take(desk, account, 7100)
-    if what != "messages sent":
-        killed.send(FRIDAY + timedelta(hours=5))
+    killed.send(FRIDAY + timedelta(hours=5))
     killed.one_by_one(monkeypatch)
     moments = itertools.count()
 
