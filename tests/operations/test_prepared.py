@@ -124,6 +124,8 @@ def asked(house):
     cycle = {"start": date(2026, 11, 4)}
     bill = maria.bills.latest("pk")
     BillLine.objects.create(bill=bill, kind="plan", label="Plus 15 GB", line=maria.lines.get(), period_end=bill.period_end, amount_minor=0)
+    theirs = Bill.objects.create(number="B-K", account=maria, issued_on=bill.issued_on, due_on=bill.due_on, period_start=bill.period_start,
+                                 period_end=bill.period_end, total_minor=0, source_key="K-9")  # fmt: skip
     message = Outbox.objects.latest("pk").pk
     area = AreaPart.objects.create(area=Area.objects.create(code="sea", name="Seattle"), kind="postal", value="981").area
     Trouble.objects.create(number="NT-1", area=area, kind="outage", voice=True, data=True, text=True, began=desk.at, words="Work on a mast", entered_by=lena, entered_at=desk.at, changed_by=lena)
@@ -200,6 +202,7 @@ def asked(house):
         "domain.ledger.queries.cycle._carried": [((), accounts | {"numbers": ["CH-8", "CH-7"]})],
         "domain.ledger.queries.cycle._covered": [((), accounts)],
         "domain.ledger.queries.cycle._fell_due": [((), accounts | within)],
+        "domain.ledger.queries.cycle._imported_bills": [((), {"bills": [bill.pk, theirs.pk]})],
         "domain.ledger.queries.cycle._unbilled": [((), accounts)],
         "domain.ledger.queries.cycle._in_advance": [((), accounts | {"end": bill.period_end})],
         "domain.ledger.queries.cycle._fees": [((), accounts | {"since": date(2026, 1, 1)})],
