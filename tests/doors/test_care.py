@@ -231,5 +231,5 @@ def test_what_is_not_possible_yet_is_said_before_anything_is_typed(house, maria,
     contact = hold_contact(house["ana"], maria, "verified")
     form = words(ana.get(f"/contacts/{contact.reference}/?act=customers.change_contact"))
     act = form.split('id="act"')[1].split("</form>")[0]
-    assert 'class="refusal' in act and "verify=more" in act and "at your old address" not in act
+    assert 'class="refusal' in act and 'name="then" value="verify"' in act and "at your old address" not in act
     assert "Send a one-time code" in act and "Check the PIN" not in act, "the PIN was right already, and is no other kind"

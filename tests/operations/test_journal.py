@@ -262,8 +262,8 @@ def full(house):
     more = Plan.objects.create(code="UNL", name="Unlimited", price_minor=6500)
     customers.change_plan(act=carrier_act(), line_id=maria.lines.get().pk, plan_id=more.pk, on=TUESDAY.date(), reference="OR-1")
     night.run_night(TUESDAY + timedelta(days=4))  # her last bill is late by then
-    period = ledger.close_books(act=carrier_act(), through=TUESDAY.date(), closed_by="Sam Osei")
-    ledger.keep_books_files(act=carrier_act(), period=period, found=[File("GL-1.1", "cash", 0, 0, "")], books=ledger_queries.books_through(TUESDAY.date(), credits.booked))
+    period = ledger.close_books(act=carrier_act(), through=TUESDAY.date() - timedelta(days=1), closed_by="Sam Osei")
+    ledger.keep_books_files(act=carrier_act(), period=period, found=[File("GL-1.1", "cash", 0, 0, "")], books=ledger_queries.books_through(period.ends_on, credits.booked))
     promise = Arrangement.objects.create(number="AR-1", account=maria, agreed_on=TUESDAY.date(), check_on=TUESDAY.date())
     terms = Terms.objects.create(arrangement=promise, version=1, amount_minor=4860, grace_days=2, agreed_on=TUESDAY.date(), at=TUESDAY, agreed_by=house["ana"])
     Instalment.objects.create(terms=terms, number=1, due_on=TUESDAY.date(), amount_minor=4860)
