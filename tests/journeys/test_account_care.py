@@ -19,6 +19,11 @@ def prove_the_phone(page, carrier):
     expect(page.locator(".level")).to_contain_text("Strong")
 
 
+def care_anew(page):
+    """The section where what is clicked next stands already: the key that loads it would race with that click."""
+    page.goto(re.match(r".*/contacts/[^/]+/", page.url)[0] + "?section=care")
+
+
 def test_maria_moves_changes_her_mail_and_pin_locks_her_number_and_names_her_brother(carrier, sit_down):
     ana = sit_down("ana")
     answer_and_verify(ana, carrier)
@@ -33,7 +38,7 @@ def test_maria_moves_changes_her_mail_and_pin_locks_her_number_and_names_her_bro
     ana.keyboard.press("Escape")
     prove_the_phone(ana, carrier)
 
-    ana.keyboard.press("j")
+    care_anew(ana)
     ana.click("text=change e-mail or number")
     ana.fill("#act [name=email]", "maria@post.example")
     ana.click("#act button.primary")
@@ -65,8 +70,7 @@ def test_maria_moves_changes_her_mail_and_pin_locks_her_number_and_names_her_bro
     ana.locator(".care-rows a", has_text="unlock").first.click()  # said before anything is pressed
     expect(ana.locator(".refusal")).to_contain_text("Nothing is unlocked before ")
 
-    ana.keyboard.press("j")
-    expect(ana.locator(".refusal")).to_have_count(0)
+    care_anew(ana)
     ana.click("text=add somebody")
     ana.fill("#act [name=name]", "Julio Okafor-Reyes")
     ana.check("#act [name=may_money]")
@@ -141,8 +145,7 @@ def test_sam_holds_the_records_of_an_account_and_redacts_nothing_until_another_l
     sam.fill("#act [name=words]", "She asked us to")
     sam.click("text=Redact for ever")
     expect(sam.locator(".refusal")).to_contain_text("A legal hold is in force")
-    sam.keyboard.press("j")
-    expect(sam.locator(".refusal")).to_have_count(0)
+    care_anew(sam)
     sam.click("text=lift it")
     sam.fill("#act [name=words]", "Settled")
     sam.click("#act button.primary")
