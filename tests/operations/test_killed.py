@@ -3,17 +3,11 @@ what an undisturbed one does. (The night itself: test_night.py.)"""
 
 from __future__ import annotations
 
-import itertools
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.db import connection, transaction
 
 from careline.carriers.sandbox import SandboxMessenger
@@ -25,8 +19,8 @@ from careline.domain.ledger.models import Charge, Entry
 from careline.domain.rulebook import queries as rulebooks
 from careline.doors.jobs import charging, promises, worker
 from careline.foundation.act import NO_BASIS, Act
+from tests.operations.dying import Killed, killed_after, really_killed, wherever_it_dies
 from tests.operations.test_arrangements import FRIDAY, HALVES, NINE, agree, night, past_due, take
-from tests.operations.test_night import Killed, killed_after
 from tests.people import Desk, key
 
 
@@ -108,33 +102,12 @@ def test_wherever_a_job_is_killed_the_next_run_comes_to_what_an_undisturbed_one_
 
     whole, _ = lived(None, False)
     assert whole != dump(), "it does something"
-    for told in (False, True):
-        for commits in itertools.count():
-            found, killed = lived(commits, told)
-            assert found == whole, f"killed {'after' if told else 'at'} commit {commits + 1}"
-            if not killed:
-                break
-        assert commits >= 3
+    wherever_it_dies(lived, whole, 3)
 
 
 CHILD = """
-import sys
-from datetime import datetime
-import django
-django.setup()
-from django.db import transaction
-from careline.doors.jobs import promises, worker
+from careline.doors.jobs import promises
 promises.STEP = 1
-worker.journal.mark_sent = transaction.atomic(worker.journal.mark_sent)
-leave = transaction.Atomic.__exit__
-def told(self, kind, value, trace):
-    outermost = not transaction.get_connection().savepoint_ids and len(transaction.get_connection().atomic_blocks) == 1
-    done = leave(self, kind, value, trace)
-    if outermost:
-        print("committed", flush=True)
-        sys.stdin.readline()
-    return done
-transaction.Atomic.__exit__ = told
 from tests.operations.test_killed import JOBS
 job, at, _ = JOBS[sys.argv[1]]
 job(datetime.fromisoformat(sys.argv[2]))
@@ -157,17 +130,7 @@ def test_a_job_that_is_really_killed_goes_on_to_what_an_undisturbed_one_does(com
         transaction.set_rollback(True)
     assert whole != before == dump()
     connection.close()
-    child = subprocess.Popen([sys.executable, "-c", CHILD, what, at.isoformat()], env=process_environment | {"PYTHONPATH": str(settings.ROOT)}, cwd=settings.ROOT,
-                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # fmt: skip
-    assert child.stdout is not None and child.stdin is not None
-    assert child.stdout.readline() == "committed\n"
-    child.stdin.write("\n")
-    child.stdin.flush()
-    assert child.stdout.readline() == "committed\n"
-    os.kill(child.pid, signal.SIGKILL)
-    child.wait(10)
-    child.stdout.close()
-    child.stdin.close()
+    really_killed(CHILD, what, at.isoformat(), environment=process_environment, commits=2)
     assert dump() != whole and not list(journal.verify()), "it was in the middle of it"
     job(at + pause)
     assert dump() == whole and not list(journal.verify())

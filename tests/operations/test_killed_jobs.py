@@ -33,7 +33,8 @@ from careline.domain.ledger.models import Bill, BooksFile, ClosedPeriod, Paper
 from careline.doors.jobs import backups, books, feed, night, papers, worker
 from careline.doors.jobs.stop import Stop
 from tests.operations import test_night
-from tests.operations.test_night import DUE, Killed, at, killed_after, owing
+from tests.operations.dying import Killed, killed_after, really_killed, wherever_it_dies
+from tests.operations.test_night import DUE, at, owing
 from tests.people import Desk, carrier_act, open_account, pay
 
 NOW = at(20)
@@ -209,34 +210,13 @@ def test_wherever_it_is_killed_the_next_run_comes_to_what_an_undisturbed_one_doe
 
     whole, _ = lived(10_000, False)
     assert whole != job.found(tmp_path), "it does something"
-    for told in (False, True):
-        for commits in itertools.count():
-            found, killed = lived(commits, told)
-            assert found == whole, f"killed {'after' if told else 'at'} commit {commits + 1}"
-            if not killed:
-                break
-        assert commits >= job.commits
+    wherever_it_dies(lived, whole, job.commits)
 
 
 CHILD = """
-import sys
-from datetime import datetime
 from pathlib import Path
-import django
-django.setup()
-from django.db import transaction
-from careline.doors.jobs import night, worker
+from careline.doors.jobs import night
 night.SMALLEST = night.LARGEST = 1
-worker.journal.mark_sent = transaction.atomic(worker.journal.mark_sent)
-leave = transaction.Atomic.__exit__
-def told(self, kind, value, trace):
-    outermost = not transaction.get_connection().savepoint_ids and len(transaction.get_connection().atomic_blocks) == 1
-    done = leave(self, kind, value, trace)
-    if outermost:
-        print("committed", flush=True)
-        sys.stdin.readline()
-    return done
-transaction.Atomic.__exit__ = told
 from tests.operations.test_killed_jobs import JOBS
 JOBS[sys.argv[1]].run(datetime.fromisoformat(sys.argv[2]), Path(sys.argv[3]))
 """
@@ -260,14 +240,7 @@ def test_one_that_is_really_killed_goes_on_to_what_an_undisturbed_one_does(commi
         transaction.set_rollback(True)
     assert whole != before == job.found(folder)
     connection.close()
-    child = subprocess.Popen([sys.executable, "-c", CHILD, what, NOW.isoformat(), str(folder)], env=process_environment | {"PYTHONPATH": str(settings.ROOT)}, cwd=settings.ROOT,
-                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # fmt: skip
-    assert child.stdout is not None and child.stdin is not None
-    assert "committed\n" in iter(child.stdout.readline, "")
-    os.kill(child.pid, signal.SIGKILL)
-    child.wait(10)
-    child.stdout.close()
-    child.stdin.close()
+    really_killed(CHILD, what, NOW.isoformat(), str(folder), environment=process_environment)
     assert job.found(folder) != whole and not list(journal.verify()), "it was in the middle of it"
     job.run(NOW + job.pause, folder)
     assert job.found(folder) == whole and not list(journal.verify())

@@ -9,7 +9,6 @@ import re
 import signal
 import subprocess
 import sys
-from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from unittest.mock import Mock
@@ -47,6 +46,7 @@ from careline.domain.rulebook import queries as rulebooks
 from careline.doors.jobs import night, worker
 from careline.foundation.act import Who
 from careline.foundation.rulebook import Rulebook
+from tests.operations.dying import Killed, killed_after, wherever_it_dies
 from tests.people import Desk, carrier_act, issue_bill, key, open_account, pay
 
 DUE = date(2026, 10, 5)
@@ -516,34 +516,6 @@ def test_a_provider_that_cannot_be_reached_stops_no_night_and_is_asked_again(hou
 # ---------------------------------------------------------------- killed, repeated, two at once
 
 
-class Killed(BaseException):
-    pass
-
-
-@contextmanager
-def killed_after(commits: int, told: bool = False):
-    """The process dies as a transaction of the night is about to commit, once so many have; `told`: just after it did."""
-    left, outside = commits, len(connection.atomic_blocks)
-    original = transaction.Atomic.__exit__
-
-    def exit_(self, kind, value, trace):
-        nonlocal left
-        if kind is not None or len(connection.atomic_blocks) != outside + 1:
-            return original(self, kind, value, trace)
-        left -= 1
-        if left >= 0:
-            return original(self, kind, value, trace)
-        fault = Killed()
-        original(self, *((None, None, None) if told else (Killed, fault, None)))
-        raise fault
-
-    transaction.Atomic.__exit__ = exit_
-    try:
-        yield
-    finally:
-        transaction.Atomic.__exit__ = original
-
-
 def dump() -> dict[str, list]:
     """Everything that a night writes, without the ids and the numbers that the order of writing gives."""
     return {
@@ -598,13 +570,7 @@ def test_wherever_a_night_is_killed_the_next_one_comes_to_what_an_undisturbed_on
     assert whole["steps"] == sorted((r, "soft", e, 0) for r in late for e in ("suspend", "notice")) and len(whole["fees"]) == 3
     assert sorted(r[1:] for r in whole["lines"]) == [("active", "")] * 2 + [("suspended", "outgoing")] * 3
     assert len(whole["orders"]) == 4 and [r[1] for r in whole["taken"]] == ["taken"] and {c[5] for c in whole["climbs"]} == {True}
-    for told in (False, True):
-        for commits in itertools.count():
-            found, killed = lived(commits, told)
-            assert found == whole, f"killed {'after' if told else 'at'} commit {commits + 1}"
-            if not killed:
-                break
-        assert commits >= 10
+    wherever_it_dies(lived, whole, 10)
 
 
 def test_two_nights_at_once_do_everything_once(committed_house, racing):
