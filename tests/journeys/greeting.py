@@ -32,3 +32,11 @@ def verify(page: Page) -> None:
 def answer_and_verify(page: Page, carrier: Any, number: str = MARIA) -> None:
     answer(page, carrier, number)
     verify(page)
+
+
+def open_act(page: Page, words: str) -> None:
+    """By Ctrl-K, as whoever knows what they want does it."""
+    page.keyboard.press("Control+k")
+    page.keyboard.type(words)
+    expect(page.locator("#palette-list [aria-selected=true]")).to_contain_text(words, ignore_case=True)
+    page.keyboard.press("Enter")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.sync_api import expect
 
-from tests.journeys.greeting import answer_and_verify
+from tests.journeys.greeting import answer_and_verify, open_act
 from tests.journeys.test_accessible import Checker
 
 
@@ -21,9 +21,7 @@ def choose(page, name: str, words: str) -> None:
 def test_ana_sells_a_phone_in_instalments_with_every_number_said_before(carrier, sit_down):
     ana, check = sit_down("ana"), Checker()
     answer_and_verify(ana, carrier)
-    ana.keyboard.press("Control+k")
-    ana.keyboard.type("Sell in instalments")
-    ana.keyboard.press("Enter")
+    open_act(ana, "Sell in instalments")
     choose(ana, "equipment", "Google Pixel 8")
     expect(ana.locator("#act")).to_contain_text("24 instalments of $19.50")
     choose(ana, "count", "24 instalments")
@@ -42,9 +40,7 @@ def test_ana_sells_a_phone_in_instalments_with_every_number_said_before(carrier,
 def test_ana_adds_an_extra_and_sends_what_the_next_bill_will_be(carrier, sit_down):
     ana, check = sit_down("ana"), Checker()
     answer_and_verify(ana, carrier, "(314) 555-0122")
-    ana.keyboard.press("Control+k")
-    ana.keyboard.type("Add an extra")
-    ana.keyboard.press("Enter")
+    open_act(ana, "Add an extra")
     choose(ana, "extra_code", "Device protection")
     expect(ana.locator("#act")).to_contain_text("costs $9.00 a month plus tax, from your next bill on")
     choose(ana, "consent", "Yes, they agree to $9.00")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.sync_api import expect
 
-from tests.journeys.greeting import answer_and_verify, ring
+from tests.journeys.greeting import answer_and_verify, open_act, ring
 from tests.journeys.test_accessible import Checker
 
 
@@ -45,10 +45,7 @@ def test_ana_explains_a_jump_credits_what_was_wrong_and_sends_the_explanation(ca
     body = carrier.wait_for_message("bill_explained")
     assert body["topic"] == "bill_explained" and "The roaming pass was credited." in str(body)
 
-    ana.keyboard.press("Control+k")
-    ana.keyboard.type("Explain the bill")
-    expect(ana.locator("#palette-list [aria-selected=true]")).to_contain_text("Explain the bill")
-    ana.keyboard.press("Enter")
+    open_act(ana, "Explain the bill")
     ana.click("text=What the next bill will be")
     expect(panel).to_contain_text("estimate")
     expect(panel).to_contain_text("about $48.60")

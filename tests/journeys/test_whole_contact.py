@@ -7,7 +7,7 @@ import time
 
 from playwright.sync_api import expect
 
-from tests.journeys.greeting import answer_and_verify, ring
+from tests.journeys.greeting import answer_and_verify, open_act, ring
 
 
 def test_ana_answers_verifies_credits_asks_a_lead_takes_a_payment_and_wraps_up(carrier, sit_down):
@@ -249,9 +249,7 @@ def test_the_desk_works_without_script(carrier, sit_down, chromium):
 def test_ctrl_k_reaches_every_act_and_the_question_mark_lists_the_keys(carrier, sit_down):
     ana = sit_down("ana")
     answer_and_verify(ana, carrier)
-    ana.keyboard.press("Control+k")
-    ana.keyboard.type("payment link")
-    ana.keyboard.press("Enter")
+    open_act(ana, "payment link")
     expect(ana.locator("#act")).to_contain_text("Send a payment link")
     ana.keyboard.press("Escape")
     ana.keyboard.press("Escape")
