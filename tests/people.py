@@ -27,6 +27,7 @@ from careline.domain.ledger import operations as ledger
 from careline.domain.ledger.models import Bill, BillLine, Payment, PaymentMethod
 from careline.domain.rulebook import operations as rulebook_operations
 from careline.domain.staff.models import Staff, Team
+from careline.doors.jobs import billing
 from careline.foundation import pins
 from careline.foundation.act import NO_BASIS, Act, Who
 from careline.foundation.rulebook import Rulebook
@@ -76,6 +77,12 @@ def plus_plan() -> Plan:
 
 def unlimited_plan() -> Plan:
     return Plan.objects.get_or_create(code="UNL", defaults={"name": "Unlimited", "price_minor": 6500})[0]
+
+
+def bill_cycle(start: date) -> Bill | None:
+    """Careline's own bills of the cycle that begins then, made at noon in New York on that day. Returns the first."""
+    billing.run_cycle(start, datetime(start.year, start.month, start.day, 17, tzinfo=UTC))
+    return Bill.objects.filter(issued_on=start).first()
 
 
 def open_account(

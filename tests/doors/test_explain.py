@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from html import unescape
 
 import pytest
@@ -14,7 +14,6 @@ from careline.domain.journal.models import Line as JournalLine
 from careline.domain.journal.models import Outbox
 from careline.domain.ledger import operations as ledger
 from careline.domain.ledger.models import Bill, BillLine, Entry
-from careline.doors.jobs import billing as bill_run
 from careline.foundation.money import shown
 from tests import people
 from tests.doors.test_access import Browser, Clock, hold_contact, sit_down
@@ -97,7 +96,7 @@ def test_the_sentence_beside_an_estimate_and_its_number_agree_about_use_beyond_t
     otto = people.open_account("Otto Berg", "+12065550199", "A-0104900", bills=0)
     otto.lines.update(activated_on=date(2026, 10, 4))
     Plan.objects.update(data_gb_price_minor=1000)
-    bill_run.run_cycle(date(2026, 11, 4), datetime(2026, 11, 4, 17, tzinfo=UTC))
+    people.bill_cycle(date(2026, 11, 4))
     ben = sit_down(house["ben"], otto)
     before = explained(ben, "explain=next")
     line = otto.lines.get()

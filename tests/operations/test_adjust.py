@@ -3,7 +3,7 @@ and the next bill, foreseen as the bill run makes it."""
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 
 import pytest
 
@@ -14,8 +14,7 @@ from careline.domain.credits.models import Grant
 from careline.domain.customers.models import Line, Plan, PlanChange
 from careline.domain.ledger import queries as ledger
 from careline.domain.ledger.models import Bill, BillLine
-from careline.doors.jobs import billing as bill_run
-from tests.people import TUESDAY, Desk, default_rulebook, open_account, unlimited_plan
+from tests.people import TUESDAY, Desk, bill_cycle, default_rulebook, unlimited_plan
 
 TARIFF = default_rulebook().billing
 
@@ -87,20 +86,6 @@ def test_the_credit_shows_on_the_explanation_of_its_bill_and_of_the_next(ana, ma
 
 
 # ---------------------------------------------------------------- a correction that ends at its cause
-
-
-def bill_cycle(start: date) -> Bill | None:
-    bill_run.run_cycle(start, datetime(start.year, start.month, start.day, 17, tzinfo=UTC))
-    return Bill.objects.filter(issued_on=start).first()
-
-
-@pytest.fixture
-def otto(house):
-    """Careline makes Otto's bills: the first on November 4, for Plus 15 GB at $45.00."""
-    account = open_account("Otto Berg", "+12065550199", "A-0104900", pin="9182", bills=0)
-    account.lines.update(activated_on=date(2026, 10, 4))
-    bill_cycle(date(2026, 11, 4))
-    return account
 
 
 def test_a_promotion_that_was_missed_is_credited_and_added_back_and_the_next_bill_has_it(house, otto):

@@ -16,27 +16,12 @@ from careline.domain.ledger import operations as posting
 from careline.domain.ledger import queries as ledger
 from careline.domain.ledger.models import Bill, BillLine, UnbilledCharge
 from careline.domain.rulebook import queries as rulebooks
-from careline.doors.jobs import billing as bill_run
 from careline.doors.jobs.importing import mapping
 from careline.doors.jobs.importing import run as importing
-from tests.people import TUESDAY, Desk, carrier_act, default_rulebook, key, open_account
+from tests.people import TUESDAY, Desk, bill_cycle, carrier_act, default_rulebook, key
 
 TARIFF = default_rulebook().billing
 PIXEL = {"equipment": "pixel_8", "count": 24, "consent": 1950}
-
-
-def bill_cycle(start: date) -> Bill | None:
-    bill_run.run_cycle(start, datetime(start.year, start.month, start.day, 17, tzinfo=UTC))
-    return Bill.objects.filter(issued_on=start).first()
-
-
-@pytest.fixture
-def otto(house):
-    """Careline makes Otto's bills: the first on November 4, for Plus 15 GB at $45.00. Ana speaks with him on November 24."""
-    account = open_account("Otto Berg", "+12065550199", "A-0104900", pin="9182", bills=0)
-    account.lines.update(activated_on=date(2026, 10, 4))
-    bill_cycle(date(2026, 11, 4))
-    return account
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import hashlib
 import io
 from collections import Counter
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 
 import pypdf
@@ -20,7 +20,6 @@ from careline.domain.journal.models import Line as JournalLine
 from careline.domain.journal.models import Outbox
 from careline.domain.ledger import operations, queries
 from careline.domain.rulebook import queries as rulebooks
-from careline.doors.jobs import billing as bill_run
 from careline.doors.jobs import prints
 from careline.doors.jobs.papers import make_one
 from careline.doors.jobs.worker import send_due
@@ -211,11 +210,8 @@ def test_an_explanation_goes_by_e_mail_with_the_whole_of_it(ana, maria, press):
     assert "Late payment fee" in html and "So what you pay changed by" in html and "Ana" not in html
 
 
-def test_what_the_next_bill_will_be_is_printed_and_sent_as_it_was_told(house, press):
+def test_what_the_next_bill_will_be_is_printed_and_sent_as_it_was_told(house, press, otto):
     """Careline makes Otto's bills. What was told stays what was told, whatever comes between the call and the printer."""
-    otto = open_account("Otto Berg", "+12065550199", "A-0104900", pin="9182", bills=0)
-    otto.lines.update(activated_on=date(2026, 10, 4))
-    bill_run.run_cycle(date(2026, 11, 4), datetime(2026, 11, 4, 17, tzinfo=UTC))
     ana = Desk(house["ana"]).take_call(otto, pin="9182")
     found = foreseen(otto.pk, date(2026, 11, 24), rulebooks.current())
     total = found.now.total_minor
