@@ -130,7 +130,7 @@ def whole(typed: Any) -> int | None:
 
 
 def shown_refusal(no: Refusal, way_on: list[dict[str, Any]]) -> dict[str, Any]:
-    return {"say": no.say, "rule": no.rule or no.code.lower(), "cite": no.cite, "who_could": list(no.who_could), "way_on": way_on}
+    return {"say": no.say, "rule": no.rule, "cite": no.cite, "who_could": list(no.who_could), "way_on": way_on}
 
 
 class Typed(ValueError):
