@@ -37,7 +37,7 @@ def points(talk: Talk, case: Case, day: date) -> list[str]:
         **lately,
         "suspended": case.barred and case.back > 0,
         "near_suspension": not case.barred and case.bar_on is not None and (case.bar_on - day).days <= talk.near_days,
-        "first_time": case.climbs == 0 and case.broken_on is None and case.returned_on is None,
+        "first_time": not case.barred and case.climbs == 0 and case.broken_on is None and case.returned_on is None,
         "long_standing": (day - case.opened_on).days >= max(talk.long_days, YEAR),
         "small": case.owed <= talk.small,
     }
